@@ -1,0 +1,73 @@
+// A batch: alerts on their way from one read to one confirmation, as bytes in one buffer.
+//
+//   bytes:     | alert 0 | alert 1 | … |  room  |     subjects[i] is where alert i goes,
+//              0       ends[0]   ends[1] used         bytes[ends[i-1], ends[i]) what it says
+
+export interface Batch {
+  bytes: Buffer
+  used: number
+  count: number
+  /** Length of the longest alert, to compare with the server's max_payload at a glance. */
+  longest: number
+  readonly subjects: string[]
+  readonly ends: number[]
+}
+
+/** Lends batches and takes them back, so that a steady stream allocates no buffers. */
+export interface BatchPool {
+  readonly batchBytes: number
+  borrow(): Batch
+  giveBack(batch: Batch): void
+}
+
+export function createBatchPool(batchBytes: number): BatchPool {
+  const idle: Batch[] = []
+  return {
+    batchBytes,
+    borrow: () =>
+      idle.pop() ?? {
+        bytes: Buffer.allocUnsafeSlow(batchBytes),
+        used: 0,
+        count: 0,
+        longest: 0,
+        subjects: [],
+        ends: [],
+      },
+    giveBack(batch) {
+      // One that had to grow for a single huge alert is left to the garbage collector.
+      if (batch.bytes.length > batchBytes) return
+      batch.used = 0
+      batch.count = 0
+      batch.longest = 0
+      idle.push(batch)
+    },
+  }
+}
+
+/** Copies `bytes[start, end)` in as one more alert. Grows when an alert alone is larger. */
+export function append(
+  batch: Batch,
+  subject: string,
+  bytes: Buffer,
+  start: number,
+  end: number,
+): void {
+  const length = end - start
+  const used = batch.used + length
+  if (used > batch.bytes.length) {
+    const grown = Buffer.allocUnsafeSlow(used)
+    batch.bytes.copy(grown, 0, 0, batch.used)
+    batch.bytes = grown
+  }
+  bytes.copy(batch.bytes, batch.used, start, end)
+  batch.subjects[batch.count] = subject
+  batch.ends[batch.count] = used
+  batch.count++
+  batch.used = used
+  if (length > batch.longest) batch.longest = length
+}
+
+/** The bytes of alert `index`: a view, valid until the batch is given back. */
+export function payloadAt(batch: Batch, index: number): Buffer {
+  return batch.bytes.subarray(index === 0 ? 0 : batch.ends[index - 1], batch.ends[index])
+}

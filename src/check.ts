@@ -1,0 +1,62 @@
+// --check: tries what forwarding needs, once, and says what it found.
+
+import { accessSync, constants, statSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { dirname } from 'node:path'
+import type { Writable } from 'node:stream'
+import { PRIORITIES } from './alert.ts'
+import { readCredentials } from './credentials.ts'
+import { messageOf } from './errors.ts'
+import type { Config } from './options.ts'
+import type { Server } from './servers.ts'
+import { openSession } from './session.ts'
+import { fifoExists } from './source.ts'
+import { formatBytes } from './units.ts'
+
+/** Prints a line per thing tried. Gives 0 when forwarding would work, else 1. */
+export async function check(config: Config, output: Writable): Promise<0 | 1> {
+  const findings = [await found('pipe', () => checkPipe(config.pipe))]
+  output.write(`ok    subject: ${config.subject.text}, from ${PRIORITIES[config.minPriority]} up\n`)
+  for (const server of config.server)
+    findings.push(await found('server', () => checkServer(config, server)))
+  for (const { ok, text } of findings) output.write(`${ok ? 'ok   ' : 'FAIL '} ${text}\n`)
+  const serverOk = findings.slice(1).some(({ ok }) => ok)
+  return findings[0]!.ok && serverOk ? 0 : 1
+}
+
+async function found(what: string, tryIt: () => string | Promise<string>) {
+  try {
+    return { ok: true, text: `${what}: ${await tryIt()}` }
+  } catch (error) {
+    return { ok: false, text: `${what}: ${messageOf(error)}` }
+  }
+}
+
+/** Does not open the pipe: a Falco that waits for a reader would write to us, and we go away. */
+function checkPipe(path: string): string {
+  if (path === '-') return 'standard input'
+  if (fifoExists(path)) {
+    accessSync(path, constants.R_OK | constants.W_OK)
+    return `${path} is there, and we may read and write it`
+  }
+  let directory = dirname(path)
+  while (!statSync(directory, { throwIfNoEntry: false })) directory = dirname(directory)
+  accessSync(directory, constants.W_OK | constants.X_OK)
+  return `${path} is not there; it can be made`
+}
+
+async function checkServer(config: Config, server: Server): Promise<string> {
+  const name = config.connectionName ?? `falco-nats@${hostname()}`
+  const never = new AbortController().signal
+  try {
+    const session = await openSession(server, readCredentials(config, server), name, never)
+    await session.confirm()
+    const limit = session.maxPayload
+    const note =
+      limit < config.maxLineBytes ? '; lines over that, though allowed here, are refused there' : ''
+    session.close()
+    return `${server.shown} is nats-server ${session.version}, TLS ${session.encrypted ? 'on' : 'off'}, max_payload ${formatBytes(limit)}${note}`
+  } catch (error) {
+    throw new Error(`${server.shown}: ${messageOf(error)}`)
+  }
+}

@@ -1,0 +1,109 @@
+// The grammar of the command line: arguments and environment in, a Command out. Pure.
+
+import { Command, CommanderError, Option } from 'commander'
+import pkg from '../package.json' with { type: 'json' }
+import { checkCredentialOptions } from './credentials.ts'
+import { messageOf, printable, UsageError } from './errors.ts'
+import {
+  type Config,
+  envName,
+  environmentNames,
+  longFlag,
+  OPTIONS,
+  type OptionRow,
+  type OptionTable,
+  SAMPLE_OPTIONS,
+  type ValuesOf,
+} from './options.ts'
+
+export type Invocation =
+  | { readonly run: 'forward' | 'check'; readonly config: Config }
+  | { readonly run: 'sample'; readonly config: ValuesOf<typeof SAMPLE_OPTIONS> }
+  /** --help and --version. */
+  | { readonly run: 'print'; readonly text: string }
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+/**
+ * Understands a command line (without node and script) in an environment.
+ * Throws a UsageError: one line with the option, what was given and what is allowed.
+ */
+export function parseCommandLine(argv: readonly string[], env: Environment): Invocation {
+  let invocation: Invocation | undefined
+  let printed = ''
+  const program = new Command('falco-nats')
+    .description("Forwards Falco's alerts from a named pipe or standard input to NATS.")
+    .version(pkg.version, '--version')
+    .helpOption('--help')
+    .helpCommand(false)
+    .allowExcessArguments(false)
+    .exitOverride()
+    .configureOutput({ writeOut: (text) => (printed += text), writeErr: () => {} })
+    .action((given) => {
+      const config = resolveOptions(OPTIONS, given, env)
+      checkCredentialOptions(config)
+      invocation = { run: config.check ? 'check' : 'forward', config }
+    })
+  addOptions(program, OPTIONS)
+  const sample = program
+    .command('sample')
+    .description('Writes realistic Falco alerts to standard output, to try a pipe without Falco.')
+    .helpOption('--help')
+    .allowExcessArguments(false)
+    .action((given) => {
+      invocation = { run: 'sample', config: resolveOptions(SAMPLE_OPTIONS, given, env) }
+    })
+  addOptions(sample, SAMPLE_OPTIONS)
+  try {
+    program.parse(argv, { from: 'user' })
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error
+    if (error.exitCode === 0) return { run: 'print', text: printed }
+    const reason = error.message.replace(/^error: /, '').replace(/\s+/g, ' ')
+    throw new UsageError(`${printable(reason)}; falco-nats --help lists what is allowed`)
+  }
+  return invocation!
+}
+
+function addOptions(command: Command, table: OptionTable): void {
+  for (const [key, row] of Object.entries(table)) {
+    const names = environmentNames(key, row).join(', ')
+    if (row.flags === undefined) {
+      command.addHelpText('after', `\nEnvironment only: ${names}: ${row.help}`)
+      continue
+    }
+    const preset = row.defaultText ?? (row.flags.includes('<') ? row.default : undefined)
+    const notes = preset === undefined ? `env: ${names}` : `default: ${preset}; env: ${names}`
+    command.addOption(new Option(row.flags, `${row.help} (${notes})`))
+  }
+}
+
+/** Flag, then our variable, then the nats CLI's, then the default. An empty variable is unset. */
+function resolveOptions<Table extends OptionTable>(
+  table: Table,
+  given: Record<string, string | true | undefined>,
+  env: Environment,
+): ValuesOf<Table> {
+  const values = Object.entries(table).map(([key, row]) => {
+    const origins: [name: string | undefined, text: string | undefined][] = [
+      [longFlag(row), given[key] === true ? 'true' : given[key]],
+      [envName(key), env[envName(key)] || undefined],
+      [row.natsEnv, (row.natsEnv && env[row.natsEnv]) || undefined],
+      [longFlag(row), row.default],
+    ]
+    const [name, text] = origins.find(([, text]) => text !== undefined) ?? []
+    return [key, text === undefined ? undefined : parseOption(row, name!, text)]
+  })
+  return Object.fromEntries(values)
+}
+
+function parseOption(row: OptionRow<unknown>, name: string, text: string): unknown {
+  try {
+    return row.parse(text)
+  } catch (error) {
+    // Only options with a flag are shown with their value: the others are secrets. So may be what
+    // stands before the @ in a URL.
+    const shown = row.flags ? ` ${JSON.stringify(text.replace(/[^/,]*@/g, '***@'))}` : ''
+    throw new UsageError(`${name}${printable(shown)}: ${messageOf(error)}`)
+  }
+}

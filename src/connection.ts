@@ -1,0 +1,99 @@
+// Keeps a session open for ever: waits for a server that is not there yet, goes from server to
+// server, backs off with jitter, and says one line per change of state.
+
+import { setTimeout as delay } from 'node:timers/promises'
+import { type CredentialOptions, readCredentials } from './credentials.ts'
+import { messageOf } from './errors.ts'
+import type { Logger } from './log.ts'
+import { discoveredServers, type Server } from './servers.ts'
+import { openSession, type Session } from './session.ts'
+import { formatBytes } from './units.ts'
+
+const BACKOFF_FIRST_MS = 100
+const BACKOFF_MAX_MS = 5_000
+/** A session that lasted this long was a good one: the next backoff starts anew. */
+const GOOD_SESSION_MS = 10_000
+
+export interface ConnectOptions {
+  readonly servers: readonly Server[]
+  readonly credentials: CredentialOptions
+  readonly name: string
+  readonly log: Logger
+}
+
+/** Gives sessions, one at a time: the next is dialled when the last is over and `next` is called. */
+export interface Connector {
+  /** Resolves with an open session however long it takes. Rejects only when `signal` aborts. */
+  next(signal: AbortSignal): Promise<Session>
+}
+
+export function createConnector({ servers, credentials, name, log }: ConnectOptions): Connector {
+  let pool = shuffled(servers)
+  let attempt = 0
+  let lastTrouble = ''
+
+  /** Tries each server once, the user's own first. */
+  async function dialOnce(signal: AbortSignal): Promise<Session> {
+    const troubles = new Set<string>()
+    for (const server of pool) {
+      try {
+        return await openSession(server, readCredentials(credentials, server), name, signal)
+      } catch (error) {
+        signal.throwIfAborted()
+        troubles.add(`${server.shown}: ${messageOf(error)}`)
+      }
+    }
+    throw new Error([...troubles].join('; '))
+  }
+
+  function noteOpened(session: Session): void {
+    const openedAt = performance.now()
+    lastTrouble = ''
+    const { server, version, encrypted, maxPayload } = session
+    log.info(
+      { server: server.shown, version, tls: encrypted, maxPayload: formatBytes(maxPayload) },
+      'connected',
+    )
+    void session.closed.then((reason) => {
+      if (reason === undefined) return
+      if (performance.now() - openedAt > GOOD_SESSION_MS) attempt = 0
+      // What failed goes to the end, so that the next dial starts with another server.
+      const own = [...servers].sort((a, b) => Number(a === server) - Number(b === server))
+      pool = [...own, ...discoveredServers(servers, server, session.discovered)]
+      log.warn({ server: server.shown, reason }, 'disconnected')
+    })
+  }
+
+  return {
+    async next(signal) {
+      for (;;) {
+        if (attempt > 0) await delay(backoff(attempt), undefined, { signal })
+        attempt++
+        try {
+          const session = await dialOnce(signal)
+          noteOpened(session)
+          return session
+        } catch (error) {
+          signal.throwIfAborted()
+          const trouble = messageOf(error)
+          if (trouble !== lastTrouble)
+            log.warn({ reason: trouble }, 'cannot connect, will keep trying')
+          lastTrouble = trouble
+        }
+      }
+    },
+  }
+}
+
+/** Doubles from 100 ms to 5 s; half of it is left to chance, so that a cluster does not knock as one. */
+function backoff(attempt: number): number {
+  const most = Math.min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS * 2 ** Math.min(attempt - 1, 10))
+  return most * (0.5 + Math.random() / 2)
+}
+
+function shuffled<T>(items: readonly T[]): T[] {
+  return items
+    .map((item) => ({ item, at: Math.random() }))
+    .sort((a, b) => a.at - b.at)
+    .map(({ item }) => item)
+}

@@ -1,0 +1,114 @@
+// Credentials and certificates. Files are read at every (re)connect, so a rotated secret needs no
+// restart. What is read here goes to the NATS client and nowhere else.
+
+import { readFileSync } from 'node:fs'
+import {
+  type Authenticator,
+  credsAuthenticator,
+  nkeyAuthenticator,
+  tokenAuthenticator,
+  usernamePasswordAuthenticator,
+} from 'nats'
+import { messageOf, UsageError } from './errors.ts'
+import type { Config } from './options.ts'
+import type { Server } from './servers.ts'
+
+export type CredentialOptions = Pick<
+  Config,
+  | 'creds'
+  | 'nkey'
+  | 'user'
+  | 'password'
+  | 'passwordFile'
+  | 'token'
+  | 'tokenFile'
+  | 'tlsca'
+  | 'tlscert'
+  | 'tlskey'
+  | 'tlsfirst'
+>
+
+export interface Credentials {
+  readonly authenticator?: Authenticator
+  /** Undefined: TLS only if the server asks for it, with the system's authorities. */
+  readonly tls?: { ca?: string; cert?: string; key?: string; handshakeFirst?: boolean }
+}
+
+/** Refuses combinations that cannot work. Throws a UsageError. */
+export function checkCredentialOptions(config: CredentialOptions): void {
+  const token = config.tokenFile !== undefined || config.token !== undefined
+  const ways = [
+    config.creds !== undefined && '--creds',
+    config.nkey !== undefined && '--nkey',
+    config.user !== undefined && '--user',
+    token && '--token-file or NATS_TOKEN',
+  ].filter((way) => way !== false)
+  if (ways.length > 1)
+    throw new UsageError(`${ways.join(' and ')} are given; allowed: one of them (or its variable)`)
+  if (config.passwordFile !== undefined && config.user === undefined)
+    throw new UsageError('--password-file is given without --user; allowed: both or none')
+  if ((config.tlscert === undefined) !== (config.tlskey === undefined))
+    throw new UsageError('one of --tlscert and --tlskey is given; allowed: both or none')
+}
+
+/**
+ * Reads the files that the options name, for one dial of `server`.
+ * Throws an Error that names the option and the file, and never shows what is in it.
+ */
+export function readCredentials(config: CredentialOptions, server: Server): Credentials {
+  const authenticator = readAuthenticator(config, server)
+  const ca = readText('--tlsca', config.tlsca)
+  const cert = readText('--tlscert', config.tlscert)
+  const key = readText('--tlskey', config.tlskey)
+  const tls = {
+    ...(ca !== undefined && { ca }),
+    ...(cert !== undefined && { cert }),
+    ...(key !== undefined && { key }),
+    ...(config.tlsfirst && { handshakeFirst: true }),
+    ...(server.certificateName !== undefined && { servername: server.certificateName }),
+  }
+  const useTls = server.tlsRequired || Object.keys(tls).length > 0
+  return { ...(authenticator && { authenticator }), ...(useTls && { tls }) }
+}
+
+function readAuthenticator(config: CredentialOptions, server: Server): Authenticator | undefined {
+  if (server.user !== undefined)
+    return server.password === undefined
+      ? tokenAuthenticator(server.user)
+      : usernamePasswordAuthenticator(server.user, server.password)
+  if (config.creds !== undefined)
+    return proven('--creds', config.creds, credsAuthenticator(readBytes('--creds', config.creds)))
+  if (config.nkey !== undefined) {
+    const seed = new TextEncoder().encode(readText('--nkey', config.nkey)!.trim())
+    return proven('--nkey', config.nkey, nkeyAuthenticator(seed))
+  }
+  if (config.user !== undefined)
+    return usernamePasswordAuthenticator(
+      config.user,
+      readText('--password-file', config.passwordFile)?.replace(/\r?\n$/, '') ?? config.password,
+    )
+  const token = readText('--token-file', config.tokenFile)?.trim() ?? config.token
+  return token === undefined ? undefined : tokenAuthenticator(token)
+}
+
+/** The client would find out only inside its handshake, and close: sign something now. */
+function proven(option: string, path: string, authenticator: Authenticator): Authenticator {
+  try {
+    authenticator('nonce')
+  } catch {
+    throw new Error(`${option} ${path} does not hold what it should`)
+  }
+  return authenticator
+}
+
+function readBytes(option: string, path: string): Buffer {
+  try {
+    return readFileSync(path)
+  } catch (error) {
+    throw new Error(`${option} cannot be read: ${messageOf(error)}`)
+  }
+}
+
+function readText(option: string, path: string | undefined): string | undefined {
+  return path === undefined ? undefined : readBytes(option, path).toString('utf8')
+}

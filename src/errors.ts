@@ -1,0 +1,27 @@
+// The two ways in which the program ends early. Anything else that is thrown is a bug.
+
+/** An option that cannot be used: which one, what was given, what is allowed. Exit code 2. */
+export class UsageError extends Error {
+  override name = 'UsageError'
+}
+
+/** The world is not as it must be (a regular file where the pipe should be, …). Exit code 1. */
+export class FatalError extends Error {
+  override name = 'FatalError'
+}
+
+/** What an unknown thrown value says, on one line; deeper causes follow in brackets. */
+export function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return printable(String(error))
+  const message = printable(error.message || error.name)
+  const cause = error.cause instanceof Error ? messageOf(error.cause) : ''
+  return cause && !message.includes(cause) ? `${message} (${cause})` : message
+}
+
+/**
+ * Text from outside made safe to show: every character that is not printable ASCII becomes an
+ * escape, so that no terminal control, line break or bidirectional override reaches a log.
+ */
+export function printable(text: string): string {
+  return text.replace(/[^ -~]/gu, (char) => `\\u{${char.codePointAt(0)?.toString(16)}}`)
+}

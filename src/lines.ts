@@ -1,0 +1,94 @@
+// Newline framing over any chunking: one byte a read, lines cut inside a character, thousands of
+// lines a read. Splits on 0x0A only, drops one trailing CR, and never holds more than `maxBytes`
+// of a line.
+
+const NEWLINE = 0x0a
+const CARRIAGE_RETURN = 0x0d
+/** What is kept of a line that is too long, to show what it was. */
+const KEPT_OF_TOO_LONG = 256
+
+/** Where lines go. `bytes[start, end)` is valid during the call only. */
+export interface LineHandler {
+  line(bytes: Buffer, start: number, end: number): void
+  /** A line over the limit: its first bytes, and how long it was. */
+  tooLong(head: Buffer, length: number): void
+}
+
+export interface LineSplitter {
+  /** Takes a chunk whole; keeps no reference to it. */
+  push(chunk: Buffer): void
+  /** The input has ended: what is held, if anything, is the last line. */
+  end(): void
+  /** Bytes held of a line whose newline has not come. */
+  held(): number
+}
+
+export function createLineSplitter(maxBytes: number, handler: LineHandler): LineSplitter {
+  //  carry: |  start of a line, not ended yet  |   room   |     grows by doubling, so that a long
+  //         0                              length    capacity   line in tiny reads stays linear
+  let carry = Buffer.allocUnsafeSlow(Math.min(maxBytes + 1, 4096))
+  let length = 0
+  let skipped = 0
+
+  function hold(chunk: Buffer, start: number, end: number): void {
+    const needed = length + skipped + end - start
+    // One byte more than the limit is held, since it may prove to be the CR that is dropped.
+    if (needed > maxBytes + 1) {
+      const kept = Math.max(0, Math.min(end - start, KEPT_OF_TOO_LONG - length))
+      length += chunk.copy(carry, length, start, start + kept)
+      skipped = needed - length
+      return
+    }
+    if (needed > carry.length) {
+      const grown = Buffer.allocUnsafeSlow(
+        Math.min(maxBytes + 1, Math.max(needed, carry.length * 2)),
+      )
+      carry.copy(grown, 0, 0, length)
+      carry = grown
+    }
+    chunk.copy(carry, length, start, end)
+    length = needed
+  }
+
+  function emit(bytes: Buffer, start: number, end: number): void {
+    const last = end > start && bytes[end - 1] === CARRIAGE_RETURN ? end - 1 : end
+    if (last - start > maxBytes) {
+      handler.tooLong(bytes.subarray(start, start + KEPT_OF_TOO_LONG), last - start)
+    } else {
+      handler.line(bytes, start, last)
+    }
+  }
+
+  function emitHeld(): void {
+    const [held, lost] = [length, skipped]
+    length = 0
+    skipped = 0
+    if (lost > 0) {
+      handler.tooLong(carry.subarray(0, Math.min(held, KEPT_OF_TOO_LONG)), held + lost)
+    } else {
+      emit(carry, 0, held)
+    }
+  }
+
+  return {
+    push(chunk) {
+      let start = 0
+      for (;;) {
+        const newline = chunk.indexOf(NEWLINE, start)
+        if (newline < 0) break
+        if (length === 0 && skipped === 0) {
+          emit(chunk, start, newline)
+        } else {
+          hold(chunk, start, newline)
+          emitHeld()
+        }
+        start = newline + 1
+      }
+      if (start < chunk.length) hold(chunk, start, chunk.length)
+    },
+    end() {
+      if (length > 0 || skipped > 0) emitHeld()
+    },
+    held: () => length,
+  }
+}

@@ -1,0 +1,72 @@
+// The log: pino on stderr. Lines are for a person who watches a security tool: changes of state,
+// bad input (rate-limited, escaped), and a last line with the sums. Never a secret.
+
+import pino from 'pino'
+import type { RejectReason } from './stats.ts'
+
+export type Logger = pino.Logger
+
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
+export const LOG_FORMATS = ['json', 'pretty'] as const
+
+export interface LogOptions {
+  readonly logLevel: (typeof LOG_LEVELS)[number]
+  readonly logFormat: (typeof LOG_FORMATS)[number] | undefined
+}
+
+/** A logger that writes each line before it returns, so that none is missing after an exit. */
+export async function createLogger({ logLevel, logFormat }: LogOptions): Promise<Logger> {
+  const options = { level: logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime }
+  if ((logFormat ?? (process.stderr.isTTY ? 'pretty' : 'json')) === 'json') {
+    const destination = pino.destination({ dest: 2, sync: true })
+    // A closed stderr must not end the forwarding.
+    destination.on('error', () => {})
+    return pino({ ...options, formatters: { level: (level) => ({ level }) } }, destination)
+  }
+  // Loaded only here: it is a third of the program, and no cluster needs it.
+  const { default: pretty } = await import('pino-pretty')
+  const colorize = process.stderr.isTTY === true && !process.env.NO_COLOR
+  const stream = pretty({ destination: 2, sync: true, colorize, translateTime: 'SYS:HH:MM:ss' })
+  stream.on('error', () => {})
+  return pino(options, stream)
+}
+
+const QUIET_MS = 10_000
+const EXCERPT_BYTES = 80
+
+/** Reports rejects at warn: at most one line per reason in 10 s, which tells how many it stands for. */
+export function createRejectLog(log: Logger) {
+  const reasons = new Map<RejectReason, { quietUntil: number; suppressed: number }>()
+  return (reason: RejectReason, detail: () => Record<string, unknown>): void => {
+    const state = reasons.get(reason) ?? { quietUntil: 0, suppressed: 0 }
+    reasons.set(reason, state)
+    const now = performance.now()
+    if (now < state.quietUntil) {
+      state.suppressed++
+      return
+    }
+    log.warn({ reason, ...detail(), suppressed: state.suppressed }, MESSAGES[reason])
+    state.quietUntil = now + QUIET_MS
+    state.suppressed = 0
+  }
+}
+
+export type RejectLog = ReturnType<typeof createRejectLog>
+
+const MESSAGES: Record<RejectReason, string> = {
+  invalid_json: 'rejected a line: it is not JSON',
+  not_an_alert: 'rejected a line: it is JSON but not an alert (no priority or no rule)',
+  too_long: 'rejected a line: it is longer than --max-line-bytes',
+  exceeds_max_payload: "lost an alert: it is larger than the server's max_payload",
+  permission_denied: 'lost an alert: the server denies publishing on its subject',
+}
+
+/** The first bytes of a line, in printable ASCII: anything else is shown as `\xNN`. */
+export function excerpt(bytes: Buffer): string {
+  const shown = bytes
+    .toString('latin1', 0, EXCERPT_BYTES)
+    .replace(/[^ -[\]-~]/g, (char) =>
+      char === '\\' ? '\\\\' : `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`,
+    )
+  return bytes.length > EXCERPT_BYTES ? `${shown}…` : shown
+}

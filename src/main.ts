@@ -1,0 +1,56 @@
+#!/usr/bin/env node
+// The process edge: command line in, exit code out. The only place that reads process.argv, listens
+// to signals and exits.
+
+import { parseCommandLine } from './cli.ts'
+import { FatalError, messageOf, UsageError } from './errors.ts'
+import { createLogger } from './log.ts'
+
+process.exit(await main())
+
+async function main(): Promise<number> {
+  try {
+    const invocation = parseCommandLine(process.argv.slice(2), process.env)
+    switch (invocation.run) {
+      case 'print':
+        process.stdout.write(invocation.text)
+        return 0
+      case 'sample': {
+        const { writeSamples } = await import('./sample.ts')
+        await writeSamples(process.stdout, invocation.config)
+        return 0
+      }
+      case 'check': {
+        const { check } = await import('./check.ts')
+        return await check(invocation.config, process.stdout)
+      }
+      case 'forward': {
+        const log = await createLogger(invocation.config)
+        const { forward } = await import('./forward.ts')
+        const { stop, abandon } = stopSignals()
+        return await forward(invocation.config, log, stop, abandon)
+      }
+    }
+  } catch (error) {
+    if (error instanceof UsageError) {
+      process.stderr.write(`falco-nats: ${error.message}\n`)
+      return 2
+    }
+    if (error instanceof FatalError) {
+      process.stderr.write(`falco-nats: ${error.message}\n`)
+      return 1
+    }
+    process.stderr.write(`falco-nats: this is a bug: ${messageOf(error)}\n`)
+    process.stderr.write(`${error instanceof Error ? error.stack : ''}\n`)
+    return 1
+  }
+}
+
+/** The first SIGTERM, SIGINT or SIGHUP asks for an orderly stop, the second for an end at once. */
+function stopSignals(): { stop: AbortSignal; abandon: AbortSignal } {
+  const stop = new AbortController()
+  const abandon = new AbortController()
+  for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const)
+    process.on(name, () => (stop.signal.aborted ? abandon : stop).abort())
+  return { stop: stop.signal, abandon: abandon.signal }
+}

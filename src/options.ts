@@ -1,0 +1,265 @@
+// The one table of options: flags, environment names, defaults, parsers, --help and the README's
+// table all come from it.
+
+import { PRIORITIES, priorityIndex } from './alert.ts'
+import { LOG_FORMATS, LOG_LEVELS } from './log.ts'
+import { parseServers } from './servers.ts'
+import { parseTemplate } from './subject.ts'
+import { formatBytes, parseBytes, parseDuration } from './units.ts'
+
+/** One option. `parse` throws an Error that says what is allowed. */
+export interface OptionRow<T> {
+  /** As on the command line: `-s, --server <urls>`. None: environment only. */
+  readonly flags?: string
+  /** The nats CLI's variable, looked at after our own. */
+  readonly natsEnv?: string
+  readonly default?: string
+  /** What the tables show where the default depends on the machine. */
+  readonly defaultText?: string
+  readonly parse: (text: string) => T
+  readonly help: string
+}
+
+interface WithDefault<T> extends OptionRow<T> {
+  readonly default: string
+}
+
+export const OPTIONS = {
+  pipe: required({
+    flags: '-f, --pipe <path>',
+    default: '/var/run/falco/nats',
+    parse: nonEmpty,
+    help: 'the named pipe that Falco writes to; made if missing; - is standard input',
+  }),
+  server: required({
+    flags: '-s, --server <urls>',
+    natsEnv: 'NATS_URL',
+    default: 'nats://127.0.0.1:4222',
+    parse: parseServers,
+    help: 'NATS servers, comma-separated: nats:// or tls://',
+  }),
+  creds: optional({
+    flags: '--creds <file>',
+    natsEnv: 'NATS_CREDS',
+    parse: nonEmpty,
+    help: 'credentials file (JWT and seed)',
+  }),
+  nkey: optional({
+    flags: '--nkey <file>',
+    natsEnv: 'NATS_NKEY',
+    parse: nonEmpty,
+    help: 'file with an NKey seed',
+  }),
+  user: optional({
+    flags: '--user <name>',
+    natsEnv: 'NATS_USER',
+    parse: nonEmpty,
+    help: 'user name',
+  }),
+  passwordFile: optional({
+    flags: '--password-file <file>',
+    parse: nonEmpty,
+    help: "file with the user's password",
+  }),
+  password: optional({
+    natsEnv: 'NATS_PASSWORD',
+    parse: nonEmpty,
+    help: "the user's password",
+  }),
+  tokenFile: optional({
+    flags: '--token-file <file>',
+    parse: nonEmpty,
+    help: 'file with a token',
+  }),
+  token: optional({ natsEnv: 'NATS_TOKEN', parse: nonEmpty, help: 'a token' }),
+  tlsca: optional({
+    flags: '--tlsca <file>',
+    natsEnv: 'NATS_CA',
+    parse: nonEmpty,
+    help: 'certificates of the authorities to trust',
+  }),
+  tlscert: optional({
+    flags: '--tlscert <file>',
+    natsEnv: 'NATS_CERT',
+    parse: nonEmpty,
+    help: 'client certificate',
+  }),
+  tlskey: optional({
+    flags: '--tlskey <file>',
+    natsEnv: 'NATS_KEY',
+    parse: nonEmpty,
+    help: 'key of the client certificate',
+  }),
+  tlsfirst: flag({ flags: '--tlsfirst', help: 'TLS handshake before the server says anything' }),
+  subject: required({
+    flags: '--subject <template>',
+    default: 'falco.<priority>.<rule>',
+    parse: parseTemplate,
+    help: 'subject of an alert; tokens: <priority> <rule> <source> <hostname>',
+  }),
+  minPriority: required({
+    flags: '--min-priority <priority>',
+    default: 'debug',
+    parse(text) {
+      const index = priorityIndex(text)
+      if (index === undefined) throw new Error(`allowed: ${PRIORITIES.join(', ')} (or info)`)
+      return index
+    },
+    help: `drops (and counts) what is below: ${PRIORITIES.join(', ')}`,
+  }),
+  maxLineBytes: required({
+    flags: '--max-line-bytes <size>',
+    default: '1MiB',
+    parse: bytesWithin(1024, 64 * 1024 ** 2),
+    help: "a longer line is rejected; the server's max_payload, if lower, rules as well",
+  }),
+  batchBytes: required({
+    flags: '--batch-bytes <size>',
+    default: '256KiB',
+    parse: bytesWithin(1024, 64 * 1024 ** 2),
+    help: 'the most bytes in one batch; an alert that alone is larger is a batch by itself',
+  }),
+  drainTimeout: required({
+    flags: '--drain-timeout <duration>',
+    default: '10s',
+    parse: duration,
+    help: 'how long a stop may take to deliver what was read',
+  }),
+  connectionName: optional({
+    flags: '--connection-name <name>',
+    defaultText: 'falco-nats@<host>',
+    parse: nonEmpty,
+    help: 'how the server lists this connection',
+  }),
+  dryRun: flag({
+    flags: '--dry-run',
+    help: 'print subject<TAB>line to standard output instead of connecting',
+  }),
+  check: flag({
+    flags: '--check',
+    help: 'validate the options, try the pipe and the server once, say what was found, exit',
+  }),
+  logLevel: required({
+    flags: '--log-level <level>',
+    default: 'info',
+    parse: oneOf(LOG_LEVELS),
+    help: LOG_LEVELS.join(', '),
+  }),
+  logFormat: optional({
+    flags: '--log-format <format>',
+    defaultText: 'pretty on a terminal, else json',
+    parse: oneOf(LOG_FORMATS),
+    help: 'json or pretty, on standard error',
+  }),
+}
+
+/** The options of `falco-nats sample`. */
+export const SAMPLE_OPTIONS = {
+  count: required({
+    flags: '--count <n>',
+    default: '10',
+    parse: wholeNumber,
+    help: 'how many alerts; 0 is without end',
+  }),
+  rate: required({
+    flags: '--rate <n>',
+    default: '0',
+    parse: wholeNumber,
+    help: 'alerts per second; 0 is as fast as they are read',
+  }),
+}
+
+export type OptionTable = Record<string, OptionRow<unknown>>
+
+/** The values that a table describes, by key. */
+export type ValuesOf<Table extends OptionTable> = {
+  readonly [Key in keyof Table]: ReturnType<Table[Key]['parse']> | MissingValue<Table[Key]>
+}
+type MissingValue<Row> = Row extends { readonly default: string } ? never : undefined
+
+export type Config = ValuesOf<typeof OPTIONS>
+
+/** The flag's long name, such as `--min-priority`; undefined for environment only. */
+export function longFlag({ flags }: OptionRow<unknown>): string | undefined {
+  return flags?.match(/--[a-z-]+/)?.[0]
+}
+
+/** `minPriority` → `FALCO_NATS_MIN_PRIORITY`. */
+export function envName(key: string): string {
+  return `FALCO_NATS_${key.replace(/[A-Z]/g, (upper) => `_${upper}`).toUpperCase()}`
+}
+
+/** Ours first, then the nats CLI's. */
+export function environmentNames(key: string, row: OptionRow<unknown>): string[] {
+  return row.natsEnv ? [envName(key), row.natsEnv] : [envName(key)]
+}
+
+/** The README's table. */
+export function optionsMarkdown(table: OptionTable): string {
+  const rows = Object.entries(table).map(([key, row]) => {
+    const environment = environmentNames(key, row).map((name) => `\`${name}\``)
+    const preset = row.default ? `\`${row.default}\`` : (row.defaultText ?? '')
+    const flags = row.flags ? `\`${row.flags}\`` : '(environment only)'
+    return `| ${flags} | ${environment.join(' ')} | ${escapeCell(preset)} | ${escapeCell(row.help)} |`
+  })
+  return ['| flag | environment | default | meaning |', '|---|---|---|---|', ...rows].join('\n')
+}
+
+const escapeCell = (text: string) =>
+  text.startsWith('`') ? text : text.replace(/<([^>]*)>/g, '`<$1>`')
+
+function required<T>(row: WithDefault<T>): WithDefault<T> {
+  return row
+}
+
+function optional<T>(row: OptionRow<T>): OptionRow<T> {
+  return row
+}
+
+/** A switch: no value on the command line, `true` or `false` in the environment. */
+function flag(row: { flags: string; help: string }): WithDefault<boolean> {
+  return {
+    ...row,
+    default: 'false',
+    parse(text) {
+      if (!/^(true|false|1|0)$/i.test(text)) throw new Error('allowed: true or false')
+      return /^(true|1)$/i.test(text)
+    },
+  }
+}
+
+function nonEmpty(text: string): string {
+  if (text === '' || text.includes('\0')) throw new Error('it must not be empty')
+  return text
+}
+
+function oneOf<const T extends readonly string[]>(allowed: T) {
+  return (text: string): T[number] => {
+    if (!allowed.includes(text)) throw new Error(`allowed: ${allowed.join(', ')}`)
+    return text
+  }
+}
+
+function bytesWithin(least: number, most: number) {
+  return (text: string): number => {
+    const bytes = parseBytes(text)
+    if (bytes === undefined || bytes < least || bytes > most)
+      throw new Error(
+        `allowed: a size from ${formatBytes(least)} to ${formatBytes(most)}, such as 65536 or 512KiB`,
+      )
+    return bytes
+  }
+}
+
+function duration(text: string): number {
+  const milliseconds = parseDuration(text)
+  if (milliseconds === undefined || milliseconds > 2 ** 31 - 1)
+    throw new Error('allowed: a duration such as 500ms, 10s or 2m')
+  return milliseconds
+}
+
+function wholeNumber(text: string): number {
+  const number = Number(text)
+  if (!/^\d{1,9}$/.test(text)) throw new Error('allowed: a whole number from 0 to 999999999')
+  return number
+}

@@ -1,0 +1,122 @@
+// One connection to one server, from dial to loss. It never reconnects: a lost session is replaced
+// by a new one, so that there is one place that decides what happens then (connection.ts) and one
+// meaning of "confirmed" (publisher.ts).
+
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import type { Socket } from 'node:net'
+import { connect, type NatsConnection, PermissionViolationError } from 'nats'
+import type { Credentials } from './credentials.ts'
+import { messageOf } from './errors.ts'
+import type { Server } from './servers.ts'
+
+/**
+ * A server that stops answering is let go of after two pings without a pong: at the latest
+ * (2 + 1) × this after it froze. Long enough for a full window to cross a slow network.
+ */
+const PING_INTERVAL_MS = 10_000
+const UNANSWERED_PINGS_MAX = 2
+const DIAL_TIMEOUT_MS = 5_000
+
+export interface Session {
+  readonly server: Server
+  /** The server's version, for people. */
+  readonly version: string
+  readonly encrypted: boolean
+  /** Bytes; over it the server ends the connection. */
+  readonly maxPayload: number
+  /** `host:port` of the servers that this one knows in its cluster. */
+  readonly discovered: readonly string[]
+  /** Subjects that the server refused, and how many messages on each: -ERR comes before the PONG. */
+  readonly denied: Map<string, number>
+  publish(subject: string, payload: Uint8Array): void
+  /** Resolves when the server has taken all that was published before; otherwise never settles. */
+  confirm(): Promise<void>
+  /** Resolves when the session is over, with the reason unless `close` was called. */
+  readonly closed: Promise<string | undefined>
+  close(): void
+}
+
+/** Dials once. Rejects with the reason, having let go of every socket; so does aborting. */
+export async function openSession(
+  server: Server,
+  credentials: Credentials,
+  name: string,
+  signal: AbortSignal,
+): Promise<Session> {
+  signal.throwIfAborted()
+  const sockets: Socket[] = []
+  const destroy = () => {
+    for (const socket of sockets) socket.destroy()
+  }
+  const aborted = Promise.withResolvers<never>()
+  const abort = () => aborted.reject(signal.reason)
+  // The client offers no way to let go of a server that no longer reads (its close waits for the
+  // blocked write) or to give up a dial (its timeout leaves the socket open). Node announces
+  // every client socket on this channel, so ours are known without reaching into the client.
+  const track = (message: unknown) => sockets.push((message as { socket: Socket }).socket)
+  subscribe('net.client.socket', track)
+  signal.addEventListener('abort', abort)
+  try {
+    const dialled = connect({
+      ...credentials,
+      servers: server.address,
+      name,
+      reconnect: false,
+      noAsyncTraces: true,
+      timeout: DIAL_TIMEOUT_MS,
+      pingInterval: PING_INTERVAL_MS,
+      maxPingOut: UNANSWERED_PINGS_MAX,
+    })
+    return watch(await Promise.race([dialled, aborted.promise]), server, destroy)
+  } catch (error) {
+    destroy()
+    throw error
+  } finally {
+    unsubscribe('net.client.socket', track)
+    signal.removeEventListener('abort', abort)
+  }
+}
+
+function watch(connection: NatsConnection, server: Server, destroy: () => void): Session {
+  const denied = new Map<string, number>()
+  let reason = ''
+  let ours = false
+
+  async function watchStatus(): Promise<void> {
+    for await (const status of connection.status()) {
+      if (status.type === 'staleConnection') {
+        reason = `no answer to ${UNANSWERED_PINGS_MAX} pings`
+        destroy()
+      } else if (status.type === 'error') {
+        const { error } = status
+        if (!(error instanceof PermissionViolationError)) reason = messageOf(error)
+        else if (error.operation === 'publish')
+          denied.set(error.subject, (denied.get(error.subject) ?? 0) + 1)
+      }
+    }
+  }
+  void watchStatus()
+
+  return {
+    server,
+    version: connection.info?.version ?? 'unknown',
+    encrypted: Boolean(connection.info?.tls_required || connection.info?.tls_available),
+    get maxPayload() {
+      return connection.info?.max_payload ?? 1024 * 1024
+    },
+    get discovered() {
+      return connection.info?.connect_urls ?? []
+    },
+    denied,
+    publish: (subject, payload) => connection.publish(subject, payload),
+    confirm: () => connection.flush(),
+    closed: connection.closed().then((error) => {
+      if (ours) return undefined
+      return reason || (error ? messageOf(error) : 'the server closed the connection')
+    }),
+    close() {
+      ours = true
+      destroy()
+    },
+  }
+}

@@ -1,0 +1,172 @@
+// Where Falco's lines come from: a named pipe or standard input. Hides how each is opened, paused,
+// interrupted and ended.
+
+import { spawnSync } from 'node:child_process'
+import { closeSync, constants, fstatSync, mkdirSync, openSync, readSync, statSync } from 'node:fs'
+import { Socket } from 'node:net'
+import { dirname } from 'node:path'
+import { addAbortSignal } from 'node:stream'
+import { setTimeout as delay } from 'node:timers/promises'
+import { FatalError, messageOf } from './errors.ts'
+
+/** What the source needs of the intake. */
+export interface ChunkSink {
+  write(chunk: Buffer): boolean
+  room(): Promise<void>
+  isMidLine(): boolean
+  end(): void
+}
+
+/** An open input. */
+export interface Source {
+  readonly kind: 'pipe' | 'stdin'
+  /** Reads into the sink until the input ends, or until `stop`, and what was in it by then. */
+  pump(sink: ChunkSink, stop: AbortSignal): Promise<void>
+}
+
+/** Root may lack DAC override, Falco may be another user than we are: others must write, not read. */
+const FIFO_MODE = '0622'
+/** A pipe holds at most this much (Linux: fs.pipe-max-size), so at a stop no more is owed. */
+const PIPE_BYTES_MAX = 1024 * 1024
+/** How long a stop waits for the rest of a line that a writer is in the middle of. */
+const MID_LINE_GRACE_MS = 250
+
+/**
+ * Opens `-` (standard input) or the named pipe at `path`, which is made if nothing is there.
+ * Throws a FatalError that says what to do when it is something else or cannot be opened.
+ */
+export function openSource(path: string, readBytes: number): Source {
+  if (path === '-') {
+    const stat = fstatSync(0)
+    // Files and terminals cannot be polled, so they go through Node's own stream.
+    const polled = stat.isFIFO() || stat.isSocket()
+    return {
+      kind: 'stdin',
+      pump: (sink, stop) =>
+        polled ? pumpPolled(0, readBytes, sink, stop) : pumpStdin(readBytes, sink, stop),
+    }
+  }
+  const fd = openFifo(path)
+  return { kind: 'pipe', pump: (sink, stop) => pumpPolled(fd, readBytes, sink, stop) }
+}
+
+/** Whether a named pipe is at `path`; false when nothing is. Throws when something else is. */
+export function fifoExists(path: string): boolean {
+  const stat = statSync(path, { throwIfNoEntry: false })
+  if (stat && !stat.isFIFO())
+    throw new FatalError(
+      `${path} is ${stat.isDirectory() ? 'a directory' : stat.isFile() ? 'a regular file' : 'not a named pipe'}; ` +
+        'falco-nats never removes what it did not make: stop Falco, move it away, and start falco-nats first',
+    )
+  return stat !== undefined
+}
+
+function openFifo(path: string): number {
+  try {
+    if (!fifoExists(path)) makeFifo(path)
+    // Read and write, so that Falco's open never blocks while we live and its closing is no
+    // end of file (fifo(7)); non-blocking, so that no thread is stuck in a read.
+    const fd = openSync(path, constants.O_RDWR | constants.O_NONBLOCK)
+    if (fstatSync(fd).isFIFO()) return fd
+    closeSync(fd)
+    throw new FatalError(`${path} was replaced while it was being opened; start again`)
+  } catch (error) {
+    if (error instanceof FatalError) throw error
+    throw new FatalError(
+      `cannot open the pipe ${path}: ${messageOf(error)}; falco-nats must be able to read and write it`,
+    )
+  }
+}
+
+function makeFifo(path: string): void {
+  const umask = process.umask(0o022)
+  try {
+    mkdirSync(dirname(path), { recursive: true })
+  } finally {
+    process.umask(umask)
+  }
+  // Node has no mkfifo(3). No shell is involved; `--` ends the options.
+  const made = spawnSync('mkfifo', ['-m', FIFO_MODE, '--', path], { encoding: 'utf8' })
+  // Somebody else may have made it in the meantime; then all is well.
+  if (made.status !== 0 && !fifoExists(path)) throw made.error ?? new Error(made.stderr.trim())
+}
+
+/** Reads a pipe or socket through one fixed buffer, woken by the event loop. */
+async function pumpPolled(
+  fd: number,
+  readBytes: number,
+  sink: ChunkSink,
+  stop: AbortSignal,
+): Promise<void> {
+  const buffer = Buffer.allocUnsafeSlow(readBytes)
+  const finished = Promise.withResolvers<void>()
+  const socket = new Socket({
+    fd,
+    readable: true,
+    writable: false,
+    onread: {
+      buffer,
+      callback(length) {
+        if (sink.write(buffer.subarray(0, length))) return true
+        sink.room().then(() => !stop.aborted && socket.resume())
+        return false
+      },
+    },
+  })
+  socket.on('error', finished.reject).on('end', finished.resolve)
+  const onStop = () => finished.resolve()
+  stop.addEventListener('abort', onStop)
+  if (stop.aborted) onStop()
+  try {
+    await finished.promise
+    socket.pause()
+    if (stop.aborted && !socket.readableEnded) await readRest(fd, buffer, sink)
+  } finally {
+    stop.removeEventListener('abort', onStop)
+    socket.destroy()
+    sink.end()
+  }
+}
+
+/** After a stop: reads what is in the pipe, and the rest of a line that is being written. */
+async function readRest(fd: number, buffer: Buffer, sink: ChunkSink): Promise<void> {
+  let owed = PIPE_BYTES_MAX
+  let waitUntil = performance.now() + MID_LINE_GRACE_MS
+  await sink.room()
+  while (owed > 0 || sink.isMidLine()) {
+    // Beyond what is owed, byte by byte up to the end of the line: nothing of the next is taken.
+    const length = readAvailable(fd, owed > 0 ? buffer : buffer.subarray(0, 1))
+    if (length === 0) return
+    if (length !== undefined) {
+      owed -= length
+      waitUntil = performance.now() + MID_LINE_GRACE_MS
+      if (!sink.write(buffer.subarray(0, length))) await sink.room()
+    } else if (sink.isMidLine() && performance.now() < waitUntil) {
+      await delay(1)
+    } else {
+      return
+    }
+  }
+}
+
+/** Bytes read, 0 at the end of the input, undefined when nothing is there now. */
+function readAvailable(fd: number, buffer: Buffer): number | undefined {
+  try {
+    return readSync(fd, buffer)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return undefined
+    throw error
+  }
+}
+
+async function pumpStdin(readBytes: number, sink: ChunkSink, stop: AbortSignal): Promise<void> {
+  try {
+    for await (const chunk of addAbortSignal(stop, process.stdin) as AsyncIterable<Buffer>)
+      for (let at = 0; at < chunk.length; at += readBytes)
+        if (!sink.write(chunk.subarray(at, at + readBytes))) await sink.room()
+  } catch (error) {
+    if (!stop.aborted) throw error
+  } finally {
+    sink.end()
+  }
+}

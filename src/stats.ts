@@ -1,0 +1,53 @@
+// The books: plain integers, added to as things happen, read when somebody asks.
+// They balance: read = delivered + filtered + rejected + held (what is read, not yet confirmed).
+
+import type { LineReject } from './alert.ts'
+
+/** Why something that was read is not delivered and never will be. */
+export type RejectReason = LineReject | 'too_long' | DeliveryReject
+
+/** Alerts that NATS refused: these count as lost. */
+export type DeliveryReject = 'exceeds_max_payload' | 'permission_denied'
+
+export interface Stats {
+  /** Lines that were not blank; a glued line counts once for each of its pieces. */
+  read: number
+  delivered: number
+  /** Below --min-priority. */
+  filtered: number
+  readonly rejected: Record<RejectReason, number>
+  /** Alerts published once more after a lost connection. */
+  resent: number
+  batches: number
+}
+
+export function createStats(): Stats {
+  return {
+    read: 0,
+    delivered: 0,
+    filtered: 0,
+    rejected: {
+      invalid_json: 0,
+      not_an_alert: 0,
+      too_long: 0,
+      exceeds_max_payload: 0,
+      permission_denied: 0,
+    },
+    resent: 0,
+    batches: 0,
+  }
+}
+
+export function totalRejected({ rejected }: Stats): number {
+  return Object.values(rejected).reduce((sum, count) => sum + count, 0)
+}
+
+/** Alerts read and neither confirmed nor put aside. */
+export function held(stats: Stats): number {
+  return stats.read - stats.delivered - stats.filtered - totalRejected(stats)
+}
+
+/** Alerts that were read and will not reach anybody. */
+export function lost(stats: Stats): number {
+  return held(stats) + stats.rejected.exceeds_max_payload + stats.rejected.permission_denied
+}

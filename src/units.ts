@@ -1,0 +1,23 @@
+// Sizes and times as people write them in options: 1MiB, 512K, 65536; 10s, 500ms, 2m.
+
+const BYTES: Record<string, number> = { '': 1, K: 1024, M: 1024 ** 2, G: 1024 ** 3 }
+const MILLISECONDS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
+
+/** Bytes, or undefined when the text is not a size. K, KB and KiB all mean 1024. */
+export function parseBytes(text: string): number | undefined {
+  const match = /^(\d+)\s*([KMG]?)(?:i?B)?$/i.exec(text.trim())
+  return match ? Number(match[1]) * BYTES[match[2]!.toUpperCase()]! : undefined
+}
+
+/** Milliseconds, or undefined when the text is not a duration. */
+export function parseDuration(text: string): number | undefined {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text.trim())
+  return match ? Math.round(Number(match[1]) * MILLISECONDS[match[2]!]!) : undefined
+}
+
+/** 1048576 → "1 MiB", for logs. */
+export function formatBytes(bytes: number): string {
+  for (const [unit, size] of [['MiB', 1024 ** 2] as const, ['KiB', 1024] as const])
+    if (bytes >= size) return `${Number((bytes / size).toFixed(1))} ${unit}`
+  return `${bytes} bytes`
+}

@@ -1,0 +1,21 @@
+// The one primitive with which the stages wait for each other.
+
+/** Something to wait for again and again: `notify` wakes whoever waits at that moment. */
+export interface Wakeup {
+  wait(): Promise<void>
+  notify(): void
+}
+
+export function createWakeup(): Wakeup {
+  let waiting: PromiseWithResolvers<void> | undefined
+  return {
+    wait() {
+      waiting ??= Promise.withResolvers()
+      return waiting.promise
+    },
+    notify() {
+      waiting?.resolve()
+      waiting = undefined
+    },
+  }
+}
