@@ -6,8 +6,8 @@ import { checkCredentialOptions } from './credentials.ts'
 import { messageOf, printable, UsageError } from './errors.ts'
 import {
   type Config,
-  envName,
   environmentNames,
+  envName,
   longFlag,
   OPTIONS,
   type OptionRow,
