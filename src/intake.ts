@@ -35,7 +35,10 @@ export function createIntake(options: IntakeOptions) {
   function line(bytes: Buffer, start: number, end: number): void {
     if (start === end) return
     const found = parseAlert(bytes, start, end)
-    if (typeof found !== 'string') return accept(found, bytes, start, end)
+    if (typeof found !== 'string') {
+      accept(found, bytes, start, end)
+      return
+    }
     if (trimEnd(bytes, start, end) === start) return
     const pieces = found === 'invalid_json' ? unglue(bytes, start, end) : undefined
     for (const piece of pieces ?? [{ start, end, found }])

@@ -5,7 +5,7 @@
 const NEWLINE = 0x0a
 const CARRIAGE_RETURN = 0x0d
 /** What is kept of a line that is too long, to show what it was. */
-const KEPT_OF_TOO_LONG = 256
+const KEPT_OF_TOO_LONG_BYTES = 256
 
 /** Where lines go. `bytes[start, end)` is valid during the call only. */
 export interface LineHandler {
@@ -29,12 +29,13 @@ export function createLineSplitter(maxBytes: number, handler: LineHandler): Line
   let carry = Buffer.allocUnsafeSlow(Math.min(maxBytes + 1, 4096))
   let length = 0
   let skipped = 0
+  const keptBytes = Math.min(KEPT_OF_TOO_LONG_BYTES, maxBytes)
 
   function hold(chunk: Buffer, start: number, end: number): void {
     const needed = length + skipped + end - start
     // One byte more than the limit is held, since it may prove to be the CR that is dropped.
     if (needed > maxBytes + 1) {
-      const kept = Math.max(0, Math.min(end - start, KEPT_OF_TOO_LONG - length))
+      const kept = Math.max(0, Math.min(end - start, keptBytes - length))
       length += chunk.copy(carry, length, start, start + kept)
       skipped = needed - length
       return
@@ -53,7 +54,7 @@ export function createLineSplitter(maxBytes: number, handler: LineHandler): Line
   function emit(bytes: Buffer, start: number, end: number): void {
     const last = end > start && bytes[end - 1] === CARRIAGE_RETURN ? end - 1 : end
     if (last - start > maxBytes) {
-      handler.tooLong(bytes.subarray(start, start + KEPT_OF_TOO_LONG), last - start)
+      handler.tooLong(bytes.subarray(start, start + keptBytes), end - start)
     } else {
       handler.line(bytes, start, last)
     }
@@ -64,7 +65,7 @@ export function createLineSplitter(maxBytes: number, handler: LineHandler): Line
     length = 0
     skipped = 0
     if (lost > 0) {
-      handler.tooLong(carry.subarray(0, Math.min(held, KEPT_OF_TOO_LONG)), held + lost)
+      handler.tooLong(carry.subarray(0, keptBytes), held + lost)
     } else {
       emit(carry, 0, held)
     }

@@ -26,7 +26,8 @@ export async function createLogger({ logLevel, logFormat }: LogOptions): Promise
   // Loaded only here: it is a third of the program, and no cluster needs it.
   const { default: pretty } = await import('pino-pretty')
   const colorize = process.stderr.isTTY === true && !process.env.NO_COLOR
-  const stream = pretty({ destination: 2, sync: true, colorize, translateTime: 'SYS:HH:MM:ss' })
+  const translateTime = 'SYS:HH:MM:ss'
+  const stream = pretty({ destination: 2, sync: true, singleLine: true, colorize, translateTime })
   stream.on('error', () => {})
   return pino(options, stream)
 }

@@ -1,0 +1,173 @@
+import { describe, expect, it } from 'vitest'
+import { parseCommandLine } from '../src/cli.ts'
+import { UsageError } from '../src/errors.ts'
+import { type Config, envName, OPTIONS } from '../src/options.ts'
+
+function configOf(argv: string[], env: Record<string, string> = {}): Config {
+  const invocation = parseCommandLine(argv, env)
+  if (invocation.run !== 'forward' && invocation.run !== 'check') throw new Error(invocation.run)
+  return invocation.config
+}
+
+describe('parseCommandLine', () => {
+  it('has the documented defaults', () => {
+    expect(configOf([])).toMatchObject({
+      pipe: '/var/run/falco/nats',
+      server: [{ address: '127.0.0.1:4222' }],
+      subject: { text: 'falco.<priority>.<rule>' },
+      minPriority: 7,
+      maxLineBytes: 1048576,
+      batchBytes: 262144,
+      drainTimeout: 10_000,
+      tlsfirst: false,
+      dryRun: false,
+      logLevel: 'info',
+      creds: undefined,
+      connectionName: undefined,
+    })
+  })
+
+  it('prefers the flag, then our variable, then the one of the nats CLI', () => {
+    const env = { FALCO_NATS_SERVER: 'ours', NATS_URL: 'theirs' }
+    expect(configOf(['-s', 'flag'], env).server[0]!.address).toBe('flag:4222')
+    expect(configOf([], env).server[0]!.address).toBe('ours:4222')
+    expect(configOf([], { NATS_URL: 'theirs' }).server[0]!.address).toBe('theirs:4222')
+  })
+
+  it('reads every option from FALCO_NATS_<FLAG>', () => {
+    const values: Record<string, string> = {
+      pipe: '-',
+      server: 'x',
+      creds: '',
+      nkey: '',
+      user: 'u',
+      passwordFile: '/p',
+      password: 'p',
+      tokenFile: '',
+      token: '',
+      tlsca: '/ca',
+      tlscert: '/c',
+      tlskey: '/k',
+      tlsfirst: 'true',
+      subject: 'a.b',
+      minPriority: 'info',
+      maxLineBytes: '2048',
+      batchBytes: '4K',
+      drainTimeout: '3s',
+      connectionName: 'n',
+      dryRun: '1',
+      check: 'false',
+      logLevel: 'warn',
+      logFormat: 'json',
+    }
+    expect(Object.keys(values)).toEqual(Object.keys(OPTIONS))
+    const env = Object.fromEntries(
+      Object.entries(values).map(([key, text]) => [envName(key), text]),
+    )
+    expect(configOf([], env)).toMatchObject({
+      pipe: '-',
+      user: 'u',
+      passwordFile: '/p',
+      password: 'p',
+      tlsca: '/ca',
+      tlscert: '/c',
+      tlskey: '/k',
+      tlsfirst: true,
+      minPriority: 6,
+      maxLineBytes: 2048,
+      batchBytes: 4096,
+      drainTimeout: 3000,
+      connectionName: 'n',
+      dryRun: true,
+      check: false,
+      logLevel: 'warn',
+      logFormat: 'json',
+      creds: undefined,
+      token: undefined,
+    })
+  })
+
+  it('ignores variables that only look like ours', () => {
+    const env = {
+      FALCO_NATS_PORT: 'tcp://10.0.0.1:4222',
+      FALCO_NATS_SERVICE_HOST: 'x',
+      NATS_PORT: 'y',
+    }
+    expect(configOf([], env)).toEqual(configOf([]))
+    const flags = Object.values(OPTIONS).map((row) => ('flags' in row ? row.flags : ''))
+    expect(flags.join(' ')).not.toMatch(/--(port|service)/)
+  })
+
+  it('treats an empty variable as unset', () => {
+    expect(configOf([], { FALCO_NATS_SERVER: '', NATS_URL: '' }).server[0]!.address).toBe(
+      '127.0.0.1:4222',
+    )
+  })
+
+  it.each([
+    [
+      ['--min-priority', 'foo'],
+      {},
+      /^--min-priority "foo": allowed: emergency, .*debug \(or info\)$/,
+    ],
+    [['--max-line-bytes', '1'], {}, /^--max-line-bytes "1": allowed: a size from 1 KiB to 64 MiB/],
+    [['--batch-bytes', 'x'], {}, /^--batch-bytes "x": allowed/],
+    [['--drain-timeout', '10'], {}, /^--drain-timeout "10": allowed: a duration such as/],
+    [['--subject', 'falco.*'], {}, /^--subject "falco\.\*": .*wildcards/],
+    [['--subject', 'a b'], {}, /^--subject "a b": blanks/],
+    [['--server', 'http://x'], {}, /^--server "http:\/\/x": allowed: nats:\/\/host:port/],
+    [['-f', ''], {}, /^--pipe "": it must not be empty/],
+    [['--log-level', 'loud'], {}, /^--log-level "loud": allowed: trace, debug/],
+    [['--log-format', 'xml'], {}, /^--log-format "xml": allowed: json, pretty/],
+    [[], { FALCO_NATS_MIN_PRIORITY: 'foo' }, /^FALCO_NATS_MIN_PRIORITY "foo": allowed/],
+    [[], { NATS_URL: 'x://y' }, /^NATS_URL "x:\/\/y": allowed/],
+    [[], { FALCO_NATS_TLSFIRST: 'maybe' }, /^FALCO_NATS_TLSFIRST "maybe": allowed: true or false/],
+    [['--nope'], {}, /^unknown option '--nope'.*; falco-nats --help/],
+    [['--pipe'], {}, /^option '-f, --pipe <path>' argument missing;/],
+    [['surplus'], {}, /^too many arguments/],
+    [['sample', '--count', '-1'], {}, /--count "-1": allowed: a whole number/],
+    [['sample', '--rate', 'x'], {}, /^--rate "x": allowed: a whole number/],
+    [['--creds', 'a', '--nkey', 'b'], {}, /^--creds and --nkey are given; allowed: one of them/],
+    [['--creds', 'a'], { NATS_TOKEN: 't' }, /^--creds and --token-file or NATS_TOKEN are given/],
+    [['--password-file', 'a'], {}, /without --user/],
+    [['--tlscert', 'a'], {}, /--tlskey/],
+  ])('ends at once with one line for %j %j', (argv, env, message) => {
+    expect(() => parseCommandLine(argv, env)).toThrow(UsageError)
+    expect(() => parseCommandLine(argv, env)).toThrow(message)
+    expect(() => parseCommandLine(argv, env)).not.toThrow(/\n/)
+  })
+
+  it('shows no secret in its messages', () => {
+    const secret = 's3cr3t'
+    expect(() => configOf(['-s', `http://user:${secret}@x,nats://y`])).toThrow(
+      /"http:\/\/\*\*\*@x,nats:\/\/y"/,
+    )
+    expect(() => configOf(['-s', `http://user:${secret}@x`])).not.toThrow(new RegExp(secret))
+    expect(() => configOf(['--creds', 'a'], { NATS_TOKEN: secret })).not.toThrow(new RegExp(secret))
+  })
+
+  it('escapes what it shows', () => {
+    expect(() => configOf(['--min-priority', 'a\x1b[31m\u202e'])).toThrow(
+      /^--min-priority "a\\u001b\[31m\\u\{202e\}"/,
+    )
+  })
+
+  it('knows --help, --version, --check and sample', () => {
+    const help = parseCommandLine(['--help'], {})
+    for (const [key, row] of Object.entries(OPTIONS)) {
+      expect(help).toHaveProperty('text', expect.stringContaining(envName(key)))
+      if ('flags' in row)
+        expect(help).toHaveProperty('text', expect.stringContaining(row.flags as string))
+    }
+    expect(parseCommandLine(['--version'], {})).toEqual({
+      run: 'print',
+      text: expect.stringMatching(/^\d+\.\d+\.\d+\n$/),
+    })
+    expect(parseCommandLine(['--check'], {}).run).toBe('check')
+    expect(parseCommandLine(['sample', '--count', '5'], {})).toEqual({
+      run: 'sample',
+      config: { count: 5, rate: 0 },
+    })
+    expect(parseCommandLine(['sample', '--help'], {}).run).toBe('print')
+  })
+})

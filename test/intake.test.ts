@@ -1,0 +1,183 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { PRIORITIES } from '../src/alert.ts'
+import { type Batch, createBatchPool, payloadAt } from '../src/batch.ts'
+import { createIntake } from '../src/intake.ts'
+import { createStats, held, totalRejected } from '../src/stats.ts'
+import { createSubjects, parseTemplate } from '../src/subject.ts'
+import { alertLines, fixture, numberedAlert } from './support/fixtures.ts'
+
+function setUp({ batchBytes = 1024 * 1024, minPriority = 7, maxLineBytes = 1024 * 1024 } = {}) {
+  const stats = createStats()
+  const pool = createBatchPool(batchBytes)
+  const rejects: string[] = []
+  const intake = createIntake({
+    pool,
+    readBytes: Math.min(64 * 1024, batchBytes >> 1),
+    maxLineBytes,
+    minPriority,
+    subjectFor: createSubjects(parseTemplate('falco.<priority>.<rule>')),
+    stats,
+    onReject: (reason, bytes, length) =>
+      rejects.push(`${reason} ${length} ${bytes.toString('latin1', 0, 40)}`),
+  })
+  return { intake, stats, rejects, pool }
+}
+
+const contents = (batch: Batch) =>
+  Array.from({ length: batch.count }, (_, index) => ({
+    subject: batch.subjects[index],
+    line: payloadAt(batch, index).toString('latin1'),
+  }))
+
+/** Everything that comes out of chunks, whatever the batches. */
+async function through(chunks: Buffer[], options = {}) {
+  const set = setUp(options)
+  const alerts: { subject: string | undefined; line: string }[] = []
+  const reading = (async () => {
+    for (const chunk of chunks) if (!set.intake.write(chunk)) await set.intake.room()
+    set.intake.end()
+  })()
+  for await (const batch of set.intake.batches()) {
+    alerts.push(...contents(batch))
+    set.pool.giveBack(batch)
+  }
+  await reading
+  set.stats.delivered = alerts.length
+  return { ...set, alerts }
+}
+
+describe('createIntake', () => {
+  it('gives what is there when it is asked, in one batch', async () => {
+    const { intake, pool } = setUp()
+    const batches = intake.batches()
+    intake.write(Buffer.from(`${numberedAlert(1)}\n${numberedAlert(2)}\n`))
+    const first = (await batches.next()).value!
+    expect(contents(first)).toEqual(
+      [1, 2].map((n) => ({
+        subject: 'falco.notice.terminal_shell_in_container',
+        line: numberedAlert(n),
+      })),
+    )
+    const second = batches.next()
+    intake.write(Buffer.from(`${numberedAlert(3)}\n`))
+    expect((await second).value!.count).toBe(1)
+    pool.giveBack(first)
+    intake.end()
+    expect((await batches.next()).done).toBe(true)
+  })
+
+  it('says when it is full, and when there is room again', async () => {
+    const { intake } = setUp({ batchBytes: 4096 })
+    const chunk = Buffer.from(`${numberedAlert(1).padEnd(1500)}\n`)
+    expect(intake.write(chunk)).toBe(true)
+    expect(intake.write(chunk)).toBe(false)
+    let room = false
+    const waiting = intake.room().then(() => {
+      room = true
+    })
+    await Promise.resolve()
+    expect(room).toBe(false)
+    expect((await intake.batches().next()).value!.count).toBe(2)
+    await waiting
+  })
+
+  it('keeps every batch within its limit, or to one alert that alone is larger', async () => {
+    const lines = alertLines()
+    const chunks = lines.map((line) => Buffer.concat([line, Buffer.from('\n')]))
+    const { intake } = setUp({ batchBytes: 16 * 1024 })
+    let most = 0
+    let count = 0
+    const reading = (async () => {
+      for (const chunk of chunks) if (!intake.write(chunk)) await intake.room()
+      intake.end()
+    })()
+    for await (const batch of intake.batches()) {
+      most = Math.max(most, batch.used)
+      count += batch.count
+      // Let the writer run until it is full.
+      for (let i = 0; i < 100; i++) await Promise.resolve()
+    }
+    await reading
+    expect(count).toBe(300)
+    expect(most).toBeGreaterThan(4 * 1024)
+    expect(most).toBeLessThanOrEqual(16 * 1024)
+  })
+
+  it('accounts for every line of a mixed stream', async () => {
+    const { alerts, stats, rejects } = await through([fixture('stdout-mixed.log')])
+    // 16 lines that are an alert, and one with two alerts that lack the newline between them.
+    expect(alerts).toHaveLength(18)
+    expect(stats.read).toBe(alerts.length + rejects.length)
+    expect(held(stats)).toBe(0)
+    expect(stats.rejected).toMatchObject({ not_an_alert: 10, invalid_json: 38, too_long: 0 })
+    expect(alerts.map(({ subject }) => subject)).toContain('falco.error.last_line_without_newline')
+    expect(alerts.map(({ subject }) => subject)).toContain('falco.warning.second')
+  })
+
+  it('costs a glued line its fragment, not the alert behind it', async () => {
+    const { alerts, rejects, stats } = await through([
+      Buffer.from(
+        `${numberedAlert(1)}\n{"hostname":"a","outp${numberedAlert(2)}\n${numberedAlert(3)}\n`,
+      ),
+    ])
+    expect(alerts.map(({ line }) => line)).toEqual([1, 2, 3].map((n) => numberedAlert(n)))
+    expect(rejects).toEqual(['invalid_json 21 {"hostname":"a","outp'])
+    expect(stats.read).toBe(4)
+  })
+
+  it('ignores blank lines and drops the CR of a line', async () => {
+    const { alerts, stats } = await through([Buffer.from(`\n \t \r\n\r\n${numberedAlert(1)}\r\n`)])
+    expect(alerts.map(({ line }) => line)).toEqual([numberedAlert(1)])
+    expect(stats.read).toBe(1)
+  })
+
+  it('rejects a line that is too long, and takes the next', async () => {
+    const { alerts, rejects } = await through(
+      [Buffer.from(`${numberedAlert(1).padEnd(2000)}\n${numberedAlert(2)}\n`)],
+      { maxLineBytes: 1000 },
+    )
+    expect(alerts.map(({ line }) => line)).toEqual([numberedAlert(2)])
+    expect(rejects[0]).toMatch(/^too_long 2000 \{"output_fields"/)
+  })
+
+  it('drops and counts what is below the least priority, whatever the case', async () => {
+    const alert = (priority: string) => `${JSON.stringify({ priority, rule: 'r' })}\n`
+    const given = ['Emergency', 'WARNING', 'notice', 'Debug', 'info', 'Severe']
+    const { alerts, stats } = await through([Buffer.from(given.map(alert).join(''))], {
+      minPriority: PRIORITIES.indexOf('warning'),
+    })
+    expect(alerts.map(({ subject }) => subject)).toEqual([
+      'falco.emergency.r',
+      'falco.warning.r',
+      'falco.severe.r',
+    ])
+    expect(stats.filtered).toBe(3)
+    expect(held(stats)).toBe(0)
+  })
+
+  it('makes no difference where the input is cut', async () => {
+    const input = Buffer.concat([
+      fixture('stdout-mixed.log').subarray(0, 12_000),
+      Buffer.from('\n{"hostname":"a","outp'),
+      fixture('alerts.jsonl').subarray(0, 20_000),
+    ])
+    const whole = await through([input])
+    expect(whole.alerts.length).toBeGreaterThan(10)
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.nat(input.length), { maxLength: 400 }),
+        fc.constantFrom(1024, 4096, 65536, 1024 * 1024),
+        async (cuts, batchBytes) => {
+          const places = [0, ...cuts.sort((a, b) => a - b), input.length]
+          const chunks = places.slice(1).map((end, i) => input.subarray(places[i], end))
+          const cut = await through(chunks, { batchBytes })
+          expect(cut.alerts).toEqual(whole.alerts)
+          expect(cut.rejects).toEqual(whole.rejects)
+          expect(totalRejected(cut.stats)).toBe(totalRejected(whole.stats))
+        },
+      ),
+      { numRuns: 200 },
+    )
+  })
+})

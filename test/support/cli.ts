@@ -1,0 +1,78 @@
+// Runs the real program as a process.
+
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { until } from './wait.ts'
+
+const MAIN = new URL('../../src/main.ts', import.meta.url).pathname
+
+export interface LogLine {
+  readonly level: string
+  readonly msg: string
+  readonly [key: string]: unknown
+}
+
+export interface Running extends AsyncDisposable {
+  readonly child: ChildProcessWithoutNullStreams
+  stdout(): Buffer
+  stderr(): string
+  /** The log so far; lines that are not JSON are left out. */
+  log(): LogLine[]
+  /** Resolves with the first log line whose message contains `text`. */
+  logged(text: string, timeoutMs?: number): Promise<LogLine>
+  exited(): Promise<number | null>
+}
+
+/** Starts `falco-nats` from its sources with a clean environment. */
+export function falcoNats(
+  args: readonly string[],
+  { env = {}, program = [process.execPath, MAIN] }: { env?: object; program?: string[] } = {},
+): Running {
+  const [command, ...before] = program
+  const child = spawn(command!, [...before, ...args], {
+    env: { PATH: process.env.PATH, ...env },
+    stdio: 'pipe',
+  })
+  const out: Buffer[] = []
+  const err: Buffer[] = []
+  child.stdout.on('data', (chunk) => out.push(chunk))
+  child.stderr.on('data', (chunk) => err.push(chunk))
+  child.stdin.on('error', () => {})
+  const closed = once(child, 'close').then(([code]) => code as number | null)
+  const stderr = () => Buffer.concat(err).toString()
+  const log = () =>
+    stderr()
+      .split('\n')
+      .filter((line) => line.startsWith('{'))
+      .map((line) => JSON.parse(line) as LogLine)
+  return {
+    child,
+    stdout: () => Buffer.concat(out),
+    stderr,
+    log,
+    logged: (text, timeoutMs) =>
+      until(
+        `the log says "${text}"`,
+        () => log().find(({ msg }) => msg.includes(text)),
+        timeoutMs,
+      ).catch((error) => {
+        throw new Error(`${error.message}; it says:\n${stderr()}`)
+      }),
+    exited: () => closed,
+    async [Symbol.asyncDispose]() {
+      if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL')
+      await closed
+    },
+  }
+}
+
+/** Runs to the end with `input` on standard input. */
+export async function runFalcoNats(
+  args: readonly string[],
+  options: { env?: object; input?: string | Uint8Array; program?: string[] } = {},
+): Promise<{ code: number | null; stdout: Buffer; stderr: string; log: LogLine[] }> {
+  await using running = falcoNats(args, options)
+  running.child.stdin.end(options.input ?? '')
+  const code = await running.exited()
+  return { code, stdout: running.stdout(), stderr: running.stderr(), log: running.log() }
+}

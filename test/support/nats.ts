@@ -1,0 +1,123 @@
+// Real nats-servers on free ports, and a subscriber that keeps what arrives.
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
+import { createConnection, createServer } from 'node:net'
+import { type ConnectionOptions, connect } from 'nats'
+import { tempDir } from './temp.ts'
+import { until } from './wait.ts'
+
+export interface NatsServer extends AsyncDisposable {
+  readonly port: number
+  readonly url: string
+  start(): Promise<void>
+  stop(signal?: NodeJS.Signals): Promise<void>
+  /** SIGSTOP: it stays connected and answers nothing. */
+  freeze(): void
+  thaw(): void
+}
+
+/** Starts a nats-server from PATH with lines of configuration; `{ started: false }` only reserves a port. */
+export async function startNats(config = '', { started = true } = {}): Promise<NatsServer> {
+  const directory = tempDir()
+  const port = await freePort()
+  const file = directory.file('nats.conf')
+  writeFileSync(file, `listen: "127.0.0.1:${port}"\n${config}\n`)
+  let child: ChildProcess | undefined
+
+  async function stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    const running = child
+    child = undefined
+    if (!running || running.exitCode !== null) return
+    const gone = once(running, 'exit')
+    running.kill('SIGCONT')
+    running.kill(signal)
+    await gone
+  }
+
+  const server: NatsServer = {
+    port,
+    url: `nats://127.0.0.1:${port}`,
+    async start() {
+      const spawned = spawn('nats-server', ['-c', file], { stdio: ['ignore', 'ignore', 'pipe'] })
+      let said = ''
+      spawned.stderr.on('data', (text) => {
+        said += text
+      })
+      child = spawned
+      await once(spawned, 'spawn')
+      await until(`nats-server listens on ${port}`, () => {
+        if (spawned.exitCode !== null) throw new Error(`nats-server ended: ${said}`)
+        return said.includes('Server is ready') && accepts(port)
+      })
+    },
+    stop,
+    freeze: () => child?.kill('SIGSTOP'),
+    thaw: () => child?.kill('SIGCONT'),
+    async [Symbol.asyncDispose]() {
+      await stop('SIGKILL')
+      directory[Symbol.dispose]()
+    },
+  }
+  if (started) await server.start()
+  return server
+}
+
+export interface Received {
+  readonly subject: string
+  readonly data: Buffer
+}
+
+export interface Subscriber extends AsyncDisposable {
+  readonly messages: Received[]
+  /** Resolves when at least `count` messages have come. */
+  count(count: number, timeoutMs?: number): Promise<void>
+}
+
+/** Subscribes to everything, across restarts of the server. */
+export async function subscribe(url: string, options: ConnectionOptions = {}): Promise<Subscriber> {
+  const messages: Received[] = []
+  const connection = await connect({
+    servers: url,
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: 20,
+    reconnectJitter: 0,
+    ...options,
+  })
+  connection.subscribe('>', {
+    callback(_error, { subject, data }) {
+      messages.push({ subject, data: Buffer.from(data) })
+    },
+  })
+  await connection.flush()
+  return {
+    messages,
+    count: (count, timeoutMs) =>
+      until(
+        `${count} messages have come (there are ${messages.length})`,
+        () => messages.length >= count,
+        timeoutMs,
+      ).then(() => {}),
+    [Symbol.asyncDispose]: () => connection.close(),
+  }
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as { port: number }
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+function accepts(port: number): Promise<boolean> {
+  const socket = createConnection(port, '127.0.0.1')
+  return new Promise((resolve) => {
+    socket.on('connect', () => resolve(true)).on('error', () => resolve(false))
+  }).then((accepted) => {
+    socket.destroy()
+    return accepted as boolean
+  })
+}

@@ -1,0 +1,13 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+/** A fresh directory, removed when the scope ends. */
+export function tempDir(): Disposable & { path: string; file(name: string): string } {
+  const path = mkdtempSync(join(tmpdir(), 'falco-nats-test-'))
+  return {
+    path,
+    file: (name) => join(path, name),
+    [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }),
+  }
+}
