@@ -45,7 +45,7 @@ async function demonstrate(): Promise<boolean> {
   const pipe = join(directory.path, 'falco', 'nats')
 
   await using server = start('nats-server', ['-a', '127.0.0.1', '-p', '-1'], 'pipe')
-  const listening = () => server.said().match(/client connections on (\S+)/)?.[1]
+  const listening = () => server.said().match(/client connections on (\S+)\n/)?.[1]
   const url = `nats://${await waitFor('nats-server', until(listening))}`
   const { arrived, flush } = await waitFor('the subscriber', subscribe(url))
 
@@ -137,7 +137,9 @@ function start(command: string, args: string[], stderr: 'pipe' | 'inherit'): Run
     said += text
   })
   const ended = once(child, 'close').then(([code, signal]) => {
-    if (code !== 0) throw new Error(`${[command, ...args].join(' ')}: ${code ?? signal} ${said}`)
+    if (code === 0) return
+    const lastWords = said.trimEnd().split('\n').at(-1)
+    throw new Error(`${[command, ...args].join(' ')}: ended with ${code ?? signal} ${lastWords}`)
   })
   ended.catch(cut.reject)
   return {

@@ -11,8 +11,6 @@ import { formatBytes } from './units.ts'
 
 const BACKOFF_FIRST_MS = 100
 const BACKOFF_MAX_MS = 5_000
-/** A session that lasted this long was a good one: the next backoff starts anew. */
-const GOOD_SESSION_MS = 10_000
 
 export interface ConnectOptions {
   readonly servers: readonly Server[]
@@ -47,7 +45,6 @@ export function createConnector({ servers, credentials, name, log }: ConnectOpti
   }
 
   function noteOpened(session: Session): void {
-    const openedAt = performance.now()
     lastTrouble = ''
     const { server, version, encrypted, maxPayload } = session
     log.info(
@@ -56,7 +53,8 @@ export function createConnector({ servers, credentials, name, log }: ConnectOpti
     )
     void session.closed.then((reason) => {
       if (reason === undefined) return
-      if (performance.now() - openedAt > GOOD_SESSION_MS) attempt = 0
+      // A server that takes us in only to throw us out again is not to be hammered at.
+      if (session.proven) attempt = 1
       // What failed goes to the end, so that the next dial starts with another server.
       const own = [...servers].sort((a, b) => Number(a === server) - Number(b === server))
       pool = [...own, ...discoveredServers(servers, server, session.discovered)]

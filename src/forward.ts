@@ -44,6 +44,7 @@ export async function forward(
   giveUpAfter(config.drainTimeout, stop, abandon, givenUp.resolve)
   {
     await using sink = openSink(config, log, stats, pool, rejectLog)
+    stop.addEventListener('abort', () => log.info('stopping: delivering what was read'))
     log.info({ input: config.pipe, subject: config.subject.text }, `reading ${source.kind}`)
     await Promise.race([flow(source, intake, sink, stop), givenUp.promise])
   }

@@ -36,6 +36,7 @@ export interface PublisherOptions {
 
 export function openPublisher({ connector, pool, stats, onReject }: PublisherOptions): Sink {
   const unconfirmed: Batch[] = []
+  const sent = new Set<Batch>()
   const confirmedOne = createWakeup()
   const stop = new AbortController()
   let session: Session | undefined
@@ -43,10 +44,7 @@ export function openPublisher({ connector, pool, stats, onReject }: PublisherOpt
   async function keepConnected(): Promise<void> {
     while (!stop.signal.aborted) {
       const current = await connector.next(stop.signal)
-      for (const batch of unconfirmed) {
-        send(current, batch)
-        stats.resent += batch.count
-      }
+      for (const batch of unconfirmed) send(current, batch)
       session = current
       await current.closed
       session = undefined
@@ -54,6 +52,8 @@ export function openPublisher({ connector, pool, stats, onReject }: PublisherOpt
   }
 
   function send(current: Session, batch: Batch): void {
+    if (sent.has(batch)) stats.resent += batch.count
+    sent.add(batch)
     try {
       for (let index = 0; index < batch.count; index++) {
         const payload = payloadAt(batch, index)
@@ -71,6 +71,7 @@ export function openPublisher({ connector, pool, stats, onReject }: PublisherOpt
     await afterPoll()
     if (unconfirmed[0] !== batch) return
     unconfirmed.shift()
+    sent.delete(batch)
     account(current, batch)
     pool.giveBack(batch)
     confirmedOne.notify()

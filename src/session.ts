@@ -29,6 +29,8 @@ export interface Session {
   /** Subjects that the server refused, and how many messages on each: -ERR comes before the PONG. */
   readonly denied: Map<string, number>
   publish(subject: string, payload: Uint8Array): void
+  /** Whether the server has ever confirmed anything: then the session was not in vain. */
+  readonly proven: boolean
   /** Resolves when the server has taken all that was published before; otherwise never settles. */
   confirm(): Promise<void>
   /** Resolves when the session is over, with the reason unless `close` was called. */
@@ -81,6 +83,7 @@ function watch(connection: NatsConnection, server: Server, destroy: () => void):
   const denied = new Map<string, number>()
   let reason = ''
   let ours = false
+  let proven = false
 
   async function watchStatus(): Promise<void> {
     for await (const status of connection.status()) {
@@ -109,7 +112,13 @@ function watch(connection: NatsConnection, server: Server, destroy: () => void):
     },
     denied,
     publish: (subject, payload) => connection.publish(subject, payload),
-    confirm: () => connection.flush(),
+    get proven() {
+      return proven
+    },
+    async confirm() {
+      await connection.flush()
+      proven = true
+    },
     closed: connection.closed().then((error) => {
       if (ours) return undefined
       return reason || (error ? messageOf(error) : 'the server closed the connection')

@@ -81,7 +81,7 @@ function openFifo(path: string): number {
 function makeFifo(path: string): void {
   const umask = process.umask(0o022)
   try {
-    mkdirSync(dirname(path), { recursive: true })
+    makeDirectory(dirname(path))
   } finally {
     process.umask(umask)
   }
@@ -89,6 +89,13 @@ function makeFifo(path: string): void {
   const made = spawnSync('mkfifo', ['-m', FIFO_MODE, '--', path], { encoding: 'utf8' })
   // Somebody else may have made it in the meantime; then all is well.
   if (made.status !== 0 && !fifoExists(path)) throw made.error ?? new Error(made.stderr.trim())
+}
+
+/** Not mkdir's own recursion: that loops for ever where nothing can be made, such as in /proc. */
+function makeDirectory(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false })) return
+  makeDirectory(dirname(path))
+  mkdirSync(path)
 }
 
 /** Reads a pipe or socket through one fixed buffer, woken by the event loop. */

@@ -4,7 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { createConnection, createServer } from 'node:net'
-import { type ConnectionOptions, connect } from 'nats'
+import { type ConnectionOptions, connect, createInbox, type NatsConnection } from 'nats'
 import { tempDir } from './temp.ts'
 import { until } from './wait.ts'
 
@@ -101,6 +101,45 @@ export async function subscribe(url: string, options: ConnectionOptions = {}): P
       ).then(() => {}),
     [Symbol.asyncDispose]: () => connection.close(),
   }
+}
+
+/** Asks the JetStream API; throws what it answers as an error. */
+async function jetStream(connection: NatsConnection, operation: string, request: object) {
+  const reply = await connection.request(`$JS.API.${operation}`, JSON.stringify(request))
+  const answer = reply.json<{ error?: { description: string }; state: { messages: number } }>()
+  if (answer.error) throw new Error(`${operation}: ${answer.error.description}`)
+  return answer
+}
+
+/** A stream that keeps, in files, what is published on `falco.>` by plain NATS. */
+export async function createStream(url: string): Promise<void> {
+  await using connection = await connect({ servers: url })
+  const stream = { name: 'ALERTS', subjects: ['falco.>'], storage: 'file', retention: 'limits' }
+  await jetStream(connection, 'STREAM.CREATE.ALERTS', stream)
+}
+
+export async function streamCount(url: string): Promise<number> {
+  await using connection = await connect({ servers: url })
+  return (await jetStream(connection, 'STREAM.INFO.ALERTS', {})).state.messages
+}
+
+/** All that the stream holds, in order. */
+export async function readStream(url: string): Promise<Received[]> {
+  await using connection = await connect({ servers: url })
+  const { state } = await jetStream(connection, 'STREAM.INFO.ALERTS', {})
+  const messages: Received[] = []
+  const inbox = createInbox()
+  connection.subscribe(inbox, {
+    callback(_error, { subject, data }) {
+      messages.push({ subject, data: Buffer.from(data) })
+    },
+  })
+  await jetStream(connection, 'CONSUMER.CREATE.ALERTS', {
+    stream_name: 'ALERTS',
+    config: { deliver_subject: inbox, deliver_policy: 'all', ack_policy: 'none' },
+  })
+  await until('the stream is read', () => messages.length >= state.messages)
+  return messages
 }
 
 export async function freePort(): Promise<number> {
