@@ -15,21 +15,22 @@ import { formatBytes } from './units.ts'
 
 /** Prints a line per thing tried. Gives 0 when forwarding would work, else 1. */
 export async function check(config: Config, output: Writable): Promise<0 | 1> {
-  const findings = [await found('pipe', () => checkPipe(config.pipe))]
-  output.write(`ok    subject: ${config.subject.text}, from ${PRIORITIES[config.minPriority]} up\n`)
-  for (const server of config.server)
-    findings.push(await found('server', () => checkServer(config, server)))
-  for (const { ok, text } of findings) output.write(`${ok ? 'ok   ' : 'FAIL '} ${text}\n`)
-  const serverOk = findings.slice(1).some(({ ok }) => ok)
-  return findings[0]!.ok && serverOk ? 0 : 1
-}
-
-async function found(what: string, tryIt: () => string | Promise<string>) {
-  try {
-    return { ok: true, text: `${what}: ${await tryIt()}` }
-  } catch (error) {
-    return { ok: false, text: `${what}: ${messageOf(error)}` }
+  const tell = async (what: string, tryIt: () => string | Promise<string>): Promise<boolean> => {
+    try {
+      output.write(`ok    ${what}: ${await tryIt()}\n`)
+      return true
+    } catch (error) {
+      output.write(`FAIL  ${what}: ${messageOf(error)}\n`)
+      return false
+    }
   }
+  await tell('subject', () => `${config.subject.text}, from ${PRIORITIES[config.minPriority]} up`)
+  const pipeOk = await tell('pipe', () => checkPipe(config.pipe))
+  let serverOk = false
+  // One server that answers is enough, but all are told of.
+  for (const server of config.server)
+    if (await tell('server', () => checkServer(config, server))) serverOk = true
+  return pipeOk && serverOk ? 0 : 1
 }
 
 /** Does not open the pipe: a Falco that waits for a reader would write to us, and we go away. */

@@ -28,7 +28,8 @@ export interface Connector {
 export function createConnector({ servers, credentials, name, log }: ConnectOptions): Connector {
   let pool = shuffled(servers)
   let attempt = 0
-  let lastTrouble = ''
+  /** What has been said since the last connection: servers take turns, and so may reasons. */
+  const saidTroubles = new Set<string>()
 
   /** Tries each server once, the user's own first. */
   async function dialOnce(signal: AbortSignal): Promise<Session> {
@@ -45,7 +46,7 @@ export function createConnector({ servers, credentials, name, log }: ConnectOpti
   }
 
   function noteOpened(session: Session): void {
-    lastTrouble = ''
+    saidTroubles.clear()
     const { server, version, encrypted, maxPayload } = session
     log.info(
       { server: server.shown, version, tls: encrypted, maxPayload: formatBytes(maxPayload) },
@@ -74,9 +75,9 @@ export function createConnector({ servers, credentials, name, log }: ConnectOpti
         } catch (error) {
           signal.throwIfAborted()
           const trouble = messageOf(error)
-          if (trouble !== lastTrouble)
-            log.warn({ reason: trouble }, 'cannot connect, will keep trying')
-          lastTrouble = trouble
+          if (saidTroubles.has(trouble)) continue
+          saidTroubles.add(trouble)
+          log.warn({ reason: trouble }, 'cannot connect, will keep trying')
         }
       }
     },

@@ -71,6 +71,15 @@ export function readCredentials(config: CredentialOptions, server: Server): Cred
   return { ...(authenticator && { authenticator }), ...(useTls && { tls }) }
 }
 
+/** At the start a file that cannot be used is a bad option. Later it may be a rotation half done. */
+export function checkCredentialFiles(config: CredentialOptions, servers: readonly Server[]): void {
+  try {
+    for (const server of servers) readCredentials(config, server)
+  } catch (error) {
+    throw new UsageError(`${messageOf(error)}; allowed: a file that we may read, of the right kind`)
+  }
+}
+
 function readAuthenticator(config: CredentialOptions, server: Server): Authenticator | undefined {
   if (server.user !== undefined)
     return server.password === undefined
@@ -105,7 +114,7 @@ function readBytes(option: string, path: string): Buffer {
   try {
     return readFileSync(path)
   } catch (error) {
-    throw new Error(`${option} cannot be read: ${messageOf(error)}`)
+    throw new Error(`${option} ${path} cannot be read: ${(error as NodeJS.ErrnoException).code}`)
   }
 }
 

@@ -1,6 +1,5 @@
 // --dry-run: prints `subject<TAB>line` where the publisher would publish.
 
-import { once } from 'node:events'
 import type { Writable } from 'node:stream'
 import { type Batch, type BatchPool, payloadAt } from './batch.ts'
 import { FatalError, messageOf } from './errors.ts'
@@ -11,18 +10,13 @@ const TAB = Buffer.from('\t')
 const NEWLINE = Buffer.from('\n')
 
 export function openDryRun(output: Writable, pool: BatchPool, stats: Stats): Sink {
-  const failed = once(output, 'error').then(([error]) => {
-    throw new FatalError(`cannot write to standard output: ${messageOf(error)}`)
-  })
-  failed.catch(() => {})
+  output.on('error', () => {}) // heard by whoever writes
   return {
     async publish(batch: Batch) {
       const parts: Buffer[] = []
       for (let index = 0; index < batch.count; index++)
         parts.push(Buffer.from(batch.subjects[index]!), TAB, payloadAt(batch, index), NEWLINE)
-      const written = Promise.withResolvers<void>()
-      output.write(Buffer.concat(parts), () => written.resolve())
-      await Promise.race([written.promise, failed])
+      await written(output, Buffer.concat(parts))
       stats.delivered += batch.count
       stats.batches++
       pool.giveBack(batch)
@@ -30,4 +24,13 @@ export function openDryRun(output: Writable, pool: BatchPool, stats: Stats): Sin
     async drain() {},
     async [Symbol.asyncDispose]() {},
   }
+}
+
+function written(output: Writable, bytes: Buffer): Promise<void> {
+  return new Promise((resolve, reject) => {
+    output.write(bytes, (error) => {
+      if (error) reject(new FatalError(`cannot write to standard output: ${messageOf(error)}`))
+      else resolve()
+    })
+  })
 }

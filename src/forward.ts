@@ -3,6 +3,7 @@
 import { hostname } from 'node:os'
 import { createBatchPool } from './batch.ts'
 import { createConnector } from './connection.ts'
+import { checkCredentialFiles } from './credentials.ts'
 import { openDryRun } from './dry-run.ts'
 import { createIntake } from './intake.ts'
 import { createRejectLog, excerpt, type Logger } from './log.ts'
@@ -25,6 +26,7 @@ export async function forward(
   stop: AbortSignal,
   abandon: AbortSignal,
 ): Promise<0 | 1> {
+  if (!config.dryRun) checkCredentialFiles(config, config.server)
   const stats = createStats()
   const pool = createBatchPool(config.batchBytes)
   const readBytes = Math.min(READ_BYTES_MAX, Math.max(512, config.batchBytes >> 1))

@@ -15,16 +15,22 @@ export interface NatsServer extends AsyncDisposable {
   stop(signal?: NodeJS.Signals): Promise<void>
   /** SIGSTOP: it stays connected and answers nothing. */
   freeze(): void
+  /** How many errors it has logged since its start. */
+  errors(): number
   thaw(): void
 }
 
 /** Starts a nats-server from PATH with lines of configuration; `{ started: false }` only reserves a port. */
-export async function startNats(config = '', { started = true } = {}): Promise<NatsServer> {
+export async function startNats(
+  config = '',
+  { started = true, program = 'nats-server' } = {},
+): Promise<NatsServer> {
   const directory = tempDir()
   const port = await freePort()
   const file = directory.file('nats.conf')
   writeFileSync(file, `listen: "127.0.0.1:${port}"\n${config}\n`)
   let child: ChildProcess | undefined
+  let said = ''
 
   async function stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
     const running = child
@@ -40,8 +46,8 @@ export async function startNats(config = '', { started = true } = {}): Promise<N
     port,
     url: `nats://127.0.0.1:${port}`,
     async start() {
-      const spawned = spawn('nats-server', ['-c', file], { stdio: ['ignore', 'ignore', 'pipe'] })
-      let said = ''
+      const spawned = spawn(program, ['-c', file], { stdio: ['ignore', 'ignore', 'pipe'] })
+      said = ''
       spawned.stderr.on('data', (text) => {
         said += text
       })
@@ -53,6 +59,7 @@ export async function startNats(config = '', { started = true } = {}): Promise<N
       })
     },
     stop,
+    errors: () => said.split('[ERR]').length - 1,
     freeze: () => child?.kill('SIGSTOP'),
     thaw: () => child?.kill('SIGCONT'),
     async [Symbol.asyncDispose]() {
