@@ -31,7 +31,14 @@ export type CredentialOptions = Pick<
 export interface Credentials {
   readonly authenticator?: Authenticator
   /** Undefined: TLS only if the server asks for it, with the system's authorities. */
-  readonly tls?: { ca?: string; cert?: string; key?: string; handshakeFirst?: boolean }
+  readonly tls?: {
+    readonly ca?: string
+    readonly cert?: string
+    readonly key?: string
+    readonly handshakeFirst?: boolean
+    /** The name to expect in the certificate. */
+    readonly servername?: string
+  }
 }
 
 /** Refuses combinations that cannot work. Throws a UsageError. */

@@ -79,11 +79,16 @@ export async function openSession(
   }
 }
 
-function watch(connection: NatsConnection, server: Server, destroy: () => void): Session {
+function watch(connection: NatsConnection, server: Server, destroySockets: () => void): Session {
   const denied = new Map<string, number>()
   let reason = ''
   let ours = false
   let proven = false
+
+  function destroy(): void {
+    writtenTo(connection)?.destroy()
+    destroySockets()
+  }
 
   async function watchStatus(): Promise<void> {
     for await (const status of connection.status()) {
@@ -128,4 +133,14 @@ function watch(connection: NatsConnection, server: Server, destroy: () => void):
       destroy()
     },
   }
+}
+
+/**
+ * The socket that the client writes to: under TLS it is wrapped around the one we know, and must go
+ * first, or its unfinished write becomes an error that nobody listens for. The client keeps it to
+ * itself; session.test.ts fails should that change.
+ */
+function writtenTo(connection: NatsConnection): Socket | undefined {
+  type Internals = { protocol?: { transport?: { socket?: Socket } } }
+  return (connection as unknown as Internals).protocol?.transport?.socket
 }

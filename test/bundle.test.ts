@@ -1,0 +1,53 @@
+// The one file that people run: on every supported Node, alone in a directory.
+
+import { copyFileSync } from 'node:fs'
+import { expect, it } from 'vitest'
+import { runFalcoNats } from './support/cli.ts'
+import { fixture } from './support/fixtures.ts'
+import { startNats, subscribe } from './support/nats.ts'
+import { tempDir } from './support/temp.ts'
+
+const BUNDLE = new URL('../dist/falco-nats.js', import.meta.url).pathname
+const NODES = {
+  'this Node': process.execPath,
+  'Node 22': process.env.NODE_22,
+  'Node 24': process.env.NODE_24,
+}
+
+for (const [name, node] of Object.entries(NODES)) {
+  if (node === undefined)
+    console.warn(
+      `skipped: the bundle on ${name}, since ${name.toUpperCase().replace(' ', '_')} names no binary`,
+    )
+
+  it.skipIf(node === undefined)(`forwards on ${name} with no node_modules`, async () => {
+    using dir = tempDir()
+    copyFileSync(BUNDLE, dir.file('falco-nats.js'))
+    await using server = await startNats()
+    await using subscriber = await subscribe(server.url)
+    const { code, log } = await runFalcoNats(['-f', '-', '-s', server.url], {
+      program: [node!, dir.file('falco-nats.js')],
+      input: fixture('alerts.jsonl'),
+    })
+    expect(code).toBe(0)
+    expect(log.at(-1)).toMatchObject({ delivered: 300 })
+    await subscriber.count(300)
+  })
+
+  it.skipIf(node === undefined)(`logs for a person on ${name}`, async () => {
+    const { code, stderr } = await runFalcoNats(
+      ['-f', '-', '--dry-run', '--log-format', 'pretty'],
+      {
+        program: [node!, BUNDLE],
+      },
+    )
+    expect(code).toBe(0)
+    expect(stderr).toMatch(/INFO: done/)
+  })
+}
+
+it('starts as a command by itself', async () => {
+  const { code, stdout } = await runFalcoNats(['--version'], { program: [BUNDLE] })
+  expect(code).toBe(0)
+  expect(stdout.toString()).toMatch(/^\d/)
+})

@@ -1,0 +1,71 @@
+// House rules that a machine can keep: which module may import which, no dead modules, short files.
+
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { describe, expect, it } from 'vitest'
+
+/** From the process edge to plain functions. A module may import only what stands behind it. */
+const ORDER = [
+  'main',
+  'cli',
+  'check',
+  'forward',
+  'sample',
+  'dry-run',
+  'publisher',
+  'connection',
+  'session',
+  'source',
+  'intake',
+  'credentials',
+  'options',
+  'log',
+  'batch',
+  'lines',
+  'subject',
+  'servers',
+  'stats',
+  'alert',
+  'units',
+  'wakeup',
+  'errors',
+]
+
+const sources = readdirSync(new URL('../src', import.meta.url)).map((file) =>
+  file.replace('.ts', ''),
+)
+const textOf = (name: string) => readFileSync(new URL(`../src/${name}.ts`, import.meta.url), 'utf8')
+const importsOf = (name: string) =>
+  [...textOf(name).matchAll(/(?:from |import\()'\.\/([a-z-]+)\.ts'/g)].map((match) => match[1]!)
+
+it('knows every module', () => {
+  expect([...sources].sort()).toEqual([...ORDER].sort())
+})
+
+describe.each(ORDER)('src/%s.ts', (name) => {
+  it('imports only from behind it', () => {
+    const allowed = ORDER.slice(ORDER.indexOf(name) + 1)
+    expect(importsOf(name).filter((imported) => !allowed.includes(imported))).toEqual([])
+  })
+
+  it('is used, begins with what it is, and can be read in one sitting', () => {
+    if (name !== 'main') expect(ORDER.some((other) => importsOf(other).includes(name))).toBe(true)
+    expect(textOf(name).replace(/^#!.*\n/, '')).toMatch(/^\/\/ [A-Z`-]/)
+    expect(textOf(name).split('\n').length).toBeLessThan(300)
+  })
+})
+
+it('has tests that mirror the sources', () => {
+  const tested = readdirSync(new URL('.', import.meta.url)).filter((file) =>
+    file.endsWith('.test.ts'),
+  )
+  const whole = ['bundle', 'readme', 'tidy', 'fuzz']
+  const strays = tested
+    .map((file) => file.replace('.test.ts', ''))
+    .filter((name) => !sources.includes(name) && !whole.includes(name))
+  expect(strays).toEqual([])
+})
+
+it('names the documents that it promises', () => {
+  for (const name of ['README.md', 'ARCHITECTURE.md', 'CHANGELOG.md', 'LICENSE'])
+    expect(existsSync(new URL(`../${name}`, import.meta.url))).toBe(true)
+})
