@@ -68,8 +68,9 @@ it.each([
   async (_, config, scheme) => {
     await using nats = await startNats(config)
     const [server] = parseServers(`${scheme}://127.0.0.1:${nats.port}`)
-    const tls = scheme === 'tls' ? { tls: { rejectUnauthorized: false } } : {}
-    const session = await openSession(server!, tls, 'test', never)
+    const options = { tlsca: fixturePath('tls/ca.crt') } as CredentialOptions
+    const credentials: Credentials = scheme === 'tls' ? readCredentials(options, server!) : {}
+    const session = await openSession(server!, credentials, 'test', never)
     await session.confirm()
     expect(session.proven).toBe(true)
     nats.freeze()
