@@ -60,7 +60,7 @@ export function parseAlert(bytes: Buffer, start: number, end: number): Alert | L
 
 /** A stretch of a glued line: an alert, or what was found in its place. */
 export interface Piece {
-  readonly start: number
+  start: number
   readonly end: number
   readonly found: Alert | LineReject
 }
@@ -79,8 +79,11 @@ export function unglue(bytes: Buffer, start: number, end: number): Piece[] | und
     const open = lastObjectStart(bytes, start, rest)
     const found = open < 0 ? 'invalid_json' : parseAlert(bytes, open, rest)
     if (found === 'invalid_json') break
+    const behind = pieces.at(-1)
     if (typeof found !== 'string') foundAlert = true
-    pieces.push({ start: open, end: rest, found })
+    // What is no alert is told of once, however many objects it is.
+    if (behind?.found === 'not_an_alert' && found === 'not_an_alert') behind.start = open
+    else pieces.push({ start: open, end: rest, found })
     rest = trimEnd(bytes, start, open)
   }
   if (!foundAlert) return undefined

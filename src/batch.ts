@@ -34,8 +34,6 @@ export function createBatchPool(batchBytes: number): BatchPool {
         ends: [],
       },
     giveBack(batch) {
-      // One that had to grow for a single huge alert is left to the garbage collector.
-      if (batch.bytes.length > batchBytes) return
       batch.used = 0
       batch.count = 0
       batch.longest = 0
@@ -43,6 +41,9 @@ export function createBatchPool(batchBytes: number): BatchPool {
     },
   }
 }
+
+/** Room for what stands in the same read behind an alert that alone is larger than a batch. */
+const GROWTH_BYTES = 64 * 1024
 
 /** Copies `bytes[start, end)` in as one more alert. Grows when an alert alone is larger. */
 export function append(
@@ -55,7 +56,7 @@ export function append(
   const length = end - start
   const used = batch.used + length
   if (used > batch.bytes.length) {
-    const grown = Buffer.allocUnsafeSlow(used)
+    const grown = Buffer.allocUnsafeSlow(used + GROWTH_BYTES)
     batch.bytes.copy(grown, 0, 0, batch.used)
     batch.bytes = grown
   }

@@ -51,7 +51,8 @@ async function checkServer(config: Config, server: Server): Promise<string> {
   const never = new AbortController().signal
   try {
     const session = await openSession(server, readCredentials(config, server), name, never)
-    await session.confirm()
+    await Promise.race([session.confirm(), session.closed])
+    if (!session.proven) throw new Error((await session.closed) ?? 'closed')
     const limit = session.maxPayload
     const note =
       limit < config.maxLineBytes ? '; lines over that, though allowed here, are refused there' : ''

@@ -59,7 +59,11 @@ export function parseCommandLine(argv: readonly string[], env: Environment): Inv
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error
     if (error.exitCode === 0) return { run: 'print', text: printed }
-    const reason = error.message.replace(/^error: /, '').replace(/\s+/g, ' ')
+    // What stands behind a = may be a secret that somebody hoped could be given so.
+    const reason = error.message
+      .replace(/^error: /, '')
+      .replace(/=[^']*/g, '=...')
+      .replace(/\s+/g, ' ')
     throw new UsageError(`${printable(reason)}; falco-nats --help lists what is allowed`)
   }
   return invocation!
@@ -103,7 +107,7 @@ function parseOption(row: OptionRow<unknown>, name: string, text: string): unkno
   } catch (error) {
     // Only options with a flag are shown with their value: the others are secrets. So may be what
     // stands before the @ in a URL.
-    const shown = row.flags ? ` ${JSON.stringify(text.replace(/[^/,]*@/g, '***@'))}` : ''
+    const shown = row.flags ? ` ${JSON.stringify(text.replace(/.*@/s, '***@'))}` : ''
     throw new UsageError(`${name}${printable(shown)}: ${messageOf(error)}`)
   }
 }

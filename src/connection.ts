@@ -11,6 +11,8 @@ import { formatBytes } from './units.ts'
 
 const BACKOFF_FIRST_MS = 100
 const BACKOFF_MAX_MS = 5_000
+/** For a server with all the addresses of its name, the look-up of the name included. */
+const DIAL_DEADLINE_MS = 15_000
 
 export interface ConnectOptions {
   readonly servers: readonly Server[]
@@ -36,7 +38,8 @@ export function createConnector({ servers, credentials, name, log }: ConnectOpti
     const troubles = new Set<string>()
     for (const server of pool) {
       try {
-        return await openSession(server, readCredentials(credentials, server), name, signal)
+        const either = AbortSignal.any([signal, AbortSignal.timeout(DIAL_DEADLINE_MS)])
+        return await openSession(server, readCredentials(credentials, server), name, either)
       } catch (error) {
         signal.throwIfAborted()
         troubles.add(`${server.shown}: ${messageOf(error)}`)

@@ -2,6 +2,7 @@
 // restart. What is read here goes to the NATS client and nowhere else.
 
 import { readFileSync } from 'node:fs'
+import { isIP } from 'node:net'
 import {
   type Authenticator,
   credsAuthenticator,
@@ -36,8 +37,9 @@ export interface Credentials {
     readonly cert?: string
     readonly key?: string
     readonly handshakeFirst?: boolean
-    /** The name to expect in the certificate. */
+    /** What to expect in the certificate: a name, or an address. */
     readonly servername?: string
+    readonly host?: string
   }
 }
 
@@ -72,10 +74,21 @@ export function readCredentials(config: CredentialOptions, server: Server): Cred
     ...(cert !== undefined && { cert }),
     ...(key !== undefined && { key }),
     ...(config.tlsfirst && { handshakeFirst: true }),
-    ...(server.certificateName !== undefined && { servername: server.certificateName }),
+    ...nameToExpect(server),
   }
-  const useTls = server.tlsRequired || Object.keys(tls).length > 0
+  const files = [config.tlsca, config.tlscert, config.tlskey]
+  const useTls = server.tlsRequired || config.tlsfirst || files.some((file) => file !== undefined)
   return { ...(authenticator && { authenticator }), ...(useTls && { tls }) }
+}
+
+/** What the certificate must be for; the client knows only names, and takes `localhost` for addresses. */
+function nameToExpect({ certificateName, address }: Server): {
+  servername?: string
+  host?: string
+} {
+  if (certificateName !== undefined) return { servername: certificateName }
+  const host = address.replace(/:\d+$/, '').replace(/^\[|\]$/g, '')
+  return isIP(host) ? { host } : {}
 }
 
 /** At the start a file that cannot be used is a bad option. Later it may be a rotation half done. */

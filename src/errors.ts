@@ -1,4 +1,4 @@
-// The two ways in which the program ends early. Anything else that is thrown is a bug.
+// The errors that are not bugs, and how to show any error.
 
 /** An option that cannot be used: which one, what was given, what is allowed. Exit code 2. */
 export class UsageError extends Error {
@@ -13,7 +13,7 @@ export class FatalError extends Error {
 /** What an unknown thrown value says, on one line; deeper causes follow in brackets. */
 export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return printable(String(error))
-  const message = printable(error.message || error.name)
+  const message = printable(error.message.trim() || error.name)
   const cause = error.cause instanceof Error ? messageOf(error.cause) : ''
   return cause && !message.includes(cause) ? `${message} (${cause})` : message
 }

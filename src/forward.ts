@@ -1,12 +1,13 @@
 // The main job: alerts from a source to a sink, until the source ends or somebody says stop.
 
 import { hostname } from 'node:os'
-import { createBatchPool } from './batch.ts'
+import { type BatchPool, createBatchPool } from './batch.ts'
 import { createConnector } from './connection.ts'
 import { checkCredentialFiles } from './credentials.ts'
 import { openDryRun } from './dry-run.ts'
-import { createIntake } from './intake.ts'
-import { createRejectLog, excerpt, type Logger } from './log.ts'
+import { FatalError } from './errors.ts'
+import { createIntake, type Intake } from './intake.ts'
+import { createRejectLog, excerpt, type Logger, type RejectLog } from './log.ts'
 import type { Config } from './options.ts'
 import { openPublisher, type Sink } from './publisher.ts'
 import { openSource, type Source } from './source.ts'
@@ -44,23 +45,26 @@ export async function forward(
   const source = openSource(config.pipe, readBytes)
   const givenUp = Promise.withResolvers<void>()
   giveUpAfter(config.drainTimeout, stop, abandon, givenUp.resolve)
+  let broken: string | undefined
   {
     await using sink = openSink(config, log, stats, pool, rejectLog)
     stop.addEventListener('abort', () => log.info('stopping: delivering what was read'))
     log.info({ input: config.pipe, subject: config.subject.text }, `reading ${source.kind}`)
-    await Promise.race([flow(source, intake, sink, stop), givenUp.promise])
+    try {
+      await Promise.race([flow(source, intake, sink, stop), givenUp.promise])
+    } catch (error) {
+      if (!(error instanceof FatalError)) throw error
+      broken = error.message
+    }
   }
-  sayGoodbye(log, stats)
-  return lost(stats) === 0 ? 0 : 1
+  // Given up in the middle of a line: that is something read and not delivered, too.
+  if (intake.isMidLine()) stats.read++
+  sayGoodbye(log, stats, broken)
+  return broken === undefined && lost(stats) === 0 ? 0 : 1
 }
 
 /** The data's whole way: read → intake → batch → sink. Both sides run until the input ends. */
-async function flow(
-  source: Source,
-  intake: ReturnType<typeof createIntake>,
-  sink: Sink,
-  stop: AbortSignal,
-): Promise<void> {
+async function flow(source: Source, intake: Intake, sink: Sink, stop: AbortSignal): Promise<void> {
   const reading = source.pump(intake, stop)
   reading.catch(() => {}) // heard below, after what was read until then is delivered
   for await (const batch of intake.batches()) await sink.publish(batch)
@@ -72,8 +76,8 @@ function openSink(
   config: Config,
   log: Logger,
   stats: Stats,
-  pool: ReturnType<typeof createBatchPool>,
-  onReject: ReturnType<typeof createRejectLog>,
+  pool: BatchPool,
+  onReject: RejectLog,
 ): Sink {
   if (config.dryRun) return openDryRun(process.stdout, pool, stats)
   const name = config.connectionName ?? `falco-nats@${hostname()}`
@@ -92,7 +96,7 @@ function giveUpAfter(
   stop.addEventListener('abort', () => setTimeout(giveUp, drainTimeout).unref())
 }
 
-function sayGoodbye(log: Logger, stats: Stats): void {
+function sayGoodbye(log: Logger, stats: Stats, broken?: string): void {
   const { read, delivered, filtered, rejected, resent, batches } = stats
   const reasons = Object.entries(rejected).filter(([, count]) => count > 0)
   const sums = {
@@ -105,8 +109,9 @@ function sayGoodbye(log: Logger, stats: Stats): void {
     resent,
     batches,
   }
-  if (lost(stats) === 0) log.info(sums, 'done: all alerts were delivered')
-  else log.error(sums, `done: ${lost(stats)} alerts were lost (${whyLost(stats)})`)
+  const why = [broken, whyLost(stats)].filter(Boolean).join(', ')
+  if (why === '') log.info(sums, 'done: all alerts were delivered')
+  else log.error(sums, `done: ${lost(stats)} alerts were lost (${why})`)
 }
 
 function whyLost(stats: Stats): string {

@@ -25,9 +25,9 @@ async function main(): Promise<number> {
         return await check(invocation.config, process.stdout)
       }
       case 'forward': {
+        const { stop, abandon } = stopSignals()
         const log = await createLogger(invocation.config)
         const { forward } = await import('./forward.ts')
-        const { stop, abandon } = stopSignals()
         return await forward(invocation.config, log, stop, abandon)
       }
     }

@@ -11,12 +11,13 @@
 import { setImmediate as afterPoll } from 'node:timers/promises'
 import { type Batch, type BatchPool, payloadAt } from './batch.ts'
 import type { Connector } from './connection.ts'
+import { messageOf } from './errors.ts'
 import type { RejectLog } from './log.ts'
 import type { Session } from './session.ts'
-import type { DeliveryReject, Stats } from './stats.ts'
+import type { Stats } from './stats.ts'
 import { createWakeup } from './wakeup.ts'
 
-/** One on its way and one right behind it; more gains nothing (bench/), and costs memory. */
+/** One on its way and one right behind it. */
 const WINDOW = 2
 
 export interface Sink {
@@ -36,6 +37,7 @@ export interface PublisherOptions {
 
 export function openPublisher({ connector, pool, stats, onReject }: PublisherOptions): Sink {
   const unconfirmed: Batch[] = []
+  /** The batches that have been published before, perhaps in vain. */
   const sent = new Set<Batch>()
   const confirmedOne = createWakeup()
   const stop = new AbortController()
@@ -44,6 +46,7 @@ export function openPublisher({ connector, pool, stats, onReject }: PublisherOpt
   async function keepConnected(): Promise<void> {
     while (!stop.signal.aborted) {
       const current = await connector.next(stop.signal)
+      if (stop.signal.aborted) current.close()
       for (const batch of unconfirmed) send(current, batch)
       session = current
       await current.closed
@@ -54,54 +57,55 @@ export function openPublisher({ connector, pool, stats, onReject }: PublisherOpt
   function send(current: Session, batch: Batch): void {
     if (sent.has(batch)) stats.resent += batch.count
     sent.add(batch)
+    // The server may change its mind about this before it confirms; what counts is what was sent.
+    const { maxPayload } = current
     try {
       for (let index = 0; index < batch.count; index++) {
         const payload = payloadAt(batch, index)
-        if (payload.length <= current.maxPayload) current.publish(batch.subjects[index]!, payload)
+        if (payload.length <= maxPayload) current.publish(batch.subjects[index]!, payload)
       }
-      void current.confirm().then(() => settle(current, batch), ignore)
-    } catch {
-      // The session is over although `closed` has not been heard yet: the next one sends it again.
+      void current.confirm().then(() => settle(current, batch, maxPayload), ignore)
+    } catch (error) {
+      // The session is over although `closed` has not been heard yet, or else it is of no use.
+      current.close(messageOf(error))
     }
   }
 
-  async function settle(current: Session, batch: Batch): Promise<void> {
+  async function settle(current: Session, batch: Batch, maxPayload: number): Promise<void> {
     // What the server refused it said before the PONG, but the client reports it by another way,
     // a few microtasks longer; all of them have run by then.
     await afterPoll()
-    if (unconfirmed[0] !== batch) return
+    if (session !== current || unconfirmed[0] !== batch) return
     unconfirmed.shift()
     sent.delete(batch)
-    account(current, batch)
+    stats.delivered += batch.count - countRefused(current, batch, maxPayload)
+    stats.batches++
     pool.giveBack(batch)
     confirmedOne.notify()
   }
 
-  function account(current: Session, batch: Batch): void {
-    const before = stats.rejected.exceeds_max_payload + stats.rejected.permission_denied
-    if (batch.longest > current.maxPayload || current.denied.size > 0)
-      for (let index = 0; index < batch.count; index++) countIfRefused(current, batch, index)
-    const refused = stats.rejected.exceeds_max_payload + stats.rejected.permission_denied - before
-    stats.delivered += batch.count - refused
-    stats.batches++
-  }
-
-  function countIfRefused(current: Session, batch: Batch, index: number): void {
-    const subject = batch.subjects[index]!
-    const bytes = payloadAt(batch, index).length
-    const denials = current.denied.get(subject) ?? 0
-    if (bytes > current.maxPayload) {
-      reject('exceeds_max_payload', () => ({ subject, bytes, maxPayload: current.maxPayload }))
-    } else if (denials > 0) {
-      if (denials === 1) current.denied.delete(subject)
-      else current.denied.set(subject, denials - 1)
-      reject('permission_denied', () => ({ subject }))
+  /** Counts and reports the alerts of a batch that the server did not take. */
+  function countRefused({ denied }: Session, batch: Batch, maxPayload: number): number {
+    if (batch.longest <= maxPayload && denied.size === 0) return 0
+    let refused = 0
+    for (let index = 0; index < batch.count; index++) {
+      const subject = batch.subjects[index]!
+      const bytes = payloadAt(batch, index).length
+      const denials = denied.get(subject) ?? 0
+      if (bytes > maxPayload) {
+        stats.rejected.exceeds_max_payload++
+        onReject('exceeds_max_payload', () => ({ subject, bytes, maxPayload }))
+      } else if (denials > 0) {
+        if (denials === 1) denied.delete(subject)
+        else denied.set(subject, denials - 1)
+        stats.rejected.permission_denied++
+        onReject('permission_denied', () => ({ subject }))
+      } else {
+        continue
+      }
+      refused++
     }
-  }
-
-  function reject(reason: DeliveryReject, detail: () => Record<string, unknown>): void {
-    stats.rejected[reason]++
-    onReject(reason, detail)
+    return refused
   }
 
   // Only an abort ends it early, and then nobody waits for it.

@@ -1,5 +1,7 @@
 // The addresses of NATS servers, as written in options and as shown in logs.
 
+import { printable } from './errors.ts'
+
 /** One server to dial. `shown` is its URL without what is secret in it. */
 export interface Server {
   /** `host:port`, IPv6 in brackets. */
@@ -34,12 +36,21 @@ function parseServer(text: string): Server {
   if (!url.hostname || (url.pathname !== '/' && url.pathname !== '') || url.search || url.hash)
     throw new Error('a server is scheme, host and port only, such as nats://nats.example.com:4222')
   const address = `${url.hostname}:${portOf(rest!, url)}`
+  const [user, password] = [url.username, url.password].map(decoded)
   return {
     address,
     shown: `${scheme}://${address}`,
     tlsRequired: scheme === 'tls',
-    ...(url.username && { user: decodeURIComponent(url.username) }),
-    ...(url.password && { password: decodeURIComponent(url.password) }),
+    ...(user && { user }),
+    ...(password && { password }),
+  }
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    throw new Error('in user and password, the characters % / , @ : must be percent-encoded')
   }
 }
 
@@ -63,7 +74,7 @@ export function discoveredServers(
     .map((address) => ({
       ...teller,
       address,
-      shown: `${teller.tlsRequired ? 'tls' : 'nats'}://${address}`,
+      shown: printable(`${teller.tlsRequired ? 'tls' : 'nats'}://${address}`),
       ...(/[a-z]/i.test(host) && !host.includes(':') && { certificateName: host }),
     }))
 }

@@ -4,17 +4,21 @@
 
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { Socket } from 'node:net'
+import { setImmediate as afterPoll } from 'node:timers/promises'
+import { TLSSocket } from 'node:tls'
 import { connect, type NatsConnection, PermissionViolationError } from 'nats'
 import type { Credentials } from './credentials.ts'
-import { messageOf } from './errors.ts'
+import { messageOf, printable } from './errors.ts'
 import type { Server } from './servers.ts'
 
 /**
  * A server that stops answering is let go of after two pings without a pong: at the latest
- * (2 + 1) × this after it froze. Long enough for a full window to cross a slow network.
+ * (2 + 1) × this after it froze. Pings wait behind the alerts that are being written, so a window
+ * (two batches) must get through within 2 × this.
  */
 const PING_INTERVAL_MS = 10_000
 const UNANSWERED_PINGS_MAX = 2
+/** For each address of the server's name. */
 const DIAL_TIMEOUT_MS = 5_000
 
 export interface Session {
@@ -29,13 +33,13 @@ export interface Session {
   /** Subjects that the server refused, and how many messages on each: -ERR comes before the PONG. */
   readonly denied: Map<string, number>
   publish(subject: string, payload: Uint8Array): void
-  /** Whether the server has ever confirmed anything: then the session was not in vain. */
+  /** Whether it was of any use: the server has confirmed something, or kept it for a while. */
   readonly proven: boolean
   /** Resolves when the server has taken all that was published before; otherwise never settles. */
   confirm(): Promise<void>
-  /** Resolves when the session is over, with the reason unless `close` was called. */
+  /** Resolves when the session is over, with the reason, or undefined where `close` gave none. */
   readonly closed: Promise<string | undefined>
-  close(): void
+  close(reason?: string): void
 }
 
 /** Dials once. Rejects with the reason, having let go of every socket; so does aborting. */
@@ -47,7 +51,7 @@ export async function openSession(
 ): Promise<Session> {
   signal.throwIfAborted()
   const sockets: Socket[] = []
-  const destroy = () => {
+  const destroySockets = () => {
     for (const socket of sockets) socket.destroy()
   }
   const aborted = Promise.withResolvers<never>()
@@ -58,20 +62,22 @@ export async function openSession(
   const track = (message: unknown) => sockets.push((message as { socket: Socket }).socket)
   subscribe('net.client.socket', track)
   signal.addEventListener('abort', abort)
+  const dialled = connect({
+    ...credentials,
+    servers: server.address,
+    name,
+    reconnect: false,
+    noAsyncTraces: true,
+    timeout: DIAL_TIMEOUT_MS,
+    pingInterval: PING_INTERVAL_MS,
+    maxPingOut: UNANSWERED_PINGS_MAX,
+  })
   try {
-    const dialled = connect({
-      ...credentials,
-      servers: server.address,
-      name,
-      reconnect: false,
-      noAsyncTraces: true,
-      timeout: DIAL_TIMEOUT_MS,
-      pingInterval: PING_INTERVAL_MS,
-      maxPingOut: UNANSWERED_PINGS_MAX,
-    })
-    return watch(await Promise.race([dialled, aborted.promise]), server, destroy)
+    return watch(await Promise.race([dialled, aborted.promise]), server, destroySockets)
   } catch (error) {
-    destroy()
+    destroySockets()
+    // It may yet succeed, with a name that is resolved too late: nobody waits for it then.
+    dialled.then((connection) => connection.close()).catch(() => {})
     throw error
   } finally {
     unsubscribe('net.client.socket', track)
@@ -80,10 +86,11 @@ export async function openSession(
 }
 
 function watch(connection: NatsConnection, server: Server, destroySockets: () => void): Session {
+  const openedAt = performance.now()
   const denied = new Map<string, number>()
   let reason = ''
   let ours = false
-  let proven = false
+  let confirmed = false
 
   function destroy(): void {
     writtenTo(connection)?.destroy()
@@ -93,7 +100,8 @@ function watch(connection: NatsConnection, server: Server, destroySockets: () =>
   async function watchStatus(): Promise<void> {
     for await (const status of connection.status()) {
       if (status.type === 'staleConnection') {
-        reason = `no answer to ${UNANSWERED_PINGS_MAX} pings`
+        // The client says so as well when it ends the connection because of another error.
+        reason ||= `no answer to ${UNANSWERED_PINGS_MAX} pings`
         destroy()
       } else if (status.type === 'error') {
         const { error } = status
@@ -107,8 +115,8 @@ function watch(connection: NatsConnection, server: Server, destroySockets: () =>
 
   return {
     server,
-    version: connection.info?.version ?? 'unknown',
-    encrypted: Boolean(connection.info?.tls_required || connection.info?.tls_available),
+    version: printable(connection.info?.version ?? 'unknown'),
+    encrypted: writtenTo(connection) instanceof TLSSocket,
     get maxPayload() {
       return connection.info?.max_payload ?? 1024 * 1024
     },
@@ -118,18 +126,21 @@ function watch(connection: NatsConnection, server: Server, destroySockets: () =>
     denied,
     publish: (subject, payload) => connection.publish(subject, payload),
     get proven() {
-      return proven
+      return confirmed || performance.now() - openedAt > PING_INTERVAL_MS
     },
     async confirm() {
       await connection.flush()
-      proven = true
+      confirmed = true
     },
-    closed: connection.closed().then((error) => {
-      if (ours) return undefined
-      return reason || (error ? messageOf(error) : 'the server closed the connection')
+    closed: connection.closed().then(async (error) => {
+      // The server's last words may be a few microtasks behind the end of its connection.
+      await afterPoll()
+      if (reason || ours) return reason || undefined
+      return error ? messageOf(error) : 'the server closed the connection'
     }),
-    close() {
+    close(why) {
       ours = true
+      if (why) reason ||= why
       destroy()
     },
   }

@@ -6,7 +6,7 @@ import { closeSync, constants, fstatSync, mkdirSync, openSync, readSync, statSyn
 import { Socket } from 'node:net'
 import { dirname } from 'node:path'
 import { addAbortSignal } from 'node:stream'
-import { setTimeout as delay } from 'node:timers/promises'
+import { setImmediate as afterPoll, setTimeout as delay } from 'node:timers/promises'
 import { FatalError, messageOf } from './errors.ts'
 
 /** What the source needs of the intake. */
@@ -20,16 +20,25 @@ export interface ChunkSink {
 /** An open input. */
 export interface Source {
   readonly kind: 'pipe' | 'stdin'
-  /** Reads into the sink until the input ends, or until `stop`, and what was in it by then. */
+  /**
+   * Reads into the sink until the input ends, or until `stop`, and what was in it by then. Rejects
+   * with a FatalError when it cannot go on; then the sink has all that was read before.
+   */
   pump(sink: ChunkSink, stop: AbortSignal): Promise<void>
 }
 
 /** Root may lack DAC override, Falco may be another user than we are: others must write, not read. */
 const FIFO_MODE = '0622'
-/** A pipe holds at most this much (Linux: fs.pipe-max-size), so at a stop no more is owed. */
+/**
+ * A pipe holds at most this much (Linux: fs.pipe-max-size), so at a stop no more is owed; and as
+ * much again is granted to the line that is begun by then.
+ */
 const PIPE_BYTES_MAX = 1024 * 1024
 /** How long a stop waits for the rest of a line that a writer is in the middle of. */
 const MID_LINE_GRACE_MS = 250
+/** How often to see whether the pipe is still where Falco will open it. */
+const WATCH_INTERVAL_MS = 5_000
+const NEWLINE = 0x0a
 
 /**
  * Opens `-` (standard input) or the named pipe at `path`, which is made if nothing is there.
@@ -38,16 +47,47 @@ const MID_LINE_GRACE_MS = 250
 export function openSource(path: string, readBytes: number): Source {
   if (path === '-') {
     const stat = fstatSync(0)
+    if (stat.isDirectory()) throw new FatalError('standard input is a directory')
     // Files and terminals cannot be polled, so they go through Node's own stream.
-    const polled = stat.isFIFO() || stat.isSocket()
-    return {
-      kind: 'stdin',
-      pump: (sink, stop) =>
-        polled ? pumpPolled(0, readBytes, sink, stop) : pumpStdin(readBytes, sink, stop),
-    }
+    const pump = stat.isFIFO() || stat.isSocket() ? pumpPolled : pumpStream
+    return { kind: 'stdin', pump: (sink, stop) => guarded(pump(0, readBytes, sink, stop), sink) }
   }
   const fd = openFifo(path)
-  return { kind: 'pipe', pump: (sink, stop) => pumpPolled(fd, readBytes, sink, stop) }
+  return {
+    kind: 'pipe',
+    async pump(sink, stop) {
+      using gone = watchFifo(path, fd)
+      await guarded(Promise.race([pumpPolled(fd, readBytes, sink, stop), gone.promise]), sink)
+    },
+  }
+}
+
+/** However reading ends, the sink is told, and what went wrong is no bug. */
+async function guarded(pumping: Promise<void>, sink: ChunkSink): Promise<void> {
+  try {
+    await pumping
+  } catch (error) {
+    throw error instanceof FatalError ? error : new FatalError(`cannot read: ${messageOf(error)}`)
+  } finally {
+    sink.end()
+  }
+}
+
+/**
+ * Rejects when something else, or nothing, is at `path`: Falco would write into a file that nobody
+ * reads. A restart makes the pipe anew, or says what is in its place.
+ */
+function watchFifo(path: string, fd: number): Disposable & { readonly promise: Promise<never> } {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const { dev, ino } = fstatSync(fd)
+  const timer = setInterval(() => {
+    const now = statSync(path, { throwIfNoEntry: false })
+    if (now?.dev !== dev || now.ino !== ino)
+      reject(
+        new FatalError(`the pipe ${path} was removed or replaced; start again to make it anew`),
+      )
+  }, WATCH_INTERVAL_MS).unref()
+  return { promise, [Symbol.dispose]: () => clearInterval(timer) }
 }
 
 /** Whether a named pipe is at `path`; false when nothing is. Throws when something else is. */
@@ -95,7 +135,11 @@ function makeFifo(path: string): void {
 function makeDirectory(path: string): void {
   if (statSync(path, { throwIfNoEntry: false })) return
   makeDirectory(dirname(path))
-  mkdirSync(path)
+  try {
+    mkdirSync(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  }
 }
 
 /** Reads a pipe or socket through one fixed buffer, woken by the event loop. */
@@ -131,7 +175,6 @@ async function pumpPolled(
   } finally {
     stop.removeEventListener('abort', onStop)
     socket.destroy()
-    sink.end()
   }
 }
 
@@ -140,7 +183,9 @@ async function readRest(fd: number, buffer: Buffer, sink: ChunkSink): Promise<vo
   let owed = PIPE_BYTES_MAX
   let waitUntil = performance.now() + MID_LINE_GRACE_MS
   await sink.room()
-  while (owed > 0 || sink.isMidLine()) {
+  while (owed > 0 || (owed > -PIPE_BYTES_MAX && sink.isMidLine())) {
+    // A writer that never pauses must not keep signals and timers from being heard.
+    await afterPoll()
     // Beyond what is owed, byte by byte up to the end of the line: nothing of the next is taken.
     const length = readAvailable(fd, owed > 0 ? buffer : buffer.subarray(0, 1))
     if (length === 0) return
@@ -166,14 +211,31 @@ function readAvailable(fd: number, buffer: Buffer): number | undefined {
   }
 }
 
-async function pumpStdin(readBytes: number, sink: ChunkSink, stop: AbortSignal): Promise<void> {
+/** Standard input that is a file, a terminal or /dev/null, through Node's own stream. */
+async function pumpStream(
+  fd: number,
+  readBytes: number,
+  sink: ChunkSink,
+  stop: AbortSignal,
+): Promise<void> {
+  // A terminal may never say another word; the next bytes of a file are always there.
+  const input = fstatSync(fd).isFile() ? process.stdin : addAbortSignal(stop, process.stdin)
   try {
-    for await (const chunk of addAbortSignal(stop, process.stdin) as AsyncIterable<Buffer>)
-      for (let at = 0; at < chunk.length; at += readBytes)
-        if (!sink.write(chunk.subarray(at, at + readBytes))) await sink.room()
+    for await (const chunk of input as AsyncIterable<Buffer>)
+      for (let at = 0; at < chunk.length; at += readBytes) {
+        const piece = chunk.subarray(at, at + readBytes)
+        const rest = stop.aborted ? restOfLine(piece, sink) : piece
+        if (!sink.write(rest)) await sink.room()
+        if (stop.aborted && !sink.isMidLine()) return
+      }
   } catch (error) {
     if (!stop.aborted) throw error
-  } finally {
-    sink.end()
   }
+}
+
+/** What is needed to end the line that has begun; nothing when none has. */
+function restOfLine(bytes: Buffer, sink: ChunkSink): Buffer {
+  if (!sink.isMidLine()) return bytes.subarray(0, 0)
+  const newline = bytes.indexOf(NEWLINE)
+  return newline < 0 ? bytes : bytes.subarray(0, newline + 1)
 }

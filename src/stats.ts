@@ -1,5 +1,5 @@
 // The books: plain integers, added to as things happen, read when somebody asks.
-// They balance: read = delivered + filtered + rejected + held (what is read, not yet confirmed).
+// They balance: read = delivered + filtered + rejected + held (what is not yet confirmed).
 
 import type { LineReject } from './alert.ts'
 

@@ -32,8 +32,8 @@ export function parseTemplate(text: string): SubjectTemplate {
     if (!(SUBJECT_FIELDS as readonly string[]).includes(name))
       throw new Error(`unknown token <${name}>; the tokens are ${allowed}`)
   for (const literal of literals)
-    if (/[^!-~]|[*<>]/.test(literal))
-      throw new Error('blanks, wildcards and anything but printable ASCII are not allowed in it')
+    if (/[^!-~]|[*<>"\\]/.test(literal))
+      throw new Error('blanks, wildcards, quotes and what is not printable ASCII are not allowed')
   if (text.split('.').includes('')) throw new Error('a token between two dots must not be empty')
   if (text.startsWith('$')) throw new Error('subjects that begin with $ belong to the NATS server')
   if (literals.join('').length + names.length * TOKEN_LENGTH_MAX > SUBJECT_LENGTH_MAX)
@@ -46,7 +46,7 @@ export function parseTemplate(text: string): SubjectTemplate {
  * running system (the same few rules again and again) nothing is built; the cache is bounded.
  */
 export function createSubjects(template: SubjectTemplate): (alert: Alert) => string {
-  type Level = Map<unknown, Level | string>
+  type Level = Map<string, Level | string>
   const { fields } = template
   const deepest = fields.length - 1
   const whole = fields.length === 0 ? template.text : ''
@@ -55,18 +55,19 @@ export function createSubjects(template: SubjectTemplate): (alert: Alert) => str
 
   function remember(alert: Alert): string {
     const subject = render(template, alert)
-    if (fields.some((field) => String(alert[field]).length > CACHE_KEY_LENGTH_MAX)) return subject
+    if (fields.some((field) => textOf(alert, field).length > CACHE_KEY_LENGTH_MAX)) return subject
     if (entries++ >= CACHE_ENTRIES_MAX) {
       root = new Map()
       entries = 1
     }
     let level = root
     for (const field of fields.slice(0, -1)) {
-      const next = (level.get(alert[field]) ?? new Map()) as Level
-      level.set(alert[field], next)
+      const key = textOf(alert, field)
+      const next = (level.get(key) ?? new Map()) as Level
+      level.set(key, next)
       level = next
     }
-    level.set(alert[fields[deepest]!], subject)
+    level.set(textOf(alert, fields[deepest]!), subject)
     return subject
   }
 
@@ -74,7 +75,7 @@ export function createSubjects(template: SubjectTemplate): (alert: Alert) => str
     if (deepest < 0) return whole
     let level: Level | string | undefined = root
     for (let depth = 0; depth <= deepest && level !== undefined; depth++)
-      level = (level as Level).get(alert[fields[depth]!])
+      level = (level as Level).get(textOf(alert, fields[depth]!))
     return (level as string | undefined) ?? remember(alert)
   }
 }
@@ -82,9 +83,15 @@ export function createSubjects(template: SubjectTemplate): (alert: Alert) => str
 function render({ literals, fields }: SubjectTemplate, alert: Alert): string {
   let subject = literals[0]!
   fields.forEach((field, index) => {
-    subject += subjectToken(field, alert[field]) + literals[index + 1]
+    subject += subjectToken(field, textOf(alert, field)) + literals[index + 1]
   })
   return subject
+}
+
+/** Only `priority` and `rule` are sure to be text. */
+function textOf(alert: Alert, field: SubjectField): string {
+  const value = alert[field]
+  return typeof value === 'string' ? value : ''
 }
 
 /**
@@ -92,8 +99,8 @@ function render({ literals, fields }: SubjectTemplate, alert: Alert): string {
  * and falcosidekick give; other scripts are transliterated; where nothing is left, and at the end
  * of what is too long, stand 8 hex digits of a hash. Missing fields are `unknown`.
  */
-export function subjectToken(field: SubjectField, value: unknown): string {
-  if (typeof value !== 'string' || value === '') return 'unknown'
+export function subjectToken(field: SubjectField, value: string): string {
+  if (value === '') return 'unknown'
   const slug = asciiSlug(isAscii(value) ? value : transliterate(value))
   if (slug === '') return `${field}_${shortHash(value)}`
   if (slug.length <= TOKEN_LENGTH_MAX) return slug

@@ -96,6 +96,14 @@ describe('unglue', () => {
     ])
   })
 
+  it('tells once of many objects that are no alert', () => {
+    expect(ungluedTexts(`{}{}{"x":1}${ALERT}{}{}`)).toEqual([
+      ['{}{}{"x":1}', 'not_an_alert'],
+      [ALERT, 'alert'],
+      ['{}{}', 'not_an_alert'],
+    ])
+  })
+
   it.each([['hello'], ['hello}'], ['}}}'], ['{{{{'], ['log: {"a":1}'], ['{"a":"}'], ['']])(
     'finds nothing in %j',
     (text) => {

@@ -132,6 +132,39 @@ describe.each(Object.entries(CASES))('%s', (_, { config, right, wrong, says, sch
   })
 })
 
+it.each([
+  ['its address', 'by-address', '127.0.0.1', true],
+  ['its address only', 'by-address', 'localhost', false],
+  ['its name', 'by-name', 'localhost', true],
+  ['its name only', 'by-name', '127.0.0.1', false],
+])('wants a certificate for what was dialled: %s, %s at %s', async (_, name, host, right) => {
+  await using server = await startNats(
+    `tls { cert_file: "${tls(`${name}.crt`)}", key_file: "${tls(`${name}.key`)}" }`,
+  )
+  const url = `tls://${host}:${server.port}`
+  const args = ['--check', '-f', '-', '-s', url, '--tlsca', tls('ca.crt')]
+  const { code, stdout } = await runFalcoNats(args)
+  expect(stdout.toString()).toMatch(
+    right ? /^ok {4}server/m : /^FAIL {2}server: .*(altnames|cert)/m,
+  )
+  expect(code).toBe(right ? 0 : 1)
+})
+
+it('says why when its credentials are no longer good, and comes back when they are', async () => {
+  const allowing = (password: string) => `authorization { user: falco, password: ${password} }`
+  await using server = await startNats(allowing('good'))
+  const env = { NATS_USER: 'falco', NATS_PASSWORD: 'good' }
+  await using running = falcoNats(['-f', '-', '-s', server.url], { env })
+  await running.logged('connected')
+  server.reload(allowing('other'))
+  await running.logged('disconnected')
+  const { reason } = await running.logged('cannot connect')
+  expect(reason).toMatch(/Authorization Violation/)
+  server.reload(allowing('good'))
+  running.child.stdin.end(numberedAlert(0))
+  expect(await running.exited()).toBe(0)
+})
+
 it('reads rotated credentials at the next connect, without a restart', async () => {
   using dir = tempDir()
   await using server = await startNats('authorization { user: falco, password: new }')

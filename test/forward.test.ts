@@ -1,7 +1,7 @@
 // The program as a process, a real nats-server, a writer that behaves as Falco does.
 
 import { execFileSync } from 'node:child_process'
-import { readFileSync, statSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { falcoNats, type Running, runFalcoNats } from './support/cli.ts'
 import { alertLines, fixture, fixturePath, numberedAlert } from './support/fixtures.ts'
@@ -10,6 +10,7 @@ import { countNumbered, expectedSubject, writePipe } from './support/pipe.ts'
 import { startProxy } from './support/proxy.ts'
 import { tempDir } from './support/temp.ts'
 import { until } from './support/wait.ts'
+import { numbered } from './support/writer.ts'
 
 const LOAD = 100_000
 
@@ -19,6 +20,10 @@ async function stopped(running: Running, signal: NodeJS.Signals = 'SIGTERM') {
   const code = await running.exited()
   return { code, last: running.log().at(-1)! }
 }
+
+/** All that the process has read so far, its own code included. */
+const readBytes = (pid: number) =>
+  Number(/rchar: (\d+)/.exec(readFileSync(`/proc/${pid}/io`, 'utf8'))![1])
 
 const rssKiB = (pid: number) =>
   Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1])
@@ -62,6 +67,16 @@ describe('through a named pipe', () => {
     expect(statSync(dir.file('a/b')).mode & 0o777).toBe(0o755)
     expect((await stopped(running)).code).toBe(0)
     expect(statSync(dir.file('a/b/nats')).isFIFO()).toBe(true)
+  })
+
+  it('ends with 1 when the pipe is replaced, so that no alert goes where nobody reads', async () => {
+    using dir = tempDir()
+    await using running = falcoNats(['-f', dir.file('nats'), '--dry-run'])
+    await running.logged('reading')
+    rmSync(dir.file('nats'))
+    writeFileSync(dir.file('nats'), 'Falco made this')
+    expect(await running.exited()).toBe(1)
+    expect(running.log().at(-1)!.msg).toMatch(/^done: 0 alerts were lost \(the pipe .* replaced/)
   })
 
   it('uses a pipe that is there, and refuses a regular file without touching it', async () => {
@@ -337,6 +352,31 @@ describe('when it is stopped', () => {
     expect(last).toMatchObject({ rejected: 0, left: 0 })
     await subscriber.count(last.read as number)
     expect(await writing.done()).not.toBe(0)
+  })
+
+  it('ends although a writer never ends its line and never pauses', async () => {
+    using dir = tempDir()
+    await using server = await startNats()
+    await using running = falcoNats(['-f', dir.file('nats'), '-s', server.url])
+    await using writing = await writePipe(dir.file('nats'), 'zeros', 4096)
+    await until('it has read much', () => readBytes(running.child.pid!) > 4 * 1024 ** 2)
+    const { code, last } = await stopped(running)
+    expect(last).toMatchObject({ delivered: 0, reasons: { too_long: 1 }, left: 0 })
+    expect(code).toBe(0)
+    expect(await writing.done()).not.toBe(0)
+  })
+
+  it('ends at the end of a line of a file', async () => {
+    using dir = tempDir()
+    writeFileSync(dir.file('in'), numbered(LOAD * 5))
+    const main = `exec ${process.execPath} ${new URL('../src/main.ts', import.meta.url).pathname}`
+    const shell = `${main} -f - --dry-run < ${dir.file('in')}`
+    await using running = falcoNats(['-c', shell], { program: ['/bin/sh'] })
+    await until('something has come', () => running.stdout().length > 0)
+    const { code, last } = await stopped(running)
+    expect(code).toBe(0)
+    expect(last).toMatchObject({ delivered: last.read, rejected: 0 })
+    expect(last.read).toBeLessThan(LOAD * 5)
   })
 
   it('says how many were left when the drain timeout is over', async () => {

@@ -13,6 +13,8 @@ export interface NatsServer extends AsyncDisposable {
   readonly url: string
   start(): Promise<void>
   stop(signal?: NodeJS.Signals): Promise<void>
+  /** Writes other lines of configuration and has them read. */
+  reload(config: string): void
   /** SIGSTOP: it stays connected and answers nothing. */
   freeze(): void
   /** How many errors it has logged since its start. */
@@ -28,7 +30,9 @@ export async function startNats(
   const directory = tempDir()
   const port = await freePort()
   const file = directory.file('nats.conf')
-  writeFileSync(file, `listen: "127.0.0.1:${port}"\n${config}\n`)
+  const configure = (lines: string) =>
+    writeFileSync(file, `listen: "127.0.0.1:${port}"\n${lines}\n`)
+  configure(config)
   let child: ChildProcess | undefined
   let said = ''
 
@@ -59,6 +63,10 @@ export async function startNats(
       })
     },
     stop,
+    reload(lines) {
+      configure(lines)
+      child?.kill('SIGHUP')
+    },
     errors: () => said.split('[ERR]').length - 1,
     freeze: () => child?.kill('SIGSTOP'),
     thaw: () => child?.kill('SIGCONT'),
