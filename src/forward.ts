@@ -30,7 +30,7 @@ export async function forward(
   if (!config.dryRun) checkCredentialFiles(config, config.server)
   const stats = createStats()
   const pool = createBatchPool(config.batchBytes)
-  const readBytes = Math.min(READ_BYTES_MAX, Math.max(512, config.batchBytes >> 1))
+  const readBytes = Math.min(READ_BYTES_MAX, config.batchBytes >> 1)
   const rejectLog = createRejectLog(log)
   const intake = createIntake({
     pool,

@@ -56,8 +56,10 @@ export function openSource(path: string, readBytes: number): Source {
   return {
     kind: 'pipe',
     async pump(sink, stop) {
-      using gone = watchFifo(path, fd)
-      await guarded(Promise.race([pumpPolled(fd, readBytes, sink, stop), gone.promise]), sink)
+      using watch = watchFifo(path, fd)
+      const either = AbortSignal.any([stop, watch.gone])
+      await guarded(pumpPolled(fd, readBytes, sink, either), sink)
+      if (watch.gone.aborted) throw watch.gone.reason
     },
   }
 }
@@ -74,20 +76,20 @@ async function guarded(pumping: Promise<void>, sink: ChunkSink): Promise<void> {
 }
 
 /**
- * Rejects when something else, or nothing, is at `path`: Falco would write into a file that nobody
- * reads. A restart makes the pipe anew, or says what is in its place.
+ * Aborts `gone` when something else, or nothing, is at `path`: Falco would write into a file that
+ * nobody reads. A restart makes the pipe anew, or says what is in its place.
  */
-function watchFifo(path: string, fd: number): Disposable & { readonly promise: Promise<never> } {
-  const { promise, reject } = Promise.withResolvers<never>()
+function watchFifo(path: string, fd: number): Disposable & { readonly gone: AbortSignal } {
+  const replaced = new AbortController()
   const { dev, ino } = fstatSync(fd)
   const timer = setInterval(() => {
     const now = statSync(path, { throwIfNoEntry: false })
     if (now?.dev !== dev || now.ino !== ino)
-      reject(
+      replaced.abort(
         new FatalError(`the pipe ${path} was removed or replaced; start again to make it anew`),
       )
   }, WATCH_INTERVAL_MS).unref()
-  return { promise, [Symbol.dispose]: () => clearInterval(timer) }
+  return { gone: replaced.signal, [Symbol.dispose]: () => clearInterval(timer) }
 }
 
 /** Whether a named pipe is at `path`; false when nothing is. Throws when something else is. */
