@@ -3,6 +3,7 @@
 import { hostname } from 'node:os'
 import { type BatchPool, createBatchPool } from './batch.ts'
 import { createConnector } from './connection.ts'
+import { publishCore } from './courier.ts'
 import { checkCredentialFiles } from './credentials.ts'
 import { openDryRun } from './dry-run.ts'
 import { FatalError } from './errors.ts'
@@ -82,7 +83,7 @@ function openSink(
   if (config.dryRun) return openDryRun(process.stdout, pool, stats)
   const name = config.connectionName ?? `falco-nats@${hostname()}`
   const connector = createConnector({ servers: config.server, credentials: config, name, log })
-  return openPublisher({ connector, pool, stats, onReject })
+  return openPublisher({ connector, courier: publishCore, pool, stats, onReject })
 }
 
 /** A stop may take `drainTimeout` ms, and a second one nothing. */

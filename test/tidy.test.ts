@@ -12,6 +12,7 @@ const ORDER = [
   'sample',
   'dry-run',
   'publisher',
+  'courier',
   'connection',
   'session',
   'source',

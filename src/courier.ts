@@ -1,0 +1,52 @@
+// How one batch gets from us to the server over one session, and how it is known to have arrived.
+
+import { setImmediate as afterPoll } from 'node:timers/promises'
+import { type Batch, payloadAt } from './batch.ts'
+import type { Session } from './session.ts'
+import type { DeliveryReject } from './stats.ts'
+
+/** An alert that the server does not take, now or ever. `detail` is for the log. */
+export interface Refusal {
+  readonly reason: DeliveryReject
+  readonly detail: Record<string, unknown>
+}
+
+/**
+ * Publishes a batch. Resolves, with what was refused, when the server has answered for every alert
+ * in it. When the session ends before, it never settles, or rejects: then the batch is published
+ * again, whole, on the next session.
+ */
+export type Courier = (session: Session, batch: Batch) => Promise<readonly Refusal[]>
+
+/** Core NATS: an alert is delivered when the server has answered a PING that follows it. */
+export async function publishCore(session: Session, batch: Batch): Promise<readonly Refusal[]> {
+  // The server may change its mind about this before it confirms; what counts is what was sent.
+  const { maxPayload } = session
+  for (let index = 0; index < batch.count; index++) {
+    const payload = payloadAt(batch, index)
+    if (payload.length <= maxPayload) session.publish(batch.subjects[index]!, payload)
+  }
+  await session.confirm()
+  // What the server refused it said before the PONG, but the client reports it by another way,
+  // a few microtasks longer; all of them have run by then.
+  await afterPoll()
+  return refusals(session, batch, maxPayload)
+}
+
+function refusals({ denied }: Session, batch: Batch, maxPayload: number): Refusal[] {
+  const refused: Refusal[] = []
+  if (batch.longest <= maxPayload && denied.size === 0) return refused
+  for (let index = 0; index < batch.count; index++) {
+    const subject = batch.subjects[index]!
+    const bytes = payloadAt(batch, index).length
+    const denials = denied.get(subject) ?? 0
+    if (bytes > maxPayload) {
+      refused.push({ reason: 'exceeds_max_payload', detail: { subject, bytes, maxPayload } })
+    } else if (denials > 0) {
+      if (denials === 1) denied.delete(subject)
+      else denied.set(subject, denials - 1)
+      refused.push({ reason: 'permission_denied', detail: { subject } })
+    }
+  }
+  return refused
+}
