@@ -3,12 +3,16 @@
 //   bytes:     | alert 0 | alert 1 | … |  room  |     subjects[i] is where alert i goes,
 //              0       ends[0]   ends[1] used         bytes[ends[i-1], ends[i]) what it says
 
+const NEWLINE = 0x0a
+
 export interface Batch {
   bytes: Buffer
   used: number
   count: number
   /** Length of the longest alert, to compare with the server's max_payload at a glance. */
   longest: number
+  /** The least severe priority in it, as an index into PRIORITIES. */
+  leastSevere: number
   readonly subjects: string[]
   readonly ends: number[]
 }
@@ -20,6 +24,9 @@ export interface BatchPool {
   giveBack(batch: Batch): void
 }
 
+/** What is in use while all is well; what an outage needed beyond that goes back to the system. */
+const IDLE_MAX = 4
+
 export function createBatchPool(batchBytes: number): BatchPool {
   const idle: Batch[] = []
   return {
@@ -30,13 +37,16 @@ export function createBatchPool(batchBytes: number): BatchPool {
         used: 0,
         count: 0,
         longest: 0,
+        leastSevere: 0,
         subjects: [],
         ends: [],
       },
     giveBack(batch) {
+      if (idle.length >= IDLE_MAX || batch.bytes.length < batchBytes) return
       batch.used = 0
       batch.count = 0
       batch.longest = 0
+      batch.leastSevere = 0
       idle.push(batch)
     },
   }
@@ -49,6 +59,7 @@ const GROWTH_BYTES = 64 * 1024
 export function append(
   batch: Batch,
   subject: string,
+  severity: number,
   bytes: Buffer,
   start: number,
   end: number,
@@ -66,9 +77,21 @@ export function append(
   batch.count++
   batch.used = used
   if (length > batch.longest) batch.longest = length
+  if (severity > batch.leastSevere) batch.leastSevere = severity
 }
 
 /** The bytes of alert `index`: a view, valid until the batch is given back. */
 export function payloadAt(batch: Batch, index: number): Buffer {
   return batch.bytes.subarray(index === 0 ? 0 : batch.ends[index - 1], batch.ends[index])
+}
+
+/** All alerts as lines, each with a newline: what is spooled. */
+export function linesOf(batch: Batch): Buffer {
+  const lines = Buffer.allocUnsafe(batch.used + batch.count)
+  let at = 0
+  for (let index = 0; index < batch.count; index++) {
+    at += payloadAt(batch, index).copy(lines, at)
+    lines[at++] = NEWLINE
+  }
+  return lines
 }

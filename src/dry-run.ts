@@ -12,7 +12,8 @@ const NEWLINE = Buffer.from('\n')
 export function openDryRun(output: Writable, pool: BatchPool, stats: Stats): Sink {
   output.on('error', () => {}) // heard by whoever writes
   return {
-    async publish(batch: Batch) {
+    wants: () => true,
+    async put(batch: Batch) {
       const parts: Buffer[] = []
       for (let index = 0; index < batch.count; index++)
         parts.push(Buffer.from(batch.subjects[index]!), TAB, payloadAt(batch, index), NEWLINE)

@@ -1,19 +1,24 @@
 // The main job: alerts from a source to a sink, until the source ends or somebody says stop.
 
 import { hostname } from 'node:os'
+import { PRIORITIES } from './alert.ts'
+import { createBacklog } from './backlog.ts'
 import { type BatchPool, createBatchPool } from './batch.ts'
 import { createConnector } from './connection.ts'
 import { publishCore } from './courier.ts'
 import { checkCredentialFiles } from './credentials.ts'
 import { openDryRun } from './dry-run.ts'
-import { FatalError } from './errors.ts'
+import { createEncoder, type Encoder } from './encode.ts'
+import { FatalError, messageOf } from './errors.ts'
 import { createIntake, type Intake } from './intake.ts'
 import { createRejectLog, excerpt, type Logger, type RejectLog } from './log.ts'
 import type { Config } from './options.ts'
 import { openPublisher, type Sink } from './publisher.ts'
 import { openSource, type Source } from './source.ts'
-import { createStats, held, lost, type Stats, totalRejected } from './stats.ts'
+import type { Spool } from './spool.ts'
+import { createStats, held, lost, type Stats, totalDropped, totalRejected } from './stats.ts'
 import { createSubjects } from './subject.ts'
+import { createWakeup, type Wakeup } from './wakeup.ts'
 
 /** Linux hands over at most a pipe's 64 KiB at once. */
 const READ_BYTES_MAX = 64 * 1024
@@ -33,13 +38,16 @@ export async function forward(
   const pool = createBatchPool(config.batchBytes)
   const readBytes = Math.min(READ_BYTES_MAX, config.batchBytes >> 1)
   const rejectLog = createRejectLog(log)
+  const encoder = createEncoder(createSubjects(config.subject))
+  const changed = createWakeup()
   const intake = createIntake({
     pool,
     readBytes,
     maxLineBytes: config.maxLineBytes,
     minPriority: config.minPriority,
-    subjectFor: createSubjects(config.subject),
+    encoder,
     stats,
+    changed,
     onReject: (reason, bytes, length) =>
       rejectLog(reason, () => ({ bytes: length, excerpt: excerpt(bytes) })),
   })
@@ -48,7 +56,7 @@ export async function forward(
   giveUpAfter(config.drainTimeout, stop, abandon, givenUp.resolve)
   let broken: string | undefined
   {
-    await using sink = openSink(config, log, stats, pool, rejectLog)
+    await using sink = await openSink({ config, log, stats, pool, encoder, changed, rejectLog })
     stop.addEventListener('abort', () => log.info('stopping: delivering what was read'))
     log.info({ input: config.pipe, subject: config.subject.text }, `reading ${source.kind}`)
     try {
@@ -57,6 +65,9 @@ export async function forward(
       if (!(error instanceof FatalError)) throw error
       broken = error.message
     }
+    // Given up: what is not taken yet can still reach the spool.
+    const rest = intake.takeRest()
+    if (rest && broken === undefined) await sink.put(rest)
   }
   // Given up in the middle of a line: that is something read and not delivered, too.
   if (intake.isMidLine()) stats.read++
@@ -68,22 +79,58 @@ export async function forward(
 async function flow(source: Source, intake: Intake, sink: Sink, stop: AbortSignal): Promise<void> {
   const reading = source.pump(intake, stop)
   reading.catch(() => {}) // heard below, after what was read until then is delivered
-  for await (const batch of intake.batches()) await sink.publish(batch)
+  for await (const batch of intake.batches(sink.wants)) await sink.put(batch)
   await sink.drain()
   await reading
 }
 
-function openSink(
-  config: Config,
-  log: Logger,
-  stats: Stats,
-  pool: BatchPool,
-  onReject: RejectLog,
-): Sink {
+interface SinkParts {
+  readonly config: Config
+  readonly log: Logger
+  readonly stats: Stats
+  readonly pool: BatchPool
+  readonly encoder: Encoder
+  readonly changed: Wakeup
+  readonly rejectLog: RejectLog
+}
+
+async function openSink(parts: SinkParts): Promise<Sink> {
+  const { config, log, stats, pool, encoder, changed, rejectLog: onReject } = parts
   if (config.dryRun) return openDryRun(process.stdout, pool, stats)
+  const { bufferBytes, whenFull } = config
+  const spool = await openSpoolOrGoOn(config, log)
+  const backlog = createBacklog({ bufferBytes, whenFull, spool, encoder, pool, stats, log })
   const name = config.connectionName ?? `falco-nats@${hostname()}`
   const connector = createConnector({ servers: config.server, credentials: config, name, log })
-  return openPublisher({ connector, courier: publishCore, pool, stats, onReject })
+  return openPublisher({ connector, courier: publishCore, backlog, stats, changed, onReject })
+}
+
+/** A disk that cannot be used must not keep alerts from being forwarded from memory. */
+async function openSpoolOrGoOn(config: Config, log: Logger): Promise<Spool | undefined> {
+  const { spoolDir, spoolBytes } = config
+  if (spoolDir === undefined) return undefined
+  try {
+    const { openSpool } = await import('./spool.ts')
+    const spool = await openSpool(spoolDir, spoolBytes)
+    if (spool.movedAside !== undefined)
+      log.error(
+        { movedTo: spool.movedAside },
+        'the spool was damaged: moved aside, a new one begun',
+      )
+    if (spool.alerts() > 0)
+      log.info(
+        { alerts: spool.alerts() },
+        'the spool holds alerts of an earlier run: they go first',
+      )
+    return spool
+  } catch (error) {
+    if (error instanceof FatalError) throw error
+    log.error(
+      { spoolDir, reason: messageOf(error) },
+      'the spool cannot be used: going on without it, from memory',
+    )
+    return undefined
+  }
 }
 
 /** A stop may take `drainTimeout` ms, and a second one nothing. */
@@ -98,30 +145,42 @@ function giveUpAfter(
 }
 
 function sayGoodbye(log: Logger, stats: Stats, broken?: string): void {
-  const { read, delivered, filtered, rejected, resent, batches } = stats
+  const { read, restored, delivered, filtered, rejected, dropped, unreadable } = stats
   const reasons = Object.entries(rejected).filter(([, count]) => count > 0)
+  const byPriority = dropped.map((count, index) => [PRIORITIES[index], count] as const)
   const sums = {
     read,
+    ...(restored > 0 && { restored }),
     delivered,
     filtered,
     rejected: totalRejected(stats),
     ...(reasons.length > 0 && { reasons: Object.fromEntries(reasons) }),
-    left: held(stats),
-    resent,
-    batches,
+    ...(totalDropped(stats) > 0 && {
+      dropped: Object.fromEntries(byPriority.filter(([, count]) => count > 0)),
+    }),
+    ...(unreadable > 0 && { unreadable }),
+    ...(stats.spooled > 0 && { spooled: stats.spooled }),
+    left: held(stats) - stats.spooled,
+    resent: stats.resent,
+    batches: stats.batches,
   }
   const why = [broken, whyLost(stats)].filter(Boolean).join(', ')
-  if (why === '') log.info(sums, 'done: all alerts were delivered')
-  else log.error(sums, `done: ${lost(stats)} alerts were lost (${why})`)
+  if (why !== '') log.error(sums, `done: ${lost(stats)} alerts were lost (${why})`)
+  else if (stats.spooled === 0) log.info(sums, 'done: all alerts were delivered')
+  else log.info(sums, `done: ${stats.spooled} alerts wait in the spool for the next start`)
 }
 
 function whyLost(stats: Stats): string {
   const { exceeds_max_payload, permission_denied } = stats.rejected
-  return [
-    held(stats) > 0 && `${held(stats)} not delivered in time`,
-    exceeds_max_payload > 0 && `${exceeds_max_payload} over the server's max_payload`,
-    permission_denied > 0 && `${permission_denied} denied by permissions`,
+  const reasons: [count: number, text: string][] = [
+    [held(stats) - stats.spooled, 'not delivered in time'],
+    [exceeds_max_payload, "over the server's max_payload"],
+    [permission_denied, 'denied by permissions'],
+    [totalDropped(stats), 'dropped because buffer and spool were full'],
+    [stats.unreadable, 'unreadable in a damaged spool'],
   ]
-    .filter(Boolean)
+  return reasons
+    .filter(([count]) => count > 0)
+    .map(([count, text]) => `${count} ${text}`)
     .join(', ')
 }

@@ -2,11 +2,12 @@
 // is there when it looks: one alert at a low rate, up to the limit when publishing is the slower
 // side. That is all the batching there is: no timer, no linger.
 
-import { type Alert, PRIORITIES, parseAlert, priorityIndex, trimEnd, unglue } from './alert.ts'
-import { append, type BatchPool } from './batch.ts'
+import { type Alert, parseAlert, trimEnd, unglue } from './alert.ts'
+import type { Batch, BatchPool } from './batch.ts'
+import type { Encoder } from './encode.ts'
 import { createLineSplitter } from './lines.ts'
 import type { RejectReason, Stats } from './stats.ts'
-import { createWakeup } from './wakeup.ts'
+import type { Wakeup } from './wakeup.ts'
 
 export interface IntakeOptions {
   readonly pool: BatchPool
@@ -15,8 +16,10 @@ export interface IntakeOptions {
   readonly maxLineBytes: number
   /** Index into PRIORITIES of the least severe that passes. */
   readonly minPriority: number
-  readonly subjectFor: (alert: Alert) => string
+  readonly encoder: Encoder
   readonly stats: Stats
+  /** Notified when there is something new to take, or room again. */
+  readonly changed: Wakeup
   /** Told of everything that is not an alert; `bytes` is valid during the call only. */
   readonly onReject: (reason: RejectReason, bytes: Buffer, length: number) => void
 }
@@ -24,11 +27,8 @@ export interface IntakeOptions {
 export type Intake = ReturnType<typeof createIntake>
 
 export function createIntake(options: IntakeOptions) {
-  const { pool, readBytes, maxLineBytes, minPriority, subjectFor, stats, onReject } = options
-  const filtering = minPriority < PRIORITIES.length - 1
+  const { pool, readBytes, maxLineBytes, minPriority, encoder, stats, changed, onReject } = options
   const splitter = createLineSplitter(maxLineBytes, { line, tooLong })
-  const filled = createWakeup()
-  const emptied = createWakeup()
   let batch = pool.borrow()
   let ended = false
 
@@ -48,9 +48,9 @@ export function createIntake(options: IntakeOptions) {
 
   function accept(alert: Alert, bytes: Buffer, start: number, end: number): void {
     stats.read++
-    // A priority that Falco does not know cannot be judged: it passes.
-    if (filtering && (priorityIndex(alert.priority) ?? 0) > minPriority) stats.filtered++
-    else append(batch, subjectFor(alert), bytes, start, end)
+    const severity = encoder.severity(alert)
+    if (severity > minPriority) stats.filtered++
+    else encoder.add(batch, alert, severity, bytes, start, end)
   }
 
   function tooLong(head: Buffer, length: number): void {
@@ -70,36 +70,46 @@ export function createIntake(options: IntakeOptions) {
     /** Takes a chunk whole. False: stop reading, and go on after `room()`. */
     write(chunk: Buffer): boolean {
       splitter.push(chunk)
-      if (batch.count > 0) filled.notify()
+      if (batch.count > 0) changed.notify()
       return !isFull()
     },
 
     async room(): Promise<void> {
-      while (isFull()) await emptied.wait()
+      while (isFull()) await changed.wait()
     },
 
     /** The input has ended; a last line without a newline counts as a line. */
     end(): void {
       splitter.end()
       ended = true
-      filled.notify()
+      changed.notify()
     },
 
     /** Whether a line has begun whose newline has not come. */
     isMidLine: () => splitter.held() > 0,
 
-    /** Batches of at least one alert, in order, until the input has ended. */
-    async *batches() {
+    /**
+     * Batches of at least one alert, in order, until the input has ended. `wanted` says whether one
+     * is wanted now, given whether it is full (or the last); it is asked anew at each change.
+     */
+    async *batches(wanted: (full: boolean) => boolean): AsyncGenerator<Batch> {
       for (;;) {
-        while (batch.count === 0) {
-          if (ended) return
-          await filled.wait()
+        while (batch.count === 0 || !wanted(ended || isFull())) {
+          if (batch.count === 0 && ended) return
+          await changed.wait()
         }
-        const taken = batch
-        batch = pool.borrow()
-        emptied.notify()
-        yield taken
+        yield takeBatch()
       }
     },
+
+    /** What is there, full or not: for when nothing more will be delivered. */
+    takeRest: (): Batch | undefined => (batch.count > 0 ? takeBatch() : undefined),
+  }
+
+  function takeBatch(): Batch {
+    const taken = batch
+    batch = pool.borrow()
+    changed.notify()
+    return taken
   }
 }

@@ -119,6 +119,29 @@ export const OPTIONS = {
     parse: bytesWithin(1024, 4 * 1024 ** 2),
     help: 'the most bytes in one batch, unless one alert alone is larger',
   }),
+  bufferBytes: required({
+    flags: '--buffer-bytes <size>',
+    default: '16MiB',
+    parse: bytesWithin(1024, 4 * 1024 ** 3),
+    help: 'the most bytes in memory of batches that are read and not yet confirmed',
+  }),
+  spoolDir: optional({
+    flags: '--spool-dir <directory>',
+    parse: nonEmpty,
+    help: 'keeps there what the server does not confirm, over outages and restarts',
+  }),
+  spoolBytes: required({
+    flags: '--spool-bytes <size>',
+    default: '256MiB',
+    parse: bytesWithin(4 * 1024 ** 2, 1024 ** 4),
+    help: 'the most bytes on disk in --spool-dir',
+  }),
+  whenFull: required({
+    flags: '--when-full <policy>',
+    default: 'block',
+    parse: oneOf(['block', 'drop']),
+    help: 'when buffer and spool are full: stop reading, or drop the least severe, oldest first',
+  }),
   drainTimeout: required({
     flags: '--drain-timeout <duration>',
     default: '10s',

@@ -1,28 +1,33 @@
-// From batches to NATS. A batch is delivered when the server has confirmed it (courier.ts). Until
-// then its bytes are kept, and published again, in order, on the next session.
+// From the backlog to NATS. A batch is delivered when the server has confirmed it (courier.ts). Until
+// then it is held, and published again, in order, on the next session.
 //
-//   borrowed ──publish──▶ unconfirmed[0..WINDOW) ──────▶ delivered, given back
+//   backlog ──take──▶ on their way: at most WINDOW batches ──confirmed──▶ done
 //                              └──── session lost ────▶ published again
 //
-// At most WINDOW batches are unconfirmed; `publish` returns when there is room for one more, which
-// is all the backpressure there is: who waits for it does not pull the next batch, the intake
-// fills, reading stops, the pipe fills, Falco waits.
+// Backpressure: when the backlog wants no more, the intake fills, reading stops, the pipe fills,
+// Falco waits.
 
-import type { Batch, BatchPool } from './batch.ts'
+import type { Backlog, Held } from './backlog.ts'
+import type { Batch } from './batch.ts'
 import type { Connector } from './connection.ts'
 import type { Courier, Refusal } from './courier.ts'
 import { messageOf } from './errors.ts'
 import type { RejectLog } from './log.ts'
 import type { Session } from './session.ts'
 import type { Stats } from './stats.ts'
-import { createWakeup } from './wakeup.ts'
+import type { Wakeup } from './wakeup.ts'
 
 /** One on its way and one right behind it. */
 const WINDOW = 2
+/** A server that has not confirmed for so long is as good as away: what is held goes to disk. */
+const STALLED_MS = 1_000
+const LOOK_INTERVAL_MS = 100
 
 export interface Sink {
-  /** Takes the batch over; resolves when the next may come. */
-  publish(batch: Batch): Promise<void>
+  /** Whether it takes a batch now, full or not. */
+  wants(full: boolean): boolean
+  /** Takes the batch over. */
+  put(batch: Batch): void | Promise<void>
   /** Resolves when everything taken is delivered. */
   drain(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
@@ -30,79 +35,97 @@ export interface Sink {
 
 export interface PublisherOptions {
   readonly connector: Connector
-  readonly pool: BatchPool
   readonly courier: Courier
+  readonly backlog: Backlog
   readonly stats: Stats
+  /** Notified when it wants what it did not want before, and when something is delivered. */
+  readonly changed: Wakeup
   readonly onReject: RejectLog
 }
 
-export function openPublisher({
-  connector,
-  courier,
-  pool,
-  stats,
-  onReject,
-}: PublisherOptions): Sink {
-  const unconfirmed: Batch[] = []
-  /** The batches that have been published before, perhaps in vain. */
-  const sent = new Set<Batch>()
-  const confirmedOne = createWakeup()
+export function openPublisher(options: PublisherOptions): Sink {
+  const { connector, courier, backlog, stats, changed, onReject } = options
+  /** Those that have been published before, perhaps in vain. */
+  const sent = new WeakSet<Held>()
   const stop = new AbortController()
   let session: Session | undefined
+  let progressAt = performance.now()
 
   async function keepConnected(): Promise<void> {
     while (!stop.signal.aborted) {
       const current = await connector.next(stop.signal)
       if (stop.signal.aborted) current.close()
-      for (const batch of unconfirmed) send(current, batch)
       session = current
+      for (const held of backlog.onTheirWay) send(current, held)
+      refill()
       await current.closed
       session = undefined
     }
   }
 
-  function send(current: Session, batch: Batch): void {
-    if (sent.has(batch)) stats.resent += batch.count
-    sent.add(batch)
-    courier(current, batch).then(
-      (refusals) => settle(current, batch, refusals),
+  function refill(): void {
+    while (backlog.onTheirWay.length < WINDOW) {
+      if (backlog.onTheirWay.length === 0) progressAt = performance.now()
+      const held = backlog.take()
+      if (!held) return
+      if (session) send(session, held)
+    }
+  }
+
+  function send(current: Session, held: Held): void {
+    if (sent.has(held)) stats.resent += held.batch.count
+    sent.add(held)
+    courier(current, held.batch).then(
+      (refusals) => settle(current, held, refusals),
       // Either the session is over, although `closed` has not been heard yet, or it is of no use.
       (error) => current.close(messageOf(error)),
     )
   }
 
-  function settle(current: Session, batch: Batch, refusals: readonly Refusal[]): void {
-    if (session !== current || unconfirmed[0] !== batch) return
-    unconfirmed.shift()
-    sent.delete(batch)
-    stats.delivered += batch.count - refusals.length
+  function settle(current: Session, held: Held, refusals: readonly Refusal[]): void {
+    if (session !== current || backlog.onTheirWay[0] !== held) return
+    stats.delivered += held.batch.count - refusals.length
+    stats.batches++
     for (const { reason, detail } of refusals) {
       stats.rejected[reason]++
       onReject(reason, () => detail)
     }
-    stats.batches++
-    pool.giveBack(batch)
-    confirmedOne.notify()
+    backlog.done()
+    progressAt = performance.now()
+    refill()
+    changed.notify()
   }
+
+  const looking = setInterval(() => {
+    const waiting = backlog.onTheirWay.length > 0
+    const stalled = waiting && performance.now() - progressAt > STALLED_MS
+    backlog.setStalled(stalled)
+    if (stalled) backlog.spill()
+    if (waiting) changed.notify()
+  }, LOOK_INTERVAL_MS)
 
   // Only an abort ends it early, and then nobody waits for it.
   const connected = keepConnected().catch((error) => {
     if (!stop.signal.aborted) throw error
   })
+  refill()
 
   return {
-    async publish(batch) {
-      unconfirmed.push(batch)
-      if (session) send(session, batch)
-      while (unconfirmed.length >= WINDOW) await confirmedOne.wait()
+    wants: (full) =>
+      (backlog.isEmpty() && backlog.onTheirWay.length < WINDOW) || backlog.wants(full),
+    put(batch) {
+      backlog.push(batch)
+      refill()
     },
     async drain() {
-      while (unconfirmed.length > 0) await confirmedOne.wait()
+      while (backlog.onTheirWay.length > 0) await changed.wait()
     },
     async [Symbol.asyncDispose]() {
+      clearInterval(looking)
       stop.abort()
       session?.close()
       await connected
+      backlog.close()
     },
   }
 }

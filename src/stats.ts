@@ -1,7 +1,7 @@
 // The books: plain integers, added to as things happen, read when somebody asks.
-// They balance: read = delivered + filtered + rejected + held (what is not yet confirmed).
+// They balance: read + restored = delivered + filtered + rejected + dropped + unreadable + held.
 
-import type { LineReject } from './alert.ts'
+import { type LineReject, PRIORITIES } from './alert.ts'
 
 /** Why something that was read is not delivered and never will be. */
 export type RejectReason = LineReject | 'too_long' | DeliveryReject
@@ -15,6 +15,14 @@ export interface Stats {
   delivered: number
   /** Below --min-priority. */
   filtered: number
+  /** In the spool when we started: read by an earlier process. */
+  restored: number
+  /** In the spool now: held, and safe. */
+  spooled: number
+  /** Shed by --when-full drop, by index into PRIORITIES. */
+  readonly dropped: number[]
+  /** In a spool that could no longer be read. */
+  unreadable: number
   readonly rejected: Record<RejectReason, number>
   /** Alerts published once more after a lost connection. */
   resent: number
@@ -26,6 +34,10 @@ export function createStats(): Stats {
     read: 0,
     delivered: 0,
     filtered: 0,
+    restored: 0,
+    spooled: 0,
+    dropped: PRIORITIES.map(() => 0),
+    unreadable: 0,
     rejected: {
       invalid_json: 0,
       not_an_alert: 0,
@@ -42,12 +54,21 @@ export function totalRejected({ rejected }: Stats): number {
   return Object.values(rejected).reduce((sum, count) => sum + count, 0)
 }
 
+export function totalDropped({ dropped }: Stats): number {
+  return dropped.reduce((sum, count) => sum + count, 0)
+}
+
 /** Alerts read and neither confirmed nor put aside. */
 export function held(stats: Stats): number {
-  return stats.read - stats.delivered - stats.filtered - totalRejected(stats)
+  const { read, restored, delivered, filtered, unreadable } = stats
+  return (
+    read + restored - delivered - filtered - totalRejected(stats) - totalDropped(stats) - unreadable
+  )
 }
 
 /** Alerts that were read and will not reach anybody. */
 export function lost(stats: Stats): number {
-  return held(stats) + stats.rejected.exceeds_max_payload + stats.rejected.permission_denied
+  const { rejected, spooled, unreadable } = stats
+  const refused = rejected.exceeds_max_payload + rejected.permission_denied
+  return held(stats) - spooled + refused + totalDropped(stats) + unreadable
 }

@@ -15,9 +15,15 @@ export function parseDuration(text: string): number | undefined {
   return match ? Math.round(Number(match[1]) * MILLISECONDS[match[2]!]!) : undefined
 }
 
+const UNITS = [
+  ['GiB', 1024 ** 3],
+  ['MiB', 1024 ** 2],
+  ['KiB', 1024],
+] as const
+
 /** 1048576 → "1 MiB", for logs. */
 export function formatBytes(bytes: number): string {
-  for (const [unit, size] of [['MiB', 1024 ** 2] as const, ['KiB', 1024] as const])
+  for (const [unit, size] of UNITS)
     if (bytes >= size) return `${Number((bytes / size).toFixed(1))} ${unit}`
   return `${bytes} bytes`
 }

@@ -194,21 +194,14 @@ describe('while NATS misbehaves', () => {
     await running.logged('connected')
     await using writing = await writePipe(dir.file('nats'), `numbered:${LOAD}`, 65536)
     let cuts = 0
-    let done = false
-    const written = writing.done().then((code) => {
-      done = true
-      return code
-    })
-    while (!done) {
-      const before = proxy.forwarded()
-      await until(
-        'half a megabyte went through',
-        () => done || proxy.forwarded() > before + 500_000,
-      )
+    const allHaveCome = () => subscriber.messages.length >= LOAD
+    while (!allHaveCome()) {
+      const enough = proxy.forwarded() + 500_000
+      await until('half a megabyte went through', () => allHaveCome() || proxy.forwarded() > enough)
       proxy.cut()
       cuts++
     }
-    expect(await written).toBe(0)
+    expect(await writing.done()).toBe(0)
     const { code, last } = await stopped(running)
     expect(code).toBe(0)
     expect(last).toMatchObject({ read: LOAD, delivered: LOAD, left: 0 })
@@ -244,8 +237,8 @@ describe('while NATS misbehaves', () => {
     expect(lost.reason).toBe('no answer to 2 pings')
     const grown = rssKiB(running.child.pid!) - before
     console.info(`RSS grew by ${grown} KiB against a frozen server`)
-    // 30 MB were offered; batches, their copies in the socket and the code that ran come to this.
-    expect(grown).toBeLessThan(24 * 1024)
+    // 36 MB were offered; the buffer, copies in the socket and the code that ran come to this.
+    expect(grown).toBeLessThan((16 + 24) * 1024)
     expect(writing.child.exitCode).toBeNull()
     server.thaw()
     await writing.done()

@@ -3,9 +3,11 @@
 
 import { expect, it } from 'vitest'
 import { type Batch, createBatchPool, payloadAt } from '../src/batch.ts'
+import { createEncoder } from '../src/encode.ts'
 import { createIntake } from '../src/intake.ts'
 import { createStats, held } from '../src/stats.ts'
 import { createSubjects, parseTemplate } from '../src/subject.ts'
+import { createWakeup } from '../src/wakeup.ts'
 import { fixture, linesOf } from './support/fixtures.ts'
 
 const LINES = Number(process.env.FUZZ_LINES ?? 120_000)
@@ -94,8 +96,9 @@ it(`publishes on legal subjects only, ${LINES} lines, seed ${SEED}`, async () =>
     readBytes: 64 * 1024,
     maxLineBytes: 4096,
     minPriority: 7,
-    subjectFor: createSubjects(parseTemplate('falco.<priority>.<rule>.<source>')),
+    encoder: createEncoder(createSubjects(parseTemplate('falco.<priority>.<rule>.<source>'))),
     stats,
+    changed: createWakeup(),
     onReject() {},
   })
   const illegal: string[] = []
@@ -118,7 +121,7 @@ it(`publishes on legal subjects only, ${LINES} lines, seed ${SEED}`, async () =>
     }
     intake.end()
   })()
-  for await (const batch of intake.batches()) inspect(batch)
+  for await (const batch of intake.batches(() => true)) inspect(batch)
   await reading
 
   expect(illegal).toEqual([])

@@ -2,9 +2,11 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { PRIORITIES } from '../src/alert.ts'
 import { type Batch, createBatchPool, payloadAt } from '../src/batch.ts'
+import { createEncoder } from '../src/encode.ts'
 import { createIntake } from '../src/intake.ts'
 import { createStats, held, totalRejected } from '../src/stats.ts'
 import { createSubjects, parseTemplate } from '../src/subject.ts'
+import { createWakeup } from '../src/wakeup.ts'
 import { alertLines, fixture, numberedAlert } from './support/fixtures.ts'
 
 function setUp({ batchBytes = 1024 * 1024, minPriority = 7, maxLineBytes = 1024 * 1024 } = {}) {
@@ -16,8 +18,9 @@ function setUp({ batchBytes = 1024 * 1024, minPriority = 7, maxLineBytes = 1024 
     readBytes: Math.min(64 * 1024, batchBytes >> 1),
     maxLineBytes,
     minPriority,
-    subjectFor: createSubjects(parseTemplate('falco.<priority>.<rule>')),
+    encoder: createEncoder(createSubjects(parseTemplate('falco.<priority>.<rule>'))),
     stats,
+    changed: createWakeup(),
     onReject: (reason, bytes, length) =>
       rejects.push(`${reason} ${length} ${bytes.toString('latin1', 0, 40)}`),
   })
@@ -38,7 +41,7 @@ async function through(chunks: Buffer[], options = {}) {
     for (const chunk of chunks) if (!set.intake.write(chunk)) await set.intake.room()
     set.intake.end()
   })()
-  for await (const batch of set.intake.batches()) {
+  for await (const batch of set.intake.batches(() => true)) {
     alerts.push(...contents(batch))
     set.pool.giveBack(batch)
   }
@@ -50,7 +53,7 @@ async function through(chunks: Buffer[], options = {}) {
 describe('createIntake', () => {
   it('gives what is there when it is asked, in one batch', async () => {
     const { intake, pool } = setUp()
-    const batches = intake.batches()
+    const batches = intake.batches(() => true)
     intake.write(Buffer.from(`${numberedAlert(1)}\n${numberedAlert(2)}\n`))
     const first = (await batches.next()).value!
     expect(contents(first)).toEqual(
@@ -78,7 +81,7 @@ describe('createIntake', () => {
     })
     await Promise.resolve()
     expect(room).toBe(false)
-    expect((await intake.batches().next()).value!.count).toBe(2)
+    expect((await intake.batches(() => true).next()).value!.count).toBe(2)
     await waiting
   })
 
@@ -92,7 +95,7 @@ describe('createIntake', () => {
       for (const chunk of chunks) if (!intake.write(chunk)) await intake.room()
       intake.end()
     })()
-    for await (const batch of intake.batches()) {
+    for await (const batch of intake.batches(() => true)) {
       most = Math.max(most, batch.used)
       count += batch.count
       // Let the writer run until it is full.

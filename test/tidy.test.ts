@@ -12,11 +12,14 @@ const ORDER = [
   'sample',
   'dry-run',
   'publisher',
+  'backlog',
+  'spool',
   'courier',
   'connection',
   'session',
   'source',
   'intake',
+  'encode',
   'credentials',
   'options',
   'log',
@@ -59,7 +62,7 @@ it('has tests that mirror the sources', () => {
   const tested = readdirSync(new URL('.', import.meta.url)).filter((file) =>
     file.endsWith('.test.ts'),
   )
-  const whole = ['bundle', 'readme', 'tidy', 'fuzz']
+  const whole = ['bundle', 'readme', 'tidy', 'fuzz', 'outage']
   const strays = tested
     .map((file) => file.replace('.test.ts', ''))
     .filter((name) => !sources.includes(name) && !whole.includes(name))

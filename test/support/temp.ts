@@ -2,8 +2,13 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
+export interface TempDir extends Disposable {
+  readonly path: string
+  file(name: string): string
+}
+
 /** A fresh directory, removed when the scope ends. */
-export function tempDir(): Disposable & { path: string; file(name: string): string } {
+export function tempDir(): TempDir {
   const path = mkdtempSync(join(tmpdir(), 'falco-nats-test-'))
   return {
     path,

@@ -1,0 +1,181 @@
+import pino from 'pino'
+import { describe, expect, it } from 'vitest'
+import { PRIORITIES } from '../src/alert.ts'
+import { createBacklog } from '../src/backlog.ts'
+import { createBatchPool, payloadAt } from '../src/batch.ts'
+import { createEncoder } from '../src/encode.ts'
+import { openSpool, type Spool } from '../src/spool.ts'
+import { createStats, totalDropped } from '../src/stats.ts'
+import { createSubjects, parseTemplate } from '../src/subject.ts'
+import { tempDir } from './support/temp.ts'
+
+const BATCH_BYTES = 4096
+const MIB = 1024 * 1024
+
+function setUp({
+  bufferBytes = 4 * BATCH_BYTES,
+  whenFull = 'block' as 'block' | 'drop',
+  spool = undefined as Spool | undefined,
+} = {}) {
+  const stats = createStats()
+  const pool = createBatchPool(BATCH_BYTES)
+  const encoder = createEncoder(createSubjects(parseTemplate('<priority>.<rule>')))
+  const log = pino({ level: 'silent' })
+  const backlog = createBacklog({ bufferBytes, whenFull, spool, encoder, pool, stats, log })
+  let n = 0
+  return {
+    backlog,
+    stats,
+    /** A batch of alerts of these priorities, each about 1 KB, numbered as they come. */
+    push(...priorities: string[]) {
+      const batch = pool.borrow()
+      const lines = priorities.map((priority) =>
+        JSON.stringify({ output_fields: { n: n++, x: 'x'.repeat(900) }, priority, rule: 'r' }),
+      )
+      encoder.addLines(batch, Buffer.from(`${lines.join('\n')}\n`))
+      stats.read += batch.count
+      backlog.push(batch)
+    },
+    /** Takes all that is there: the numbers, and which priorities they have. */
+    takeAll() {
+      const taken: [n: number, priority: string][] = []
+      for (;;) {
+        const held = backlog.take()
+        if (!held) return taken
+        for (let index = 0; index < held.batch.count; index++) {
+          const alert = JSON.parse(payloadAt(held.batch, index).toString())
+          taken.push([alert.output_fields.n, alert.priority])
+        }
+        backlog.done()
+      }
+    },
+  }
+}
+
+const numbers = (taken: [number, string][]) => taken.map(([n]) => n)
+const upTo = (end: number) => Array.from({ length: end }, (_, n) => n)
+
+describe('in memory', () => {
+  it('gives batches in order and wants no more when it is full', () => {
+    const { backlog, push, takeAll } = setUp()
+    for (let n = 0; n < 4; n++) {
+      expect(backlog.wants(true)).toBe(true)
+      expect(backlog.wants(false)).toBe(false)
+      push('Notice', 'Notice', 'Notice')
+    }
+    expect(backlog.wants(true)).toBe(false)
+    expect(numbers(takeAll())).toEqual(upTo(12))
+    expect(backlog.isEmpty()).toBe(true)
+    expect(backlog.wants(true)).toBe(true)
+  })
+
+  it('drops the least severe first, the oldest first among them', () => {
+    const { backlog, push, takeAll, stats } = setUp({ whenFull: 'drop' })
+    push('Emergency', 'Debug', 'Notice')
+    push('Debug', 'Emergency', 'Notice')
+    push('Notice', 'Notice', 'Notice')
+    push('Emergency', 'Emergency', 'Emergency')
+    expect(backlog.wants(true)).toBe(true)
+    push('Emergency', 'Warning', 'Debug')
+    const left = takeAll()
+    expect(
+      left.map(([, priority]) => priority).filter((name) => name === 'Emergency'),
+    ).toHaveLength(6)
+    expect(numbers(left)).toEqual([...numbers(left)].sort((a, b) => a - b))
+    expect(stats.dropped[PRIORITIES.indexOf('debug')]).toBeGreaterThan(0)
+    expect(left.length + totalDropped(stats)).toBe(stats.read)
+  })
+
+  it('never drops an Emergency while a Debug is held', () => {
+    const { push, takeAll, stats } = setUp({ whenFull: 'drop' })
+    for (let round = 0; round < 50; round++) {
+      push('Debug', 'Emergency', 'Informational')
+      const [emergency, debug] = [stats.dropped[0]!, stats.dropped[7]!]
+      if (emergency > 0) expect(debug).toBe(round + 1)
+    }
+    const left = takeAll()
+    expect(new Set(left.map(([, priority]) => priority))).toEqual(new Set(['Emergency']))
+    expect(left.length + totalDropped(stats)).toBe(150)
+    // The newest are kept.
+    expect(left.at(-1)![0]).toBe(148)
+  })
+})
+
+describe('with a spool', () => {
+  it('spills what is on its way first, and gives all back in order', async () => {
+    using dir = tempDir()
+    using spool = await openSpool(dir.path, 8 * MIB)
+    const { backlog, push, stats } = setUp({ spool })
+    for (let n = 0; n < 3; n++) push('Notice', 'Notice')
+    backlog.take()
+    for (let n = 0; n < 10; n++) push('Notice', 'Notice')
+    backlog.spill()
+    expect(stats.spooled).toBe(26)
+    // As the next start would see it:
+    backlog.close()
+    using again = await openSpool(dir.path, 8 * MIB)
+    const next = setUp({ spool: again })
+    expect(next.stats.restored).toBe(26)
+    expect(numbers(next.takeAll())).toEqual(upTo(26))
+    expect([again.rows(), next.stats.spooled]).toEqual([0, 0])
+  })
+
+  it('gives the spool first and then memory', async () => {
+    using dir = tempDir()
+    using spool = await openSpool(dir.path, 8 * MIB)
+    const { backlog, push, takeAll } = setUp({ spool })
+    push('Notice')
+    backlog.take()
+    for (let n = 0; n < 9; n++) push('Notice')
+    backlog.spill()
+    for (let n = 0; n < 3; n++) push('Notice')
+    expect(spool.alerts()).toBe(10)
+    backlog.done()
+    expect(spool.alerts()).toBe(9)
+    expect(numbers(takeAll())).toEqual(upTo(13).slice(1))
+  })
+
+  it('is full when both are, and drops in both when told to', async () => {
+    using dir = tempDir()
+    using spool = await openSpool(dir.path, 4 * MIB)
+    const { backlog, push, takeAll, stats } = setUp({ spool, whenFull: 'drop' })
+    const rounds = 2000
+    for (let n = 0; n < rounds; n++) push(n % 4 ? 'Debug' : 'Emergency', 'Notice', 'Notice')
+    expect(backlog.wants(true)).toBe(true)
+    expect(totalDropped(stats)).toBeGreaterThan(1000)
+    const left = takeAll()
+    expect(left.filter(([, priority]) => priority === 'Emergency')).toHaveLength(rounds / 4)
+    expect(left.filter(([, priority]) => priority === 'Debug').length).toBe(
+      (rounds * 3) / 4 - stats.dropped[7]!,
+    )
+    expect(left.length + totalDropped(stats)).toBe(stats.read)
+    expect(numbers(left)).toEqual([...numbers(left)].sort((a, b) => a - b))
+  })
+
+  it('goes on from memory when the disk fails, and counts what a damaged file held', async () => {
+    using dir = tempDir()
+    using spool = await openSpool(dir.path, 8 * MIB)
+    let trouble: object | undefined
+    const failing = new Proxy(spool, {
+      get(target, name: keyof Spool) {
+        const value = target[name]
+        if (!trouble || !['append', 'after', 'remove'].includes(name as string)) return value
+        return () => {
+          throw Object.assign(new Error('disk'), trouble)
+        }
+      },
+    })
+    const { backlog, push, takeAll, stats } = setUp({ spool: failing })
+    push('Notice')
+    backlog.spill()
+    trouble = { errcode: 13 }
+    push('Notice')
+    backlog.spill()
+    expect(stats.spooled).toBe(1)
+    trouble = { errcode: 11 }
+    expect(numbers(takeAll())).toEqual([1])
+    expect([stats.unreadable, stats.spooled]).toEqual([1, 0])
+    push('Notice')
+    expect(numbers(takeAll())).toEqual([2])
+  })
+})

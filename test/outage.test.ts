@@ -1,0 +1,216 @@
+// Outages that outlast the pipe: the buffer, the spool, and our own end, as processes.
+
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { expect, it } from 'vitest'
+import { falcoNats, type Running } from './support/cli.ts'
+import { type NatsServer, startNats, subscribe } from './support/nats.ts'
+import { countNumbered, writePipe } from './support/pipe.ts'
+import { type TempDir, tempDir } from './support/temp.ts'
+import { until } from './support/wait.ts'
+
+const LOAD = 100_000
+const MIB = 1024 * 1024
+
+function start(dir: TempDir, server: NatsServer, ...more: string[]): Running {
+  const args = ['-f', dir.file('nats'), '-s', server.url, '--spool-dir', dir.file('spool')]
+  return falcoNats([...args, '--drain-timeout', '300ms', ...more])
+}
+
+async function end(running: Running) {
+  running.child.kill('SIGTERM')
+  const code = await running.exited()
+  return { code, last: running.log().at(-1)! }
+}
+
+const spoolBytes = (dir: TempDir) =>
+  readdirSync(dir.file('spool')).reduce(
+    (sum, file) => sum + statSync(`${dir.file('spool')}/${file}`).size,
+    0,
+  )
+
+const rssKiB = (pid: number) =>
+  Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1])
+
+it('reads on while the server is away, and delivers all in order when it is back', async () => {
+  using dir = tempDir()
+  await using server = await startNats('', { started: false })
+  await using running = start(dir, server, '--buffer-bytes', '2MiB', '--drain-timeout', '20s')
+  await using writing = await writePipe(dir.file('nats'), `numbered:${LOAD}`, 65536)
+  // Nobody has to wait although 12 MB come and the buffer holds two.
+  expect(await writing.done()).toBe(0)
+  await server.start()
+  await using subscriber = await subscribe(server.url)
+  await subscriber.count(1)
+  const { code, last } = await end(running)
+  expect(code).toBe(0)
+  expect(last).toMatchObject({ read: LOAD, delivered: LOAD, left: 0 })
+  expect(last.spooled).toBeUndefined()
+})
+
+it('keeps what is undelivered at a stop for the next start, in order', async () => {
+  using dir = tempDir()
+  await using server = await startNats('', { started: false })
+  {
+    await using running = start(dir, server)
+    await using writing = await writePipe(dir.file('nats'), `numbered:${LOAD}`, 65536)
+    expect(await writing.done()).toBe(0)
+    const { code, last } = await end(running)
+    expect(code).toBe(0)
+    expect(last).toMatchObject({
+      msg: `done: ${LOAD} alerts wait in the spool for the next start`,
+      read: LOAD,
+      spooled: LOAD,
+      left: 0,
+    })
+  }
+  await server.start()
+  await using subscriber = await subscribe(server.url)
+  await using running = start(dir, server)
+  await subscriber.count(LOAD)
+  expect(countNumbered(subscriber.messages, LOAD)).toEqual({
+    missing: 0,
+    duplicates: 0,
+    inOrder: true,
+  })
+  await until('all is confirmed', () => spoolBytes(dir) > 0)
+  const { code, last } = await end(running)
+  expect(code).toBe(0)
+  expect(last).toMatchObject({ read: 0, restored: LOAD, delivered: LOAD, left: 0 })
+})
+
+it('has on disk, when it is killed, what came a second before', async () => {
+  using dir = tempDir()
+  await using server = await startNats('', { started: false })
+  {
+    await using running = start(dir, server)
+    await using writing = await writePipe(dir.file('nats'), 'numbered:1000', 'falco')
+    expect(await writing.done()).toBe(0)
+    const stored = dir.file('spool/spool.db-wal')
+    await until('it is on disk', () => readFileSync(stored).includes('"n":999,'))
+    running.child.kill('SIGKILL')
+    await running.exited()
+  }
+  await server.start()
+  await using subscriber = await subscribe(server.url)
+  {
+    // And once more while it drains.
+    await using running = start(dir, server)
+    await subscriber.count(1)
+    running.child.kill('SIGKILL')
+    await running.exited()
+  }
+  await using running = start(dir, server)
+  await until('all have come', () => countNumbered(subscriber.messages, 1000).missing === 0)
+  expect((await end(running)).code).toBe(0)
+})
+
+it('stays within its limits on disk and in memory, and then lets Falco wait', async () => {
+  using dir = tempDir()
+  await using server = await startNats('', { started: false })
+  await using running = start(
+    dir,
+    server,
+    '--buffer-bytes',
+    '2MiB',
+    '--spool-bytes',
+    '8MiB',
+    '--drain-timeout',
+    '20s',
+  )
+  await running.logged('cannot connect')
+  const before = rssKiB(running.child.pid!)
+  await using writing = await writePipe(dir.file('nats'), `numbered:${LOAD}`, 65536)
+  await until('the spool is full', () => spoolBytes(dir) > 3 * MIB)
+  const read = () => /rchar: (\d+)/.exec(readFileSync(`/proc/${running.child.pid}/io`, 'utf8'))![1]
+  let last = ''
+  await until('reading has stopped', () => {
+    const now = read()!
+    const same = now === last
+    last = now
+    return same
+  })
+  expect(writing.child.exitCode).toBeNull()
+  const grown = rssKiB(running.child.pid!) - before
+  console.info(`12 MB offered: spool ${spoolBytes(dir)} bytes, RSS grew by ${grown} KiB`)
+  expect(spoolBytes(dir)).toBeLessThanOrEqual(8 * MIB)
+  expect(grown).toBeLessThan(40 * 1024)
+  await server.start()
+  expect(await writing.done()).toBe(0)
+  const { code, last: sums } = await end(running)
+  expect(code).toBe(0)
+  expect(sums).toMatchObject({ read: LOAD, delivered: LOAD })
+})
+
+it('drops what it must, and says so, when it is told not to wait', async () => {
+  using dir = tempDir()
+  await using server = await startNats('', { started: false })
+  await using running = start(
+    dir,
+    server,
+    '--buffer-bytes',
+    '1MiB',
+    '--spool-bytes',
+    '4MiB',
+    '--when-full',
+    'drop',
+  )
+  await using writing = await writePipe(dir.file('nats'), `numbered:${LOAD}`, 65536)
+  expect(await writing.done()).toBe(0)
+  const { code, last } = await end(running)
+  expect(code).toBe(1)
+  const dropped = (last.dropped as { notice: number }).notice
+  expect(last.msg).toMatch(new RegExp(`${dropped} dropped because buffer and spool were full`))
+  expect(dropped).toBeGreaterThan(LOAD / 4)
+  expect((last.spooled as number) + dropped).toBe(LOAD)
+})
+
+it('leaves the spool alone while all is well', async () => {
+  using dir = tempDir()
+  await using server = await startNats()
+  await using subscriber = await subscribe(server.url)
+  await using running = start(dir, server)
+  await running.logged('connected')
+  const before = readdirSync(dir.file('spool')).map((file) => statSync(dir.file(`spool/${file}`)))
+  await using _writing = await writePipe(dir.file('nats'), 'numbered:5000', 'falco')
+  await subscriber.count(5000)
+  const after = readdirSync(dir.file('spool')).map((file) => statSync(dir.file(`spool/${file}`)))
+  expect(after.map(({ mtimeMs, size }) => [mtimeMs, size])).toEqual(
+    before.map(({ mtimeMs, size }) => [mtimeMs, size]),
+  )
+  expect((await end(running)).code).toBe(0)
+})
+
+it('refuses a spool that another process has', async () => {
+  using dir = tempDir()
+  await using server = await startNats('', { started: false })
+  await using first = start(dir, server)
+  await first.logged('reading')
+  await using second = falcoNats(['-f', dir.file('other'), '--spool-dir', dir.file('spool')])
+  expect(await second.exited()).toBe(1)
+  expect(second.stderr()).toMatch(/spool is in use by another process/)
+})
+
+it('forwards from memory where the spool cannot be used, and moves a damaged one aside', async () => {
+  using dir = tempDir()
+  await using server = await startNats()
+  await using subscriber = await subscribe(server.url)
+  writeFileSync(dir.file('spool'), 'a file, no directory')
+  {
+    await using running = start(dir, server)
+    await using writing = await writePipe(dir.file('nats'), 'numbered:10', 0)
+    expect(await writing.done()).toBe(0)
+    await subscriber.count(10)
+    expect(running.log().find(({ level }) => level === 'error')!.msg).toBe(
+      'the spool cannot be used: going on without it, from memory',
+    )
+    expect((await end(running)).code).toBe(0)
+  }
+  await using running = start(dir, server, '--spool-dir', dir.file('second'))
+  await running.logged('reading')
+  expect((await end(running)).code).toBe(0)
+  writeFileSync(dir.file('second/spool.db'), 'damaged '.repeat(1000))
+  await using again = start(dir, server, '--spool-dir', dir.file('second'))
+  const { movedTo } = await again.logged('moved aside')
+  expect(readFileSync(movedTo as string, 'utf8')).toMatch(/^damaged/)
+  expect((await end(again)).code).toBe(0)
+})

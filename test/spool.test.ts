@@ -1,0 +1,80 @@
+import { readdirSync, statSync, writeFileSync } from 'node:fs'
+import { describe, expect, it } from 'vitest'
+import { FatalError } from '../src/errors.ts'
+import { openSpool } from '../src/spool.ts'
+import { tempDir } from './support/temp.ts'
+
+const MIB = 1024 * 1024
+const sizeOf = (directory: string) =>
+  readdirSync(directory).reduce((sum, file) => sum + statSync(`${directory}/${file}`).size, 0)
+
+describe('openSpool', () => {
+  it('gives back what was put in, in order, after it was opened again', async () => {
+    using dir = tempDir()
+    {
+      using spool = await openSpool(dir.file('a/b'), 8 * MIB)
+      for (const text of ['one\n', 'two\ntwo\n', 'three\n'])
+        spool.append(Buffer.from(text), text.split('\n').length - 1, 5)
+      spool.remove(spool.after(0)!.id)
+    }
+    using spool = await openSpool(dir.file('a/b'), 8 * MIB)
+    expect([spool.rows(), spool.alerts(), spool.bytes()]).toEqual([2, 3, 14])
+    const first = spool.after(0)!
+    expect([String(first.lines), first.alerts]).toEqual(['two\ntwo\n', 2])
+    expect(String(spool.after(first.id)!.lines)).toBe('three\n')
+    expect(statSync(dir.file('a/b')).mode & 0o777).toBe(0o700)
+  })
+
+  it('keeps its files within the limit, and uses what was freed', async () => {
+    using dir = tempDir()
+    using spool = await openSpool(dir.path, 8 * MIB)
+    const lines = Buffer.alloc(200_000, 'x')
+    const fill = () => {
+      let rows = 0
+      for (; spool.hasRoom(lines.length); rows++) spool.append(lines, 1, 7)
+      return rows
+    }
+    const rows = fill()
+    expect(rows).toBeGreaterThan(25)
+    expect(sizeOf(dir.path)).toBeLessThanOrEqual(8 * MIB)
+    for (let n = 0; n < rows; n++) spool.remove(spool.after(0)!.id)
+    expect(fill()).toBe(rows)
+    expect(sizeOf(dir.path)).toBeLessThanOrEqual(8 * MIB)
+    // Beyond what hasRoom allows, SQLite itself holds the limit.
+    expect(() => spool.append(Buffer.alloc(4 * MIB), 1, 7)).toThrow(/full/)
+    expect(spool.rows()).toBe(rows)
+  })
+
+  it('is for one process, or one opener, at a time', async () => {
+    using dir = tempDir()
+    using _spool = await openSpool(dir.path, 8 * MIB)
+    await expect(openSpool(dir.path, 8 * MIB)).rejects.toThrow(FatalError)
+    await expect(openSpool(dir.path, 8 * MIB)).rejects.toThrow(/in use by another process/)
+  })
+
+  it.each([
+    [
+      'no database',
+      Buffer.from('this is not a database, but it is longer than a header'.repeat(9)),
+    ],
+    ['a damaged one', undefined],
+  ])('moves %s aside and begins anew', async (_, content) => {
+    using dir = tempDir()
+    {
+      using spool = await openSpool(dir.path, 8 * MIB)
+      for (let n = 0; n < 20; n++) spool.append(Buffer.alloc(100_000, 'x'), 1, 7)
+    }
+    const size = statSync(dir.file('spool.db')).size
+    writeFileSync(dir.file('spool.db'), content ?? Buffer.alloc(size - 4096, 7), {
+      flag: content ? 'w' : 'r+',
+    })
+    using spool = await openSpool(dir.path, 8 * MIB)
+    expect(spool.rows()).toBe(0)
+    expect(spool.movedAside).toMatch(/spool\.db\.damaged-2/)
+    expect(statSync(spool.movedAside!).size).toBe(content?.length ?? size)
+  })
+
+  it('says what is wrong with a directory', async () => {
+    await expect(openSpool('/dev/null/spool', 8 * MIB)).rejects.toThrow(/ENOTDIR/)
+  })
+})
