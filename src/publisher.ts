@@ -21,6 +21,11 @@ import type { Wakeup } from './wakeup.ts'
 const WINDOW = 2
 /** A server that has not confirmed for so long is as good as away: what is held goes to disk. */
 const STALLED_MS = 1_000
+/**
+ * While it confirms, reading waits for it, which costs no memory. When it has not for so long, the
+ * backlog is filled: a flood at full speed would otherwise fill it for nothing.
+ */
+const LAGGING_MS = 100
 const LOOK_INTERVAL_MS = 100
 
 export interface Sink {
@@ -96,12 +101,14 @@ export function openPublisher(options: PublisherOptions): Sink {
     changed.notify()
   }
 
+  /** How long something has been on its way with nothing confirmed, in ms. */
+  const waitingFor = () => (backlog.onTheirWay.length > 0 ? performance.now() - progressAt : 0)
+
   const looking = setInterval(() => {
-    const waiting = backlog.onTheirWay.length > 0
-    const stalled = waiting && performance.now() - progressAt > STALLED_MS
+    const stalled = waitingFor() > STALLED_MS
     backlog.setStalled(stalled)
     if (stalled) backlog.spill()
-    if (waiting) changed.notify()
+    if (waitingFor() > LAGGING_MS) changed.notify()
   }, LOOK_INTERVAL_MS)
 
   // Only an abort ends it early, and then nobody waits for it.
@@ -112,7 +119,8 @@ export function openPublisher(options: PublisherOptions): Sink {
 
   return {
     wants: (full) =>
-      (backlog.isEmpty() && backlog.onTheirWay.length < WINDOW) || backlog.wants(full),
+      (backlog.isEmpty() && backlog.onTheirWay.length < WINDOW) ||
+      (waitingFor() > LAGGING_MS && backlog.wants(full)),
     put(batch) {
       backlog.push(batch)
       refill()

@@ -29,6 +29,7 @@ export async function writeSamples(
     if (!output.write(`${sampleAlert(index, new Date())}\n`) && !readerGone)
       await once(output, 'drain').catch(() => {})
   }
+  await new Promise((resolve) => output.write('', resolve))
 }
 
 /** Alert number `index` as a line without its newline. The same index gives the same kind. */

@@ -3,6 +3,8 @@ import { sampleAlert } from '../src/sample.ts'
 import { runFalcoNats } from './support/cli.ts'
 import { linesOf } from './support/fixtures.ts'
 
+const MAIN = `${process.execPath} ${new URL('../src/main.ts', import.meta.url).pathname}`
+
 it('writes alerts as Falco does: keys in byte order, times in nanoseconds', () => {
   const text = sampleAlert(7, new Date('2026-11-21T01:02:03.456Z'))
   const alert = JSON.parse(text)
@@ -13,12 +15,18 @@ it('writes alerts as Falco does: keys in byte order, times in nanoseconds', () =
 })
 
 it('writes as many as it is told, which forward without a reject', async () => {
-  const { code, stdout } = await runFalcoNats(['sample', '--count', '25'])
+  // More than a pipe holds, into a reader that takes its time.
+  const { code, stdout } = await runFalcoNats(
+    ['-c', `${MAIN} sample --count 500 | (sleep 1; cat)`],
+    {
+      program: ['/bin/sh'],
+    },
+  )
   expect(code).toBe(0)
-  expect(linesOf(stdout)).toHaveLength(25)
+  expect(linesOf(stdout)).toHaveLength(500)
   const forwarded = await runFalcoNats(['-f', '-', '--dry-run'], { input: stdout })
   expect(forwarded.code).toBe(0)
-  expect(forwarded.log.at(-1)).toMatchObject({ delivered: 25, rejected: 0 })
+  expect(forwarded.log.at(-1)).toMatchObject({ delivered: 500, rejected: 0 })
 })
 
 it('keeps to a rate', async () => {
@@ -29,9 +37,8 @@ it('keeps to a rate', async () => {
 })
 
 it('ends quietly when nobody reads any more', async () => {
-  const main = `${process.execPath} ${new URL('../src/main.ts', import.meta.url).pathname}`
   const { code, stdout, stderr } = await runFalcoNats(
-    ['-c', `${main} sample --count 0 | head -n 2`],
+    ['-c', `${MAIN} sample --count 0 | head -n 2`],
     {
       program: ['/bin/sh'],
     },
