@@ -2,6 +2,7 @@
 // server, backs off with jitter, and says one line per change of state.
 
 import { setTimeout as delay } from 'node:timers/promises'
+import { backoff } from './backoff.ts'
 import { type CredentialOptions, readCredentials } from './credentials.ts'
 import { messageOf } from './errors.ts'
 import type { Logger } from './log.ts'
@@ -10,7 +11,6 @@ import { openSession, type Session } from './session.ts'
 import { formatBytes } from './units.ts'
 
 const BACKOFF_FIRST_MS = 100
-const BACKOFF_MAX_MS = 5_000
 /** For a server with all the addresses of its name, the look-up of the name included. */
 const DIAL_DEADLINE_MS = 15_000
 
@@ -69,7 +69,7 @@ export function createConnector({ servers, credentials, name, log }: ConnectOpti
   return {
     async next(signal) {
       for (;;) {
-        if (attempt > 0) await delay(backoff(attempt), undefined, { signal })
+        if (attempt > 0) await delay(backoff(attempt, BACKOFF_FIRST_MS), undefined, { signal })
         attempt++
         try {
           const session = await dialOnce(signal)
@@ -85,12 +85,6 @@ export function createConnector({ servers, credentials, name, log }: ConnectOpti
       }
     },
   }
-}
-
-/** Doubles from 100 ms to 5 s; half of it is left to chance, so that a cluster does not knock as one. */
-function backoff(attempt: number): number {
-  const most = Math.min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS * 2 ** Math.min(attempt - 1, 10))
-  return most * (0.5 + Math.random() / 2)
 }
 
 function shuffled<T>(items: readonly T[]): T[] {

@@ -4,32 +4,28 @@
 import { hash } from 'node:crypto'
 import slugify from 'slugify'
 import type { Alert } from './alert.ts'
-
-/** What a template may name, each a key of the alert. */
-export const SUBJECT_FIELDS = ['priority', 'rule', 'source', 'hostname'] as const
-export type SubjectField = (typeof SUBJECT_FIELDS)[number]
+import { ALERT_FIELDS, type AlertField, cachedByFields, textOf } from './fields.ts'
 
 /** A template taken apart: `literals[0] fields[0] literals[1] fields[1] … literals[n]`. */
 export interface SubjectTemplate {
   readonly text: string
   readonly literals: readonly string[]
-  readonly fields: readonly SubjectField[]
+  readonly fields: readonly AlertField[]
 }
 
 const TOKEN_LENGTH_MAX = 128
 /** NATS recommends subjects below 256 characters; its protocol line breaks at 4096. */
 const SUBJECT_LENGTH_MAX = 1024
 const CACHE_ENTRIES_MAX = 16_384
-const CACHE_KEY_LENGTH_MAX = 256
 
 /** Parses a template. Throws an Error that says what is wrong and what is allowed. */
 export function parseTemplate(text: string): SubjectTemplate {
   const parts = text.split(/<([^<>]*)>/)
   const literals = parts.filter((_, index) => index % 2 === 0)
   const names = parts.filter((_, index) => index % 2 === 1)
-  const allowed = SUBJECT_FIELDS.map((field) => `<${field}>`).join(' ')
+  const allowed = ALERT_FIELDS.map((field) => `<${field}>`).join(' ')
   for (const name of names)
-    if (!(SUBJECT_FIELDS as readonly string[]).includes(name))
+    if (!(ALERT_FIELDS as readonly string[]).includes(name))
       throw new Error(`unknown token <${name}>; the tokens are ${allowed}`)
   for (const literal of literals)
     if (/[^!-~]|[*<>"\\]/.test(literal))
@@ -38,46 +34,23 @@ export function parseTemplate(text: string): SubjectTemplate {
   if (text.startsWith('$')) throw new Error('subjects that begin with $ belong to the NATS server')
   if (literals.join('').length + names.length * TOKEN_LENGTH_MAX > SUBJECT_LENGTH_MAX)
     throw new Error(`it could grow over ${SUBJECT_LENGTH_MAX} characters`)
-  return { text, literals, fields: names as SubjectField[] }
+  return { text, literals, fields: names as AlertField[] }
+}
+
+/** A function from alert to subject. */
+export function createSubjects(template: SubjectTemplate): (alert: Alert) => string {
+  return cachedByFields(template.fields, CACHE_ENTRIES_MAX, (alert) => render(template, alert))
 }
 
 /**
- * A function from alert to subject. Subjects are cached by the alert's own strings, so that in a
- * running system (the same few rules again and again) nothing is built; the cache is bounded.
+ * What a stream must listen to for all subjects of the template: `falco.>` for
+ * `falco.<priority>.<rule>`. Undefined where the first token already depends on the alert.
  */
-export function createSubjects(template: SubjectTemplate): (alert: Alert) => string {
-  type Level = Map<string, Level | string>
-  const { fields } = template
-  const deepest = fields.length - 1
-  const whole = fields.length === 0 ? template.text : ''
-  let root: Level = new Map()
-  let entries = 0
-
-  function remember(alert: Alert): string {
-    const subject = render(template, alert)
-    if (fields.some((field) => textOf(alert, field).length > CACHE_KEY_LENGTH_MAX)) return subject
-    if (entries++ >= CACHE_ENTRIES_MAX) {
-      root = new Map()
-      entries = 1
-    }
-    let level = root
-    for (const field of fields.slice(0, -1)) {
-      const key = textOf(alert, field)
-      const next = (level.get(key) ?? new Map()) as Level
-      level.set(key, next)
-      level = next
-    }
-    level.set(textOf(alert, fields[deepest]!), subject)
-    return subject
-  }
-
-  return (alert) => {
-    if (deepest < 0) return whole
-    let level: Level | string | undefined = root
-    for (let depth = 0; depth <= deepest && level !== undefined; depth++)
-      level = (level as Level).get(textOf(alert, fields[depth]!))
-    return (level as string | undefined) ?? remember(alert)
-  }
+export function streamSubject({ text }: SubjectTemplate): string | undefined {
+  const tokens = text.split('.')
+  const varying = tokens.findIndex((token) => token.includes('<'))
+  if (varying === 0) return undefined
+  return varying < 0 ? text : [...tokens.slice(0, varying), '>'].join('.')
 }
 
 function render({ literals, fields }: SubjectTemplate, alert: Alert): string {
@@ -88,18 +61,12 @@ function render({ literals, fields }: SubjectTemplate, alert: Alert): string {
   return subject
 }
 
-/** Only `priority` and `rule` are sure to be text. */
-function textOf(alert: Alert, field: SubjectField): string {
-  const value = alert[field]
-  return typeof value === 'string' ? value : ''
-}
-
 /**
  * One legal token, 1 to 128 characters of `[a-z0-9_]`. ASCII text gives what the Go falco-nats
  * and falcosidekick give; other scripts are transliterated; where nothing is left, and at the end
  * of what is too long, stand 8 hex digits of a hash. Missing fields are `unknown`.
  */
-export function subjectToken(field: SubjectField, value: string): string {
+export function subjectToken(field: AlertField, value: string): string {
   if (value === '') return 'unknown'
   const slug = asciiSlug(isAscii(value) ? value : transliterate(value))
   if (slug === '') return `${field}_${shortHash(value)}`

@@ -1,7 +1,13 @@
-// Sizes and times as people write them in options: 1MiB, 512K, 65536; 10s, 500ms, 2m.
+// Sizes and times as people write them in options: 1MiB, 512K, 65536; 10s, 500ms, 2m, 7d.
 
 const BYTES: Record<string, number> = { '': 1, K: 1024, M: 1024 ** 2, G: 1024 ** 3 }
-const MILLISECONDS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
+const MILLISECONDS: Record<string, number> = {
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+}
 
 /** Bytes, or undefined when the text is not a size. K, KB and KiB all mean 1024. */
 export function parseBytes(text: string): number | undefined {
@@ -11,7 +17,7 @@ export function parseBytes(text: string): number | undefined {
 
 /** Milliseconds, or undefined when the text is not a duration. */
 export function parseDuration(text: string): number | undefined {
-  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text.trim())
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text.trim())
   return match ? Math.round(Number(match[1]) * MILLISECONDS[match[2]!]!) : undefined
 }
 
@@ -26,4 +32,11 @@ export function formatBytes(bytes: number): string {
   for (const [unit, size] of UNITS)
     if (bytes >= size) return `${Number((bytes / size).toFixed(1))} ${unit}`
   return `${bytes} bytes`
+}
+
+/** 604800000 → "7d": the largest unit that leaves no rest. */
+export function formatDuration(milliseconds: number): string {
+  const units = Object.entries(MILLISECONDS).filter(([, size]) => milliseconds % size === 0)
+  const [unit, size] = units.at(-1) ?? ['ms', 1]
+  return `${milliseconds / size}${unit}`
 }

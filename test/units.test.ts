@@ -26,7 +26,8 @@ it.each([
   ['10', undefined],
   ['-1s', undefined],
   ['s', undefined],
-  ['1d', undefined],
+  ['1d', 86_400_000],
+  ['1w', undefined],
 ])('reads the duration %j as %s ms', (text, milliseconds) => {
   expect(parseDuration(text)).toBe(milliseconds)
 })

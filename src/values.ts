@@ -1,0 +1,50 @@
+// Parsers of what people give to options. Each throws an Error that says what is allowed.
+
+import { formatBytes, parseBytes, parseDuration } from './units.ts'
+
+export function nonEmpty(text: string): string {
+  if (text === '') throw new Error('it must not be empty')
+  return text
+}
+
+export function oneOf<const T extends readonly string[]>(allowed: T) {
+  return (text: string): T[number] => {
+    if (!allowed.includes(text)) throw new Error(`allowed: ${allowed.join(', ')}`)
+    return text
+  }
+}
+
+export function bytesWithin(least: number, most: number) {
+  return (text: string): number => {
+    const bytes = parseBytes(text)
+    if (bytes === undefined || bytes < least || bytes > most)
+      throw new Error(
+        `allowed: a size from ${formatBytes(least)} to ${formatBytes(most)}, such as 65536 or 512KiB`,
+      )
+    return bytes
+  }
+}
+
+export function duration(most: string) {
+  return (text: string): number => {
+    const milliseconds = text === '0' ? 0 : parseDuration(text)
+    if (milliseconds === undefined || milliseconds > parseDuration(most)!)
+      throw new Error(`allowed: a duration such as 500ms, 10s or 2m, up to ${most}`)
+    return milliseconds
+  }
+}
+
+export function streamName(text: string): string {
+  if (!/^[!-~]{1,255}$/.test(text) || /[.*>/\\]/.test(text))
+    throw new Error('allowed: a name in printable ASCII without blanks, dots, slashes, * and >')
+  return text
+}
+
+export function wholeNumber(least: number, most: number) {
+  return (text: string): number => {
+    const number = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN
+    if (!(number >= least && number <= most))
+      throw new Error(`allowed: a whole number from ${least} to ${most}`)
+    return number
+  }
+}
