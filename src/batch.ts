@@ -1,7 +1,8 @@
 // A batch: alerts on their way from one read to one confirmation, as bytes in one buffer.
 //
 //   bytes:     | alert 0 | alert 1 | … |  room  |     subjects[i] is where alert i goes,
-//              0       ends[0]   ends[1] used         bytes[ends[i-1], ends[i]) what it says
+//              0       ends[0]   ends[1] used         bytes[ends[i-1], ends[i]) what it says,
+//                                                     headers[i] the headers, encoded, if any
 
 const NEWLINE = 0x0a
 
@@ -9,11 +10,12 @@ export interface Batch {
   bytes: Buffer
   used: number
   count: number
-  /** Length of the longest alert, to compare with the server's max_payload at a glance. */
+  /** Length of the longest alert with its headers, to compare with the server's max_payload at a glance. */
   longest: number
   /** The least severe priority in it, as an index into PRIORITIES. */
   leastSevere: number
   readonly subjects: string[]
+  readonly headers: (Buffer | undefined)[]
   readonly ends: number[]
 }
 
@@ -39,6 +41,7 @@ export function createBatchPool(batchBytes: number): BatchPool {
         longest: 0,
         leastSevere: 0,
         subjects: [],
+        headers: [],
         ends: [],
       },
     giveBack(batch) {
@@ -63,6 +66,7 @@ export function append(
   bytes: Buffer,
   start: number,
   end: number,
+  headers?: Buffer,
 ): void {
   const length = end - start
   const used = batch.used + length
@@ -73,10 +77,11 @@ export function append(
   }
   bytes.copy(batch.bytes, batch.used, start, end)
   batch.subjects[batch.count] = subject
+  batch.headers[batch.count] = headers
   batch.ends[batch.count] = used
   batch.count++
   batch.used = used
-  if (length > batch.longest) batch.longest = length
+  batch.longest = Math.max(batch.longest, length + (headers?.length ?? 0))
   if (severity > batch.leastSevere) batch.leastSevere = severity
 }
 

@@ -6,11 +6,12 @@ import { dirname } from 'node:path'
 import type { Writable } from 'node:stream'
 import { PRIORITIES } from './alert.ts'
 import { readCredentials } from './credentials.ts'
-import { messageOf } from './errors.ts'
+import { messageOf, printable } from './errors.ts'
 import type { Config } from './options.ts'
 import type { Server } from './servers.ts'
-import { openSession } from './session.ts'
+import { openSession, type Session } from './session.ts'
 import { fifoExists } from './source.ts'
+import { addCommand, streamSettings, streamTaking } from './stream.ts'
 import { formatBytes } from './units.ts'
 
 /** Prints a line per thing tried. Gives 0 when forwarding would work, else 1. */
@@ -29,7 +30,11 @@ export async function check(config: Config, output: Writable): Promise<0 | 1> {
   let serverOk = false
   // One server that answers is enough, but all are told of.
   for (const server of config.server)
-    if (await tell('server', () => checkServer(config, server))) serverOk = true
+    if (
+      (await tell('server', () => checkServer(config, server))) &&
+      (!config.jetstream || (await tell('stream', () => checkStream(config, server))))
+    )
+      serverOk = true
   return pipeOk && serverOk ? 0 : 1
 }
 
@@ -46,18 +51,45 @@ function checkPipe(path: string): string {
   return `${path} is not there; it can be made`
 }
 
-async function checkServer(config: Config, server: Server): Promise<string> {
+const checkServer = (config: Config, server: Server) =>
+  trySession(config, server, (session) => {
+    const limit = session.maxPayload
+    const note =
+      limit < config.maxLineBytes ? '; lines over that, though allowed here, are refused there' : ''
+    return `${server.shown} is nats-server ${session.version}, TLS ${session.encrypted ? 'on' : 'off'}, max_payload ${formatBytes(limit)}${note}`
+  })
+
+/** Whether a stream takes what the template gives, with an alert that nobody has. */
+const checkStream = (config: Config, server: Server) =>
+  trySession(config, server, async ({ connection }) => {
+    const subject = config.subject.text.replace('<priority>', 'notice').replace(/<[^>]*>/g, 'check')
+    const settings = streamSettings(config)
+    const stream = await streamTaking(connection, subject)
+    if (stream === undefined && config.createStream)
+      return `none takes ${subject} yet; ${settings.name} will be made for ${settings.subject}`
+    if (stream === undefined)
+      throw new Error(`no stream takes ${subject}; to make one: ${addCommand(settings)}`)
+    if (config.stream !== undefined && stream !== config.stream)
+      throw new Error(`${printable(stream)} takes ${subject}, not ${config.stream}`)
+    return `${printable(stream)} takes ${subject}`
+  })
+
+async function trySession(
+  config: Config,
+  server: Server,
+  tryIt: (session: Session) => string | Promise<string>,
+): Promise<string> {
   const name = config.connectionName ?? `falco-nats@${hostname()}`
   const never = new AbortController().signal
   try {
     const session = await openSession(server, readCredentials(config, server), name, never)
-    await Promise.race([session.confirm(), session.closed])
-    if (!session.proven) throw new Error((await session.closed) ?? 'closed')
-    const limit = session.maxPayload
-    const note =
-      limit < config.maxLineBytes ? '; lines over that, though allowed here, are refused there' : ''
-    session.close()
-    return `${server.shown} is nats-server ${session.version}, TLS ${session.encrypted ? 'on' : 'off'}, max_payload ${formatBytes(limit)}${note}`
+    try {
+      await Promise.race([session.confirm(), session.closed])
+      if (!session.proven) throw new Error((await session.closed) ?? 'closed')
+      return await tryIt(session)
+    } finally {
+      session.close()
+    }
   } catch (error) {
     throw new Error(`${server.shown}: ${messageOf(error)}`)
   }

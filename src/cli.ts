@@ -15,6 +15,7 @@ import {
   SAMPLE_OPTIONS,
   type ValuesOf,
 } from './options.ts'
+import { checkStreamOptions } from './stream.ts'
 
 export type Invocation =
   | { readonly run: 'forward' | 'check'; readonly config: Config }
@@ -42,6 +43,7 @@ export function parseCommandLine(argv: readonly string[], env: Environment): Inv
     .action((given) => {
       const config = resolveOptions(OPTIONS, given, env)
       checkCredentialOptions(config)
+      checkStreamOptions(config)
       invocation = { run: config.check ? 'check' : 'forward', config }
     })
   addOptions(program, OPTIONS)

@@ -14,17 +14,22 @@ export interface Refusal {
 /**
  * Publishes a batch. Resolves, with what was refused, when the server has answered for every alert
  * in it. When the session ends before, it never settles, or rejects: then the batch is published
- * again, whole, on the next session.
+ * again, whole, on the next session. Batches settle in the order in which they were given.
  */
-export type Courier = (session: Session, batch: Batch) => Promise<readonly Refusal[]>
+export interface Courier {
+  (session: Session, batch: Batch): Promise<readonly Refusal[]>
+  /** Is told of each new session, before its first batch. */
+  readonly opened?: (session: Session) => void
+}
 
 /** Core NATS: an alert is delivered when the server has answered a PING that follows it. */
 export async function publishCore(session: Session, batch: Batch): Promise<readonly Refusal[]> {
   // The server may change its mind about this before it confirms; what counts is what was sent.
   const { maxPayload } = session
   for (let index = 0; index < batch.count; index++) {
-    const payload = payloadAt(batch, index)
-    if (payload.length <= maxPayload) session.publish(batch.subjects[index]!, payload)
+    const headers = batch.headers[index]
+    if (sizeAt(batch, index) <= maxPayload)
+      session.publish(batch.subjects[index]!, payloadAt(batch, index), headers)
   }
   await session.confirm()
   // What the server refused it said before the PONG, but the client reports it by another way,
@@ -38,15 +43,31 @@ function refusals({ denied }: Session, batch: Batch, maxPayload: number): Refusa
   if (batch.longest <= maxPayload && denied.size === 0) return refused
   for (let index = 0; index < batch.count; index++) {
     const subject = batch.subjects[index]!
-    const bytes = payloadAt(batch, index).length
-    const denials = denied.get(subject) ?? 0
-    if (bytes > maxPayload) {
-      refused.push({ reason: 'exceeds_max_payload', detail: { subject, bytes, maxPayload } })
-    } else if (denials > 0) {
-      if (denials === 1) denied.delete(subject)
-      else denied.set(subject, denials - 1)
-      refused.push({ reason: 'permission_denied', detail: { subject } })
-    }
+    const bytes = sizeAt(batch, index)
+    if (bytes > maxPayload) refused.push(tooLarge(subject, bytes, maxPayload))
+    else if (takeDenial(denied, subject)) refused.push(denial(subject))
   }
   return refused
+}
+
+/** What of alert `index` counts for max_payload. */
+const sizeAt = (batch: Batch, index: number): number =>
+  payloadAt(batch, index).length + (batch.headers[index]?.length ?? 0)
+
+export const tooLarge = (subject: string, bytes: number, maxPayload: number): Refusal => ({
+  reason: 'exceeds_max_payload',
+  detail: { subject, bytes, maxPayload },
+})
+
+export const denial = (subject: string): Refusal => ({
+  reason: 'permission_denied',
+  detail: { subject },
+})
+
+/** Whether one more message on the subject was denied; each denial stands for one message. */
+export function takeDenial(denied: Session['denied'], subject: string): boolean {
+  const denials = denied.get(subject) ?? 0
+  if (denials === 1) denied.delete(subject)
+  else if (denials > 1) denied.set(subject, denials - 1)
+  return denials > 0
 }

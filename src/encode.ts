@@ -17,12 +17,16 @@ export interface Encoder {
 
 const NEWLINE = 0x0a
 
-export function createEncoder(subjectFor: (alert: Alert) => string): Encoder {
+export function createEncoder(
+  subjectFor: (alert: Alert) => string,
+  /** None: alerts go without headers. */
+  headersFor?: (alert: Alert) => Buffer,
+): Encoder {
   const severity = (alert: Alert) => priorityIndex(alert.priority) ?? 0
   const encoder: Encoder = {
     severity,
     add(batch, alert, severity, bytes, start, end) {
-      append(batch, subjectFor(alert), severity, bytes, start, end)
+      append(batch, subjectFor(alert), severity, bytes, start, end, headersFor?.(alert))
     },
     addLines(batch, lines, except) {
       let unreadable = 0

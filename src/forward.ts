@@ -10,18 +10,22 @@ import { checkCredentialFiles } from './credentials.ts'
 import { openDryRun } from './dry-run.ts'
 import { createEncoder, type Encoder } from './encode.ts'
 import { FatalError, messageOf } from './errors.ts'
+import { createHeaders } from './headers.ts'
 import { createIntake, type Intake } from './intake.ts'
+import { createJetStreamCourier } from './jetstream.ts'
 import { createRejectLog, excerpt, type Logger, type RejectLog } from './log.ts'
 import type { Config } from './options.ts'
 import { openPublisher, type Sink } from './publisher.ts'
 import { openSource, type Source } from './source.ts'
 import type { Spool } from './spool.ts'
 import { createStats, held, lost, type Stats, totalDropped, totalRejected } from './stats.ts'
+import { streamSettings } from './stream.ts'
 import { createSubjects } from './subject.ts'
 import { createWakeup, type Wakeup } from './wakeup.ts'
 
 /** Linux hands over at most a pipe's 64 KiB at once. */
 const READ_BYTES_MAX = 64 * 1024
+const MAX_IN_FLIGHT = 1024
 
 /**
  * Forwards until the input ends, or until `stop` and all that was read by then is delivered.
@@ -38,7 +42,14 @@ export async function forward(
   const pool = createBatchPool(config.batchBytes)
   const readBytes = Math.min(READ_BYTES_MAX, config.batchBytes >> 1)
   const rejectLog = createRejectLog(log)
-  const encoder = createEncoder(createSubjects(config.subject))
+  const headersFor = createHeaders({
+    falco: config.headers === 'on',
+    added: [
+      ...(config.stream === undefined ? [] : [['Nats-Expected-Stream', config.stream] as const]),
+      ...(config.addHeader ?? []),
+    ],
+  })
+  const encoder = createEncoder(createSubjects(config.subject), headersFor)
   const changed = createWakeup()
   const intake = createIntake({
     pool,
@@ -102,7 +113,16 @@ async function openSink(parts: SinkParts): Promise<Sink> {
   const backlog = createBacklog({ bufferBytes, whenFull, spool, encoder, pool, stats, log })
   const name = config.connectionName ?? `falco-nats@${hostname()}`
   const connector = createConnector({ servers: config.server, credentials: config, name, log })
-  return openPublisher({ connector, courier: publishCore, backlog, stats, changed, onReject })
+  const courier = config.jetstream
+    ? createJetStreamCourier({
+        settings: streamSettings(config),
+        create: config.createStream,
+        maxInFlight: config.maxInFlight ?? MAX_IN_FLIGHT,
+        stats,
+        log,
+      })
+    : publishCore
+  return openPublisher({ connector, courier, backlog, stats, changed, onReject })
 }
 
 /** A disk that cannot be used must not keep alerts from being forwarded from memory. */
@@ -145,13 +165,14 @@ function giveUpAfter(
 }
 
 function sayGoodbye(log: Logger, stats: Stats, broken?: string): void {
-  const { read, restored, delivered, filtered, rejected, dropped, unreadable } = stats
+  const { read, restored, delivered, duplicates, filtered, rejected, dropped, unreadable } = stats
   const reasons = Object.entries(rejected).filter(([, count]) => count > 0)
   const byPriority = dropped.map((count, index) => [PRIORITIES[index], count] as const)
   const sums = {
     read,
     ...(restored > 0 && { restored }),
     delivered,
+    ...(duplicates > 0 && { duplicates }),
     filtered,
     rejected: totalRejected(stats),
     ...(reasons.length > 0 && { reasons: Object.fromEntries(reasons) }),
@@ -171,11 +192,12 @@ function sayGoodbye(log: Logger, stats: Stats, broken?: string): void {
 }
 
 function whyLost(stats: Stats): string {
-  const { exceeds_max_payload, permission_denied } = stats.rejected
+  const { exceeds_max_payload, permission_denied, refused_by_stream } = stats.rejected
   const reasons: [count: number, text: string][] = [
     [held(stats) - stats.spooled, 'not delivered in time'],
     [exceeds_max_payload, "over the server's max_payload"],
     [permission_denied, 'denied by permissions'],
+    [refused_by_stream, 'refused by the stream'],
     [totalDropped(stats), 'dropped because buffer and spool were full'],
     [stats.unreadable, 'unreadable in a damaged spool'],
   ]

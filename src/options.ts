@@ -2,10 +2,11 @@
 // table all come from it.
 
 import { PRIORITIES, priorityIndex } from './alert.ts'
+import { parseHeaders } from './headers.ts'
 import { LOG_FORMATS, LOG_LEVELS } from './log.ts'
 import { parseServers } from './servers.ts'
 import { parseTemplate } from './subject.ts'
-import { formatBytes, parseBytes, parseDuration } from './units.ts'
+import { bytesWithin, duration, nonEmpty, oneOf, streamName, wholeNumber } from './values.ts'
 
 /** One option. `parse` throws an Error that says what is allowed. */
 export interface OptionRow<T> {
@@ -97,6 +98,48 @@ export const OPTIONS = {
     parse: parseTemplate,
     help: 'subject of an alert; tokens: <priority> <rule> <source> <hostname>',
   }),
+  headers: required({
+    flags: '--headers <on|off>',
+    default: 'off',
+    parse: oneOf(['on', 'off']),
+    help: 'send Falco-Rule, Falco-Priority, Falco-Source and Falco-Hostname as headers',
+  }),
+  addHeader: optional({
+    flags: '--add-header <name=value,...>',
+    parse: parseHeaders,
+    help: 'more headers, the same on each alert, with --headers off as well',
+  }),
+  jetstream: flag({
+    flags: '--jetstream',
+    help: 'publish to a JetStream stream: an alert is delivered when it is stored',
+  }),
+  stream: optional({
+    flags: '--stream <name>',
+    parse: streamName,
+    help: 'the stream that must take the alerts; no other is allowed to',
+  }),
+  createStream: flag({
+    flags: '--create-stream',
+    help: 'make the stream when it is missing; --stream names it, else FALCO',
+  }),
+  streamMaxAge: optional({
+    flags: '--stream-max-age <duration>',
+    defaultText: '7d',
+    parse: duration('9999d'),
+    help: 'how long the stream that is made keeps alerts; 0 is without limit',
+  }),
+  duplicateWindow: optional({
+    flags: '--duplicate-window <duration>',
+    defaultText: '2m',
+    parse: duration('9999d'),
+    help: 'how long the stream that is made knows an alert that comes again',
+  }),
+  maxInFlight: optional({
+    flags: '--max-in-flight <n>',
+    defaultText: '1024',
+    parse: wholeNumber(1, 100_000),
+    help: 'how many alerts may be on their way to JetStream without an answer',
+  }),
   minPriority: required({
     flags: '--min-priority <priority>',
     default: 'debug',
@@ -145,7 +188,7 @@ export const OPTIONS = {
   drainTimeout: required({
     flags: '--drain-timeout <duration>',
     default: '10s',
-    parse: duration,
+    parse: duration('24d'),
     help: 'how long a stop may take to deliver what was read',
   }),
   connectionName: optional({
@@ -181,13 +224,13 @@ export const SAMPLE_OPTIONS = {
   count: required({
     flags: '--count <n>',
     default: '10',
-    parse: wholeNumber,
+    parse: wholeNumber(0, 999_999_999),
     help: 'how many alerts; 0 is without end',
   }),
   rate: required({
     flags: '--rate <n>',
     default: '0',
-    parse: wholeNumber,
+    parse: wholeNumber(0, 999_999_999),
     help: 'alerts per second; 0 is as fast as they are read',
   }),
 }
@@ -249,39 +292,4 @@ function flag(row: { flags: string; help: string }): WithDefault<boolean> {
       return /^(true|1)$/i.test(text)
     },
   }
-}
-
-function nonEmpty(text: string): string {
-  if (text === '') throw new Error('it must not be empty')
-  return text
-}
-
-function oneOf<const T extends readonly string[]>(allowed: T) {
-  return (text: string): T[number] => {
-    if (!allowed.includes(text)) throw new Error(`allowed: ${allowed.join(', ')}`)
-    return text
-  }
-}
-
-function bytesWithin(least: number, most: number) {
-  return (text: string): number => {
-    const bytes = parseBytes(text)
-    if (bytes === undefined || bytes < least || bytes > most)
-      throw new Error(
-        `allowed: a size from ${formatBytes(least)} to ${formatBytes(most)}, such as 65536 or 512KiB`,
-      )
-    return bytes
-  }
-}
-
-function duration(text: string): number {
-  const milliseconds = parseDuration(text)
-  if (milliseconds === undefined || milliseconds > 2 ** 31 - 1)
-    throw new Error('allowed: a duration such as 500ms, 10s or 2m')
-  return milliseconds
-}
-
-function wholeNumber(text: string): number {
-  if (!/^\d{1,9}$/.test(text)) throw new Error('allowed: a whole number from 0 to 999999999')
-  return Number(text)
 }

@@ -60,6 +60,7 @@ export function openPublisher(options: PublisherOptions): Sink {
     while (!stop.signal.aborted) {
       const current = await connector.next(stop.signal)
       if (stop.signal.aborted) current.close()
+      else courier.opened?.(current)
       session = current
       for (const held of backlog.onTheirWay) send(current, held)
       refill()

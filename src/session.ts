@@ -6,7 +6,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { Socket } from 'node:net'
 import { setImmediate as afterPoll } from 'node:timers/promises'
 import { TLSSocket } from 'node:tls'
-import { connect, type NatsConnection, PermissionViolationError } from 'nats'
+import { connect, type MsgHdrs, type NatsConnection, PermissionViolationError } from 'nats'
 import type { Credentials } from './credentials.ts'
 import { messageOf, printable } from './errors.ts'
 import type { Server } from './servers.ts'
@@ -32,7 +32,10 @@ export interface Session {
   readonly discovered: readonly string[]
   /** Subjects that the server refused, and how many messages on each: -ERR comes before the PONG. */
   readonly denied: Map<string, number>
-  publish(subject: string, payload: Uint8Array): void
+  /** For requests and subscriptions. */
+  readonly connection: NatsConnection
+  /** `headers` are encoded: `NATS/1.0\r\n…\r\n\r\n`. */
+  publish(subject: string, payload: Uint8Array, headers?: Uint8Array, reply?: string): void
   /** Whether it was of any use: the server has confirmed something, or kept it for a while. */
   readonly proven: boolean
   /** Resolves when the server has taken all that was published before; otherwise never settles. */
@@ -124,7 +127,8 @@ function watch(connection: NatsConnection, server: Server, destroySockets: () =>
       return connection.info?.connect_urls ?? []
     },
     denied,
-    publish: (subject, payload) => connection.publish(subject, payload),
+    connection,
+    publish: createPublish(connection),
     get proven() {
       return confirmed || performance.now() - openedAt > PING_INTERVAL_MS
     },
@@ -143,6 +147,24 @@ function watch(connection: NatsConnection, server: Server, destroySockets: () =>
       if (why) reason ||= why
       destroy()
     },
+  }
+}
+
+/**
+ * The client takes headers as an object of its own, encodes them anew for each message, and asks
+ * for nothing else of it: so one object that gives what is encoded already does for all messages.
+ * jetstream.test.ts fails should that change.
+ */
+function createPublish(connection: NatsConnection): Session['publish'] {
+  let encoded: Uint8Array
+  const headers = { encode: () => encoded } as unknown as MsgHdrs
+  const plain = { reply: '' }
+  const withHeaders = { reply: '', headers }
+  return (subject, payload, headerBytes, reply = '') => {
+    const options = headerBytes ? withHeaders : plain
+    if (headerBytes) encoded = headerBytes
+    options.reply = reply
+    connection.publish(subject, payload, options)
   }
 }
 

@@ -7,12 +7,14 @@ import { type LineReject, PRIORITIES } from './alert.ts'
 export type RejectReason = LineReject | 'too_long' | DeliveryReject
 
 /** Alerts that NATS refused: these count as lost. */
-export type DeliveryReject = 'exceeds_max_payload' | 'permission_denied'
+export type DeliveryReject = 'exceeds_max_payload' | 'permission_denied' | 'refused_by_stream'
 
 export interface Stats {
   /** Lines that were not blank; a glued line counts once for each of its pieces. */
   read: number
   delivered: number
+  /** Of these, alerts that the stream had already: JetStream keeps each once. */
+  duplicates: number
   /** Below --min-priority. */
   filtered: number
   /** In the spool when we started: read by an earlier process. */
@@ -24,7 +26,7 @@ export interface Stats {
   /** In a spool that could no longer be read. */
   unreadable: number
   readonly rejected: Record<RejectReason, number>
-  /** Alerts published once more after a lost connection. */
+  /** Alerts published once more: after a lost connection, or since JetStream did not take them. */
   resent: number
   batches: number
 }
@@ -33,6 +35,7 @@ export function createStats(): Stats {
   return {
     read: 0,
     delivered: 0,
+    duplicates: 0,
     filtered: 0,
     restored: 0,
     spooled: 0,
@@ -44,6 +47,7 @@ export function createStats(): Stats {
       too_long: 0,
       exceeds_max_payload: 0,
       permission_denied: 0,
+      refused_by_stream: 0,
     },
     resent: 0,
     batches: 0,
@@ -69,6 +73,7 @@ export function held(stats: Stats): number {
 /** Alerts that were read and will not reach anybody. */
 export function lost(stats: Stats): number {
   const { rejected, spooled, unreadable } = stats
-  const refused = rejected.exceeds_max_payload + rejected.permission_denied
+  const refused =
+    rejected.exceeds_max_payload + rejected.permission_denied + rejected.refused_by_stream
   return held(stats) - spooled + refused + totalDropped(stats) + unreadable
 }

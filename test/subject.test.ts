@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { createSubjects, parseTemplate, subjectToken } from '../src/subject.ts'
+import { createSubjects, parseTemplate, streamSubject, subjectToken } from '../src/subject.ts'
 import { fixture, linesOf } from './support/fixtures.ts'
 
 const rule = (value: string) => subjectToken('rule', value)
@@ -121,4 +121,13 @@ describe('createSubjects', () => {
           `falco.${n % 2 ? 'error' : 'debug'}.rule_${n}`,
         )
   })
+})
+
+it.each([
+  ['falco.<priority>.<rule>', 'falco.>'],
+  ['a.b.x<rule>.c', 'a.b.>'],
+  ['a.b', 'a.b'],
+  ['<rule>.a', undefined],
+])('knows what a stream for %j must listen to', (template, subject) => {
+  expect(streamSubject(parseTemplate(template))).toBe(subject)
 })

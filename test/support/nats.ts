@@ -4,7 +4,13 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { createConnection, createServer } from 'node:net'
-import { type ConnectionOptions, connect, createInbox, type NatsConnection } from 'nats'
+import {
+  type ConnectionOptions,
+  connect,
+  createInbox,
+  type MsgHdrs,
+  type NatsConnection,
+} from 'nats'
 import { tempDir } from './temp.ts'
 import { until } from './wait.ts'
 
@@ -82,6 +88,7 @@ export async function startNats(
 export interface Received {
   readonly subject: string
   readonly data: Buffer
+  readonly headers?: MsgHdrs | undefined
 }
 
 export interface Subscriber extends AsyncDisposable {
@@ -101,8 +108,8 @@ export async function subscribe(url: string, options: ConnectionOptions = {}): P
     ...options,
   })
   connection.subscribe('>', {
-    callback(_error, { subject, data }) {
-      messages.push({ subject, data: Buffer.from(data) })
+    callback(_error, { subject, data, headers }) {
+      messages.push({ subject, data: Buffer.from(data), headers })
     },
   })
   await connection.flush()
@@ -118,19 +125,34 @@ export async function subscribe(url: string, options: ConnectionOptions = {}): P
   }
 }
 
+interface StreamAnswer {
+  readonly error?: { description: string }
+  readonly state: { messages: number }
+  readonly config: Record<string, unknown>
+}
+
 /** Asks the JetStream API; throws what it answers as an error. */
 async function jetStream(connection: NatsConnection, operation: string, request: object) {
   const reply = await connection.request(`$JS.API.${operation}`, JSON.stringify(request))
-  const answer = reply.json<{ error?: { description: string }; state: { messages: number } }>()
+  const answer = reply.json<StreamAnswer>()
   if (answer.error) throw new Error(`${operation}: ${answer.error.description}`)
   return answer
 }
 
-/** A stream that keeps, in files, what is published on `falco.>` by plain NATS. */
-export async function createStream(url: string): Promise<void> {
+/** The same with a connection of its own: `STREAM.PURGE.ALERTS` and the like. */
+export async function askJetStream(
+  url: string,
+  operation: string,
+  request = {},
+): Promise<StreamAnswer> {
   await using connection = await connect({ servers: url })
+  return await jetStream(connection, operation, request)
+}
+
+/** A stream that keeps, in files, what is published on `falco.>`. */
+export async function createStream(url: string, more = {}): Promise<void> {
   const stream = { name: 'ALERTS', subjects: ['falco.>'], storage: 'file', retention: 'limits' }
-  await jetStream(connection, 'STREAM.CREATE.ALERTS', stream)
+  await askJetStream(url, 'STREAM.CREATE.ALERTS', { ...stream, ...more })
 }
 
 export async function streamCount(url: string): Promise<number> {
@@ -145,8 +167,8 @@ export async function readStream(url: string): Promise<Received[]> {
   const messages: Received[] = []
   const inbox = createInbox()
   connection.subscribe(inbox, {
-    callback(_error, { subject, data }) {
-      messages.push({ subject, data: Buffer.from(data) })
+    callback(_error, { subject, data, headers }) {
+      messages.push({ subject, data: Buffer.from(data), headers })
     },
   })
   await jetStream(connection, 'CONSUMER.CREATE.ALERTS', {

@@ -1,0 +1,107 @@
+// What JetStream answers to a published alert, what that means, and what to tell people of it.
+
+import type { Msg } from 'nats'
+import { messageOf, printable } from './errors.ts'
+import type { Logger } from './log.ts'
+import { addCommand, type StreamSettings } from './stream.ts'
+
+export type Trouble =
+  | 'no_responders'
+  | 'timeout'
+  | 'stream_full'
+  | 'out_of_storage'
+  | 'wrong_stream'
+  | 'too_large'
+  | 'refused'
+
+/** Why an alert is not stored. */
+export interface Failure {
+  readonly trouble: Trouble
+  /** The server's words. */
+  readonly reason: string
+  /** The stream that said so. */
+  readonly stream?: string
+}
+
+export type Answer = 'stored' | 'duplicate' | Failure
+
+/** The server's error codes; what is not here is told in its own words and tried again. */
+const TROUBLES: Readonly<Record<number, Trouble>> = {
+  10023: 'out_of_storage', // insufficient resources
+  10047: 'out_of_storage', // insufficient storage resources available
+  10054: 'too_large', // message size exceeds maximum allowed
+  10060: 'wrong_stream', // expected stream does not match
+  10077: 'stream_full', // maximum messages, bytes, messages per subject exceeded
+}
+
+export const UNANSWERED: Failure = { trouble: 'timeout', reason: 'no answer' }
+
+/** Understands an answer, whatever it is. */
+export function readAnswer(message: Msg): Answer {
+  const { data } = message
+  // An answer without a body is the server's own: nobody listens to the subject.
+  if (data.length === 0) return { trouble: 'no_responders', reason: 'no responders' }
+  try {
+    const { stream, duplicate, error } = message.json<{
+      stream?: string
+      duplicate?: boolean
+      error?: { err_code?: number; description?: string }
+    }>()
+    if (error === undefined) return duplicate === true ? 'duplicate' : 'stored'
+    return {
+      trouble: TROUBLES[error.err_code ?? 0] ?? 'refused',
+      reason: printable(error.description ?? 'unknown error'),
+      ...(stream && { stream: printable(stream) }),
+    }
+  } catch (error) {
+    // A plain subscriber may answer as well, with anything.
+    return { trouble: 'refused', reason: `the answer is no acknowledgement: ${messageOf(error)}` }
+  }
+}
+
+/** Says a line when trouble begins or becomes another, and one when it is over. */
+export function createTroubleLog(log: Logger, settings: StreamSettings) {
+  let current: Trouble | undefined
+  return {
+    /** The trouble that was told of and is not over. */
+    current: () => current,
+
+    begin(failure: Failure, subject: string): void {
+      if (failure.trouble === current) return
+      current = failure.trouble
+      const { trouble, reason, stream } = failure
+      log.warn({ trouble, reason, subject }, adviceFor(trouble, subject, stream, settings))
+    },
+
+    end(): void {
+      if (current === undefined) return
+      current = undefined
+      log.info('JetStream acknowledges again')
+    },
+  }
+}
+
+export type TroubleLog = ReturnType<typeof createTroubleLog>
+
+function adviceFor(
+  trouble: Trouble,
+  subject: string,
+  stream: string | undefined,
+  settings: StreamSettings,
+): string {
+  const name = stream ?? settings.name
+  switch (trouble) {
+    case 'no_responders':
+      return `no stream takes ${subject} (or JetStream is off), will keep trying; to make one: ${addCommand(settings)}`
+    case 'timeout':
+      return `JetStream does not answer, will keep trying; is there a stream that takes ${subject}, and may this user subscribe to _INBOX.>?`
+    case 'stream_full':
+      return `the stream ${name} is full and discards what is new, will keep trying; purge it (nats stream purge ${name}) or let it discard what is old`
+    case 'out_of_storage':
+      return 'JetStream has no storage left, will keep trying; give the server or the account more'
+    case 'wrong_stream':
+      return `the stream ${name} takes ${subject}, and --stream allows only ${settings.name}, will keep trying; mend --stream or the subjects of the streams`
+    default:
+      return 'JetStream refuses alerts, will keep trying'
+  }
+}
