@@ -27,9 +27,10 @@ export async function publishCore(session: Session, batch: Batch): Promise<reado
   // The server may change its mind about this before it confirms; what counts is what was sent.
   const { maxPayload } = session
   for (let index = 0; index < batch.count; index++) {
+    const payload = payloadAt(batch, index)
     const headers = batch.headers[index]
-    if (sizeAt(batch, index) <= maxPayload)
-      session.publish(batch.subjects[index]!, payloadAt(batch, index), headers)
+    if (sizeOf(payload, headers) <= maxPayload)
+      session.publish(batch.subjects[index]!, payload, headers)
   }
   await session.confirm()
   // What the server refused it said before the PONG, but the client reports it by another way,
@@ -43,16 +44,16 @@ function refusals({ denied }: Session, batch: Batch, maxPayload: number): Refusa
   if (batch.longest <= maxPayload && denied.size === 0) return refused
   for (let index = 0; index < batch.count; index++) {
     const subject = batch.subjects[index]!
-    const bytes = sizeAt(batch, index)
+    const bytes = sizeOf(payloadAt(batch, index), batch.headers[index])
     if (bytes > maxPayload) refused.push(tooLarge(subject, bytes, maxPayload))
     else if (takeDenial(denied, subject)) refused.push(denial(subject))
   }
   return refused
 }
 
-/** What of alert `index` counts for max_payload. */
-const sizeAt = (batch: Batch, index: number): number =>
-  payloadAt(batch, index).length + (batch.headers[index]?.length ?? 0)
+/** What of an alert counts for max_payload. */
+const sizeOf = (payload: Buffer, headers: Buffer | undefined): number =>
+  payload.length + (headers?.length ?? 0)
 
 export const tooLarge = (subject: string, bytes: number, maxPayload: number): Refusal => ({
   reason: 'exceeds_max_payload',

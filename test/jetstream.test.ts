@@ -98,8 +98,6 @@ describe('what is stored', () => {
     await using running = falcoNats(['-f', pipe, ...set.args.slice(2)])
     await using writing = await writePipe(pipe, 'numbered:20000', 65536)
     await until('some are kept', async () => (await streamCount(url)) > 2000)
-    const before = (await readStream(url)).length
-    const old = await askJetStream(url, 'STREAM.INFO.ALERTS')
     await askJetStream(url, 'STREAM.DELETE.ALERTS')
     await running.logged('no stream takes')
     await createStream(url)
@@ -107,11 +105,11 @@ describe('what is stored', () => {
     running.child.kill('SIGTERM')
     expect(await running.exited()).toBe(0)
     expect(running.log().at(-1)).toMatchObject({ read: 20_000, delivered: 20_000, left: 0 })
-    expect(before).toBeGreaterThanOrEqual(old.state.messages > 2000 ? 2000 : 0)
     // What the old stream had acknowledged went with it; nothing that came later is missing.
     const numbers = (await readStream(url)).map(({ data }) => JSON.parse(String(data)))
     const kept = new Set(numbers.map(({ output_fields }) => output_fields.n as number))
     const first = Math.min(...kept)
+    expect(first).toBeGreaterThan(0)
     expect(kept.size).toBe(20_000 - first)
     expect(numbers.length).toBe(kept.size)
   })
