@@ -3,7 +3,7 @@
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
 import { falcoNats, type Running } from './support/cli.ts'
-import { type NatsServer, startNats, subscribe } from './support/nats.ts'
+import { type NatsServer, readStream, startNats, streamCount, subscribe } from './support/nats.ts'
 import { countNumbered, writePipe } from './support/pipe.ts'
 import { type TempDir, tempDir } from './support/temp.ts'
 import { until } from './support/wait.ts'
@@ -21,6 +21,9 @@ async function end(running: Running) {
   const code = await running.exited()
   return { code, last: running.log().at(-1)! }
 }
+
+/** Of a stream that may not be there yet. */
+const storedIn = (url: string) => streamCount(url).catch(() => 0)
 
 const spoolBytes = (dir: TempDir) =>
   readdirSync(dir.file('spool')).reduce(
@@ -102,6 +105,36 @@ it('has on disk, when it is killed, what came a second before', async () => {
   await using running = start(dir, server)
   await until('all have come', () => countNumbered(subscriber.messages, 1000).missing === 0)
   expect((await end(running)).code).toBe(0)
+})
+
+it('stores each alert once in a stream, although it is killed while it drains the spool', async () => {
+  using dir = tempDir()
+  const config = `jetstream { store_dir: "${dir.file('jetstream')}" }`
+  await using server = await startNats(config, { started: false })
+  const jetstream = ['--jetstream', '--create-stream', '--stream', 'ALERTS']
+  {
+    await using running = start(dir, server, ...jetstream)
+    await using writing = await writePipe(dir.file('nats'), 'numbered:20000', 65536)
+    expect(await writing.done()).toBe(0)
+    expect((await end(running)).last).toMatchObject({ spooled: 20_000, left: 0 })
+  }
+  await server.start()
+  for (let kills = 1; kills <= 2; kills++) {
+    await using running = start(dir, server, ...jetstream)
+    await running.logged('connected')
+    const enough = kills * 5_000
+    await until(`${enough} are stored`, async () => (await storedIn(server.url)) >= enough)
+    running.child.kill('SIGKILL')
+    await running.exited()
+  }
+  await using running = start(dir, server, ...jetstream, '--drain-timeout', '20s')
+  await running.logged('connected')
+  const { code, last } = await end(running)
+  expect(code).toBe(0)
+  expect(last).toMatchObject({ delivered: last.restored, left: 0 })
+  const stored = await readStream(server.url)
+  expect(countNumbered(stored, 20_000)).toMatchObject({ missing: 0, duplicates: 0 })
+  console.info(`${last.duplicates ?? 0} were in the stream already`)
 })
 
 it('stays within its limits on disk and in memory, and then lets Falco wait', async () => {
