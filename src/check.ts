@@ -11,6 +11,7 @@ import type { Config } from './options.ts'
 import type { Server } from './servers.ts'
 import { openSession, type Session } from './session.ts'
 import { fifoExists } from './source.ts'
+import { openSpool } from './spool.ts'
 import { addCommand, streamSettings, streamTaking } from './stream.ts'
 import { formatBytes } from './units.ts'
 
@@ -27,6 +28,9 @@ export async function check(config: Config, output: Writable): Promise<0 | 1> {
   }
   await tell('subject', () => `${config.subject.text}, from ${PRIORITIES[config.minPriority]} up`)
   const pipeOk = await tell('pipe', () => checkPipe(config.pipe))
+  const { spoolDir } = config
+  const spoolOk =
+    spoolDir === undefined || (await tell('spool', () => checkSpool(spoolDir, config.spoolBytes)))
   let serverOk = false
   // One server that answers is enough, but all are told of.
   for (const server of config.server)
@@ -35,7 +39,7 @@ export async function check(config: Config, output: Writable): Promise<0 | 1> {
       (!config.jetstream || (await tell('stream', () => checkStream(config, server))))
     )
       serverOk = true
-  return pipeOk && serverOk ? 0 : 1
+  return pipeOk && spoolOk && serverOk ? 0 : 1
 }
 
 /** Does not open the pipe: a Falco that waits for a reader would write to us, and we go away. */
@@ -49,6 +53,13 @@ function checkPipe(path: string): string {
   while (!statSync(directory, { throwIfNoEntry: false })) directory = dirname(directory)
   accessSync(directory, constants.W_OK | constants.X_OK)
   return `${path} is not there; it can be made`
+}
+
+/** Opens it, and so makes it, as a start would. */
+async function checkSpool(directory: string, limitBytes: number): Promise<string> {
+  using spool = await openSpool(directory, limitBytes)
+  const aside = spool.movedAside === undefined ? '' : `; a damaged one is now ${spool.movedAside}`
+  return `${directory} takes ${formatBytes(limitBytes)}, ${spool.alerts()} alerts wait in it${aside}`
 }
 
 const checkServer = (config: Config, server: Server) =>

@@ -2,7 +2,7 @@
 
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
-import { falcoNats, type Running } from './support/cli.ts'
+import { falcoNats, type Running, runFalcoNats } from './support/cli.ts'
 import { type NatsServer, readStream, startNats, streamCount, subscribe } from './support/nats.ts'
 import { countNumbered, writePipe } from './support/pipe.ts'
 import { type TempDir, tempDir } from './support/temp.ts'
@@ -221,6 +221,10 @@ it('refuses a spool that another process has', async () => {
   await using second = falcoNats(['-f', dir.file('other'), '--spool-dir', dir.file('spool')])
   expect(await second.exited()).toBe(1)
   expect(second.stderr()).toMatch(/spool is in use by another process/)
+  const other = await runFalcoNats(['--check', '-f', '-', '--spool-dir', dir.file('spool')])
+  expect(other.stdout.toString()).toMatch(/^FAIL {2}spool: .* in use by another process/m)
+  const own = await runFalcoNats(['--check', '-f', '-', '--spool-dir', dir.file('own')])
+  expect(own.stdout.toString()).toMatch(/^ok {4}spool: .*own takes 256 MiB, 0 alerts wait in it$/m)
 })
 
 it('forwards from memory where the spool cannot be used, and moves a damaged one aside', async () => {
