@@ -196,15 +196,19 @@ export function createBacklog(options: BacklogOptions) {
     take(): Held | undefined {
       const row = waitingRows > 0 ? onDisk((spool) => spool.after(takenRow)) : undefined
       const held = row ? fromRow(row) : fromMemory()
-      if (held) onTheirWay.push(held)
+      if (!held) return undefined
+      // A row in which nothing can be read any more is done with at once.
+      if (held.batch.count === 0) {
+        release(held)
+        return this.take()
+      }
+      onTheirWay.push(held)
       return held
     },
 
     /** The oldest on its way has arrived. */
     done(): void {
-      const { batch, row } = onTheirWay.shift()!
-      if (row !== undefined) onDisk((spool) => spool.remove(row))
-      pool.giveBack(batch)
+      release(onTheirWay.shift()!)
     },
 
     /** The server does not confirm: all to the disk. */
@@ -225,6 +229,11 @@ export function createBacklog(options: BacklogOptions) {
     setStalled(value: boolean): void {
       stalled = value
     },
+  }
+
+  function release({ batch, row }: Held): void {
+    if (row !== undefined) onDisk((spool) => spool.remove(row))
+    pool.giveBack(batch)
   }
 
   function fromRow({ id, lines }: SpooledBatch): Held {

@@ -179,3 +179,14 @@ describe('with a spool', () => {
     expect(numbers(takeAll())).toEqual([2])
   })
 })
+
+it('is done at once with a row in which nothing is an alert, and counts it', async () => {
+  using dir = tempDir()
+  using spool = await openSpool(dir.path, 8 * MIB)
+  spool.append(Buffer.from('spoiled\nspoiled\n'), 2, 7)
+  const { backlog, push, takeAll, stats } = setUp({ spool })
+  push('Notice')
+  expect(numbers(takeAll())).toEqual([0])
+  expect(stats).toMatchObject({ restored: 2, unreadable: 2, spooled: 0 })
+  expect(backlog.isEmpty()).toBe(true)
+})
