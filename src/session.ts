@@ -94,6 +94,12 @@ function watch(connection: NatsConnection, server: Server, destroySockets: () =>
   let reason = ''
   let ours = false
   let confirmed = false
+  // The client forgets what it was told when it closes, and that is when it is needed.
+  let discovered: readonly string[] = []
+  const noteDiscovered = () => {
+    discovered = connection.info?.connect_urls ?? discovered
+  }
+  noteDiscovered()
 
   function destroy(): void {
     writtenTo(connection)?.destroy()
@@ -106,6 +112,8 @@ function watch(connection: NatsConnection, server: Server, destroySockets: () =>
         // The client says so as well when it ends the connection because of another error.
         reason ||= `no answer to ${UNANSWERED_PINGS_MAX} pings`
         destroy()
+      } else if (status.type === 'update') {
+        noteDiscovered()
       } else if (status.type === 'error') {
         const { error } = status
         if (!(error instanceof PermissionViolationError)) reason = messageOf(error)
@@ -124,7 +132,7 @@ function watch(connection: NatsConnection, server: Server, destroySockets: () =>
       return connection.info?.max_payload ?? 1024 * 1024
     },
     get discovered() {
-      return connection.info?.connect_urls ?? []
+      return discovered
     },
     denied,
     connection,
@@ -134,6 +142,7 @@ function watch(connection: NatsConnection, server: Server, destroySockets: () =>
     },
     async confirm() {
       await connection.flush()
+      noteDiscovered()
       confirmed = true
     },
     closed: connection.closed().then(async (error) => {
