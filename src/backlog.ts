@@ -66,13 +66,14 @@ export function createBacklog(options: BacklogOptions) {
   function onDisk<T>(step: (spool: Spool) => T): T | undefined {
     if (!spool) return undefined
     try {
-      const result = step(spool)
-      noteSpooled()
-      return result
+      return step(spool)
     } catch (error) {
       if (isDamaged(error)) giveUpSpool(messageOf(error))
       else retryLater(messageOf(error))
       return undefined
+    } finally {
+      // A row that could not be removed is delivered all the same.
+      noteSpooled()
     }
   }
 
