@@ -4,7 +4,7 @@ import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { until } from './wait.ts'
 
-const MAIN = new URL('../../src/main.ts', import.meta.url).pathname
+export const MAIN = new URL('../../src/main.ts', import.meta.url).pathname
 
 export interface LogLine {
   readonly level: string

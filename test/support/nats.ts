@@ -26,6 +26,8 @@ export interface NatsServer extends AsyncDisposable {
   /** How many errors it has logged since its start. */
   errors(): number
   thaw(): void
+  /** Lame duck: it takes nobody in, shows everybody out, one a second, and ends. */
+  lameDuck(): void
 }
 
 /** Starts a nats-server from PATH with lines of configuration; `{ started: false }` only reserves a port. */
@@ -76,6 +78,7 @@ export async function startNats(
     errors: () => said.split('[ERR]').length - 1,
     freeze: () => child?.kill('SIGSTOP'),
     thaw: () => child?.kill('SIGCONT'),
+    lameDuck: () => child?.kill('SIGUSR2'),
     async [Symbol.asyncDispose]() {
       await stop('SIGKILL')
       directory[Symbol.dispose]()
@@ -83,6 +86,32 @@ export async function startNats(
   }
   if (started) await server.start()
   return server
+}
+
+/** Servers that know each other, each with more lines of configuration. */
+export async function startCluster(
+  size: number,
+  config = '',
+): Promise<AsyncDisposable & { nodes: NatsServer[] }> {
+  await using stack = new AsyncDisposableStack()
+  const ports = await Promise.all(Array.from({ length: size }, freePort))
+  const routes = ports.map((port) => `nats://127.0.0.1:${port}`).join(', ')
+  const nodes: NatsServer[] = []
+  for (const port of ports) {
+    const cluster = `cluster { name: test, listen: "127.0.0.1:${port}", routes: [${routes}] }`
+    nodes.push(stack.use(await startNats(`${cluster}\n${config}`)))
+  }
+  await until('every node knows all', async () => {
+    const known = await Promise.all(nodes.map(({ url }) => knownServers(url)))
+    return known.every((count) => count === size)
+  })
+  const started = stack.move()
+  return { nodes, [Symbol.asyncDispose]: () => started.disposeAsync() }
+}
+
+async function knownServers(url: string): Promise<number> {
+  await using connection = await connect({ servers: url })
+  return connection.info?.connect_urls?.length ?? 1
 }
 
 export interface Received {

@@ -18,7 +18,7 @@ export interface Writing extends AsyncDisposable {
 export async function writePipe(
   pipe: string,
   file: string,
-  mode: number | 'falco',
+  mode: number | 'falco' | `falco@${number}`,
 ): Promise<Writing> {
   await until(`${pipe} is there`, () => statSync(pipe, { throwIfNoEntry: false })?.isFIFO())
   const child = spawn(process.execPath, [WRITER, pipe, file, String(mode)], { stdio: 'ignore' })

@@ -1,7 +1,8 @@
-// A TCP proxy in front of a server, to cut connections where it hurts.
+// A TCP proxy in front of a server, to cut connections where it hurts, or to be slow.
 
 import { once } from 'node:events'
 import { createConnection, createServer, type Socket } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
 
 export interface Proxy extends AsyncDisposable {
   readonly url: string
@@ -9,11 +10,28 @@ export interface Proxy extends AsyncDisposable {
   forwarded(): number
   /** Resets every connection. */
   cut(): void
+  /** Once: forwards up to the middle of the last `text` in what goes to the server, then resets. */
+  cutWithin(text: string): Promise<void>
+  /** Once: resets instead of forwarding what the server says from `text` on. */
+  cutBefore(text: string): Promise<void>
   connections(): number
 }
 
-export async function startProxy(port: number): Promise<Proxy> {
+export interface Slowness {
+  readonly delayMs: number
+  readonly bytesPerSecond: number
+}
+
+/** Where to cut in one direction, and whom to tell. */
+interface Trap {
+  readonly text: string
+  readonly offset: number
+  readonly sprung: () => void
+}
+
+export async function startProxy(port: number, slowness?: Slowness): Promise<Proxy> {
   const pairs = new Set<[Socket, Socket]>()
+  const traps: { up?: Trap; down?: Trap } = {}
   let bytes = 0
   const server = createServer((client) => {
     const upstream = createConnection(port, '127.0.0.1')
@@ -22,7 +40,22 @@ export async function startProxy(port: number): Promise<Proxy> {
     client.on('data', (chunk) => {
       bytes += chunk.length
     })
-    client.pipe(upstream).pipe(client)
+    const carry = async (way: 'up' | 'down', from: Socket, to: Socket) => {
+      for await (const chunk of slowness ? slowly(from, slowness) : from) {
+        const trap = traps[way]
+        const at = trap ? chunk.lastIndexOf(trap.text) : -1
+        if (trap && at >= 0) {
+          delete traps[way]
+          to.write(chunk.subarray(0, at + trap.offset), () => client.resetAndDestroy())
+          return trap.sprung()
+        }
+        if (!to.write(chunk)) await once(to, 'drain')
+      }
+      to.end()
+    }
+    // An end that is not in order is heard as `close`, below.
+    carry('up', client, upstream).catch(() => {})
+    carry('down', upstream, client).catch(() => {})
     for (const socket of pair)
       socket
         .on('error', () => {})
@@ -33,12 +66,18 @@ export async function startProxy(port: number): Promise<Proxy> {
         })
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
+  const set = (way: 'up' | 'down', text: string, offset: number) =>
+    new Promise<void>((sprung) => {
+      traps[way] = { text, offset, sprung }
+    })
   return {
     url: `nats://127.0.0.1:${(server.address() as { port: number }).port}`,
     forwarded: () => bytes,
     cut() {
       for (const [client] of pairs) client.resetAndDestroy()
     },
+    cutWithin: (text) => set('up', text, text.length >> 1),
+    cutBefore: (text) => set('down', text, 0),
     connections: () => pairs.size,
     async [Symbol.asyncDispose]() {
       for (const [client] of pairs) client.destroy()
@@ -46,4 +85,14 @@ export async function startProxy(port: number): Promise<Proxy> {
       await once(server, 'close')
     },
   }
+}
+
+/** A piece after each delay, as large as makes the rate. */
+async function* slowly(chunks: AsyncIterable<Buffer>, { delayMs, bytesPerSecond }: Slowness) {
+  const size = (bytesPerSecond * delayMs) / 1000
+  for await (const chunk of chunks)
+    for (let at = 0; at < chunk.length; at += size) {
+      await delay(delayMs)
+      yield chunk.subarray(at, at + size)
+    }
 }
