@@ -1,13 +1,13 @@
 // Where Falco's lines come from: a named pipe or standard input. Hides how each is opened, paused,
 // interrupted and ended.
 
-import { spawnSync } from 'node:child_process'
-import { closeSync, constants, fstatSync, mkdirSync, openSync, readSync, statSync } from 'node:fs'
+import { once } from 'node:events'
+import { closeSync, fstatSync, readSync } from 'node:fs'
 import { Socket } from 'node:net'
-import { dirname } from 'node:path'
 import { addAbortSignal } from 'node:stream'
 import { setImmediate as afterPoll, setTimeout as delay } from 'node:timers/promises'
 import { FatalError, messageOf } from './errors.ts'
+import { openFifo, setAside, watchFifo } from './fifo.ts'
 
 /** What the source needs of the intake. */
 export interface ChunkSink {
@@ -27,17 +27,15 @@ export interface Source {
   pump(sink: ChunkSink, stop: AbortSignal): Promise<void>
 }
 
-/** Root may lack DAC override, Falco may be another user than we are: others must write, not read. */
-const FIFO_MODE = '0622'
 /**
  * A pipe holds at most this much (Linux: fs.pipe-max-size), so at a stop no more is owed; and as
  * much again is granted to the line that is begun by then.
  */
 const PIPE_BYTES_MAX = 1024 * 1024
-/** How long a stop waits for the rest of a line that a writer is in the middle of. */
-const MID_LINE_GRACE_MS = 250
-/** How often to see whether the pipe is still where Falco will open it. */
-const WATCH_INTERVAL_MS = 5_000
+/** How long a stop waits for a writer that has the pipe open, or is in the middle of a line. */
+const WRITER_GRACE_MS = 250
+/** How often, at a stop, a pipe that nobody has open is looked at, a millisecond apart. */
+const ENDS_SEEN = 10
 const NEWLINE = 0x0a
 
 /**
@@ -58,7 +56,9 @@ export function openSource(path: string, readBytes: number): Source {
     async pump(sink, stop) {
       using watch = watchFifo(path, fd)
       const either = AbortSignal.any([stop, watch.gone])
-      await guarded(pumpPolled(fd, readBytes, sink, either), sink)
+      // One that was replaced is left as it is: what is at the path now is not ours.
+      const lastReader = () => (watch.gone.aborted ? undefined : setAside(path, fd))
+      await guarded(pumpPolled(fd, readBytes, sink, either, lastReader), sink)
       if (watch.gone.aborted) throw watch.gone.reason
     },
   }
@@ -75,81 +75,13 @@ async function guarded(pumping: Promise<void>, sink: ChunkSink): Promise<void> {
   }
 }
 
-/**
- * Aborts `gone` when something else, or nothing, is at `path`: Falco would write into a file that
- * nobody reads. A restart makes the pipe anew, or says what is in its place.
- */
-function watchFifo(path: string, fd: number): Disposable & { readonly gone: AbortSignal } {
-  const replaced = new AbortController()
-  const { dev, ino } = fstatSync(fd)
-  const timer = setInterval(() => {
-    const now = statSync(path, { throwIfNoEntry: false })
-    if (now?.dev !== dev || now.ino !== ino)
-      replaced.abort(
-        new FatalError(`the pipe ${path} was removed or replaced; start again to make it anew`),
-      )
-  }, WATCH_INTERVAL_MS).unref()
-  return { gone: replaced.signal, [Symbol.dispose]: () => clearInterval(timer) }
-}
-
-/** Whether a named pipe is at `path`; false when nothing is. Throws when something else is. */
-export function fifoExists(path: string): boolean {
-  const stat = statSync(path, { throwIfNoEntry: false })
-  if (stat && !stat.isFIFO())
-    throw new FatalError(
-      `${path} is ${stat.isDirectory() ? 'a directory' : stat.isFile() ? 'a regular file' : 'not a named pipe'}; ` +
-        'falco-nats never removes what it did not make: stop Falco, move it away, and start falco-nats first',
-    )
-  return stat !== undefined
-}
-
-function openFifo(path: string): number {
-  try {
-    if (!fifoExists(path)) makeFifo(path)
-    // Read and write, so that Falco's open never blocks while we live and its closing is no
-    // end of file (fifo(7)); non-blocking, so that no thread is stuck in a read.
-    const fd = openSync(path, constants.O_RDWR | constants.O_NONBLOCK)
-    if (fstatSync(fd).isFIFO()) return fd
-    closeSync(fd)
-    throw new FatalError(`${path} was replaced while it was being opened; start again`)
-  } catch (error) {
-    if (error instanceof FatalError) throw error
-    throw new FatalError(
-      `cannot open the pipe ${path}: ${messageOf(error)}; falco-nats must be able to read and write it`,
-    )
-  }
-}
-
-function makeFifo(path: string): void {
-  const umask = process.umask(0o022)
-  try {
-    makeDirectory(dirname(path))
-  } finally {
-    process.umask(umask)
-  }
-  // Node has no mkfifo(3). No shell is involved; `--` ends the options.
-  const made = spawnSync('mkfifo', ['-m', FIFO_MODE, '--', path], { encoding: 'utf8' })
-  // Somebody else may have made it in the meantime; then all is well.
-  if (made.status !== 0 && !fifoExists(path)) throw made.error ?? new Error(made.stderr.trim())
-}
-
-/** Not mkdir's own recursion: that loops for ever where nothing can be made, such as in /proc. */
-function makeDirectory(path: string): void {
-  if (statSync(path, { throwIfNoEntry: false })) return
-  makeDirectory(dirname(path))
-  try {
-    mkdirSync(path)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-  }
-}
-
 /** Reads a pipe or socket through one fixed buffer, woken by the event loop. */
 async function pumpPolled(
   fd: number,
   readBytes: number,
   sink: ChunkSink,
   stop: AbortSignal,
+  lastReader: () => number | undefined = () => undefined,
 ): Promise<void> {
   const buffer = Buffer.allocUnsafeSlow(readBytes)
   const finished = Promise.withResolvers<void>()
@@ -173,7 +105,18 @@ async function pumpPolled(
   try {
     await finished.promise
     socket.pause()
-    if (stop.aborted && !socket.readableEnded) await readRest(fd, buffer, sink)
+    if (!stop.aborted || socket.readableEnded) return
+    const last = lastReader()
+    if (last !== undefined) {
+      const closed = once(socket, 'close')
+      socket.destroy()
+      await closed
+    }
+    try {
+      await readRest(last ?? fd, last !== undefined, buffer, sink)
+    } finally {
+      if (last !== undefined) closeSync(last)
+    }
   } finally {
     stop.removeEventListener('abort', onStop)
     socket.destroy()
@@ -181,21 +124,31 @@ async function pumpPolled(
 }
 
 /** After a stop: reads what is in the pipe, and the rest of a line that is being written. */
-async function readRest(fd: number, buffer: Buffer, sink: ChunkSink): Promise<void> {
+async function readRest(
+  fd: number,
+  setAside: boolean,
+  buffer: Buffer,
+  sink: ChunkSink,
+): Promise<void> {
   let owed = PIPE_BYTES_MAX
-  let waitUntil = performance.now() + MID_LINE_GRACE_MS
+  let ends = 0
+  let waitUntil = performance.now() + WRITER_GRACE_MS
   await sink.room()
   while (owed > 0 || (owed > -PIPE_BYTES_MAX && sink.isMidLine())) {
     // A writer that never pauses must not keep signals and timers from being heard.
     await afterPoll()
     // Beyond what is owed, byte by byte up to the end of the line: nothing of the next is taken.
     const length = readAvailable(fd, owed > 0 ? buffer : buffer.subarray(0, 1))
-    if (length === 0) return
-    if (length !== undefined) {
+    if (length === 0) {
+      // Nobody has it open. But somebody may have looked it up before it was set aside.
+      if (!setAside || ++ends === ENDS_SEEN) return
+      await delay(1)
+    } else if (length !== undefined) {
       owed -= length
-      waitUntil = performance.now() + MID_LINE_GRACE_MS
+      waitUntil = performance.now() + WRITER_GRACE_MS
       if (!sink.write(buffer.subarray(0, length))) await sink.room()
-    } else if (sink.isMidLine() && performance.now() < waitUntil) {
+    } else if ((setAside || sink.isMidLine()) && performance.now() < waitUntil) {
+      // Somebody is in the middle of a line, or has opened it and is about to write.
       await delay(1)
     } else {
       return

@@ -21,6 +21,7 @@ const ORDER = [
   'connection',
   'session',
   'source',
+  'fifo',
   'intake',
   'encode',
   'credentials',

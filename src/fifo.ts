@@ -1,0 +1,129 @@
+// A named pipe and its place in the file system: made, opened, watched, and at a stop set aside.
+
+import { spawnSync } from 'node:child_process'
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  constants,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs'
+import { dirname } from 'node:path'
+import { FatalError, messageOf } from './errors.ts'
+
+/** Root may lack DAC override, Falco may be another user than we are: others must write, not read. */
+const FIFO_MODE = '0622'
+/** How often to see whether the pipe is still where Falco will open it. */
+const WATCH_INTERVAL_MS = 5_000
+
+/**
+ * Opens the named pipe at `path`, which is made if nothing is there. Throws a FatalError that says
+ * what to do when something else is there, or when it cannot be opened.
+ */
+export function openFifo(path: string): number {
+  try {
+    if (!fifoExists(path)) makeFifo(path)
+    // Read and write, so that Falco's open never blocks while we live and its closing is no
+    // end of file (fifo(7)); non-blocking, so that no thread is stuck in a read.
+    const fd = openSync(path, constants.O_RDWR | constants.O_NONBLOCK)
+    if (fstatSync(fd).isFIFO()) return fd
+    closeSync(fd)
+    throw new FatalError(`${path} was replaced while it was being opened; start again`)
+  } catch (error) {
+    if (error instanceof FatalError) throw error
+    throw new FatalError(
+      `cannot open the pipe ${path}: ${messageOf(error)}; falco-nats must be able to read and write it`,
+    )
+  }
+}
+
+/** Whether a named pipe is at `path`; false when nothing is. Throws when something else is. */
+export function fifoExists(path: string): boolean {
+  const stat = statSync(path, { throwIfNoEntry: false })
+  if (stat && !stat.isFIFO())
+    throw new FatalError(
+      `${path} is ${stat.isDirectory() ? 'a directory' : stat.isFile() ? 'a regular file' : 'not a named pipe'}; ` +
+        'falco-nats never removes what it did not make: stop Falco, move it away, and start falco-nats first',
+    )
+  return stat !== undefined
+}
+
+/**
+ * Aborts `gone` when something else, or nothing, is at `path`: Falco would write into a file that
+ * nobody reads. A restart makes the pipe anew, or says what is in its place.
+ */
+export function watchFifo(path: string, fd: number): Disposable & { readonly gone: AbortSignal } {
+  const replaced = new AbortController()
+  const { dev, ino } = fstatSync(fd)
+  const timer = setInterval(() => {
+    const now = statSync(path, { throwIfNoEntry: false })
+    if (now?.dev !== dev || now.ino !== ino)
+      replaced.abort(
+        new FatalError(`the pipe ${path} was removed or replaced; start again to make it anew`),
+      )
+  }, WATCH_INTERVAL_MS).unref()
+  return { gone: replaced.signal, [Symbol.dispose]: () => clearInterval(timer) }
+}
+
+/**
+ * For a stop: puts a new pipe at `path`, on which whoever opens it now waits for our next start, and
+ * gives a descriptor that reads the old one to its end. Otherwise a Falco that goes on would write
+ * into the old one until the moment we close it, and lose that. Undefined where it cannot be done.
+ */
+export function setAside(path: string, fd: number): number | undefined {
+  const next = `${path}.${process.pid}`
+  try {
+    const { mode, uid, gid } = fstatSync(fd)
+    mkfifo(next)
+    try {
+      chmodSync(next, mode & 0o7777)
+      chownSync(next, uid, gid)
+      const reader = openSync(`/proc/self/fd/${fd}`, constants.O_RDONLY | constants.O_NONBLOCK)
+      renameSync(next, path)
+      return reader
+    } catch (error) {
+      rmSync(next, { force: true })
+      throw error
+    }
+  } catch {
+    // No right to the directory, or the pipe is mounted by itself: then as well as it goes.
+    return undefined
+  }
+}
+
+function makeFifo(path: string): void {
+  const umask = process.umask(0o022)
+  try {
+    makeDirectory(dirname(path))
+  } finally {
+    process.umask(umask)
+  }
+  try {
+    mkfifo(path)
+  } catch (error) {
+    // Somebody else may have made it in the meantime; then all is well.
+    if (!fifoExists(path)) throw error
+  }
+}
+
+function mkfifo(path: string): void {
+  // Node has no mkfifo(3). No shell is involved; `--` ends the options.
+  const made = spawnSync('mkfifo', ['-m', FIFO_MODE, '--', path], { encoding: 'utf8' })
+  if (made.status !== 0) throw made.error ?? new Error(made.stderr.trim())
+}
+
+/** Not mkdir's own recursion: that loops for ever where nothing can be made, such as in /proc. */
+function makeDirectory(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false })) return
+  makeDirectory(dirname(path))
+  try {
+    mkdirSync(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  }
+}
