@@ -7,6 +7,7 @@ import {
   closeSync,
   constants,
   fstatSync,
+  lstatSync,
   mkdirSync,
   openSync,
   renameSync,
@@ -78,7 +79,10 @@ export function watchFifo(path: string, fd: number): Disposable & { readonly gon
 export function setAside(path: string, fd: number): number | undefined {
   const next = `${path}.${process.pid}`
   try {
-    const { mode, uid, gid } = fstatSync(fd)
+    const { dev, ino, mode, uid, gid } = fstatSync(fd)
+    const there = lstatSync(path)
+    // Another thing at the path is not ours to replace, nor is a link.
+    if (there.dev !== dev || there.ino !== ino) return undefined
     mkfifo(next)
     try {
       chmodSync(next, mode & 0o7777)

@@ -1,7 +1,7 @@
 // The program as a process, a real nats-server, a writer that behaves as Falco does.
 
 import { execFileSync } from 'node:child_process'
-import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { falcoNats, type Running, runFalcoNats } from './support/cli.ts'
 import { alertLines, fixture, fixturePath, numberedAlert } from './support/fixtures.ts'
@@ -77,6 +77,17 @@ describe('through a named pipe', () => {
     writeFileSync(dir.file('nats'), 'Falco made this')
     expect(await running.exited()).toBe(1)
     expect(running.log().at(-1)!.msg).toMatch(/^done: 0 alerts were lost \(the pipe .* replaced/)
+  })
+
+  it('replaces nothing at a stop but its own pipe', async () => {
+    using dir = tempDir()
+    await using running = falcoNats(['-f', dir.file('nats'), '--dry-run'])
+    await running.logged('reading')
+    rmSync(dir.file('nats'))
+    writeFileSync(dir.file('nats'), 'Falco made this')
+    await stopped(running)
+    expect(readFileSync(dir.file('nats'), 'utf8')).toBe('Falco made this')
+    expect(readdirSync(dir.path)).toEqual(['nats'])
   })
 
   it('uses a pipe that is there, and refuses a regular file without touching it', async () => {
