@@ -58,7 +58,10 @@ export async function startNats(
     port,
     url: `nats://127.0.0.1:${port}`,
     async start() {
-      const spawned = spawn(program, ['-c', file], { stdio: ['ignore', 'ignore', 'pipe'] })
+      const spawned = spawn(program, ['-c', file], {
+        cwd: directory.path,
+        stdio: ['ignore', 'ignore', 'pipe'],
+      })
       said = ''
       spawned.stderr.on('data', (text) => {
         said += text
@@ -126,7 +129,7 @@ export interface Subscriber extends AsyncDisposable {
   count(count: number, timeoutMs?: number): Promise<void>
 }
 
-/** Subscribes to everything, across restarts of the server. */
+/** Subscribes to all alerts, across restarts of the server. */
 export async function subscribe(url: string, options: ConnectionOptions = {}): Promise<Subscriber> {
   const messages: Received[] = []
   const connection = await connect({
@@ -136,7 +139,7 @@ export async function subscribe(url: string, options: ConnectionOptions = {}): P
     reconnectJitter: 0,
     ...options,
   })
-  connection.subscribe('>', {
+  connection.subscribe('falco.>', {
     callback(_error, { subject, data, headers }) {
       messages.push({ subject, data: Buffer.from(data), headers })
     },
