@@ -16,6 +16,7 @@ const LOAD = 100_000
 
 /** Asks for an orderly stop and gives the last line's sums. */
 async function stopped(running: Running, signal: NodeJS.Signals = 'SIGTERM') {
+  await running.logged('reading')
   running.child.kill(signal)
   const code = await running.exited()
   return { code, last: running.log().at(-1)! }

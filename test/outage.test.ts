@@ -17,6 +17,8 @@ function start(dir: TempDir, server: NatsServer, ...more: string[]): Running {
 }
 
 async function end(running: Running) {
+  // Before that, while its code is being loaded, a signal just ends it.
+  await running.logged('reading')
   running.child.kill('SIGTERM')
   const code = await running.exited()
   return { code, last: running.log().at(-1)! }
