@@ -8,7 +8,7 @@ import { mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
-import { falcoNats, MAIN, type Running } from './support/cli.ts'
+import { falcoNats, MAIN, type Running, stopped } from './support/cli.ts'
 import { numberedAlert } from './support/fixtures.ts'
 import {
   createStream,
@@ -56,14 +56,6 @@ function start(dir: TempDir, url: string, { args = [], ...options }: Start = {})
   return falcoNats([...base, ...MODE_ARGS, ...args], options)
 }
 
-async function end(running: Running) {
-  // Before that, while its code is being loaded, a signal just ends it.
-  await running.logged('reading')
-  running.child.kill('SIGTERM')
-  const code = await running.exited()
-  return { code, last: running.log().at(-1)! }
-}
-
 /** Counts, and prints one row of the table. */
 function report(scenario: string, messages: readonly Received[], sent: number) {
   const counted = countNumbered(messages, sent)
@@ -96,7 +88,7 @@ async function underLoad(
   await fault(running)
   expect(await writing.done()).toBe(0)
   if (!options.losing) await allHaveCome(subscriber.messages)
-  const { code, last } = await end(running)
+  const { code, last } = await stopped(running)
   expect(code).toBe(0)
   expect(last).toMatchObject({ read: LOAD, delivered: LOAD, left: 0 })
   return { log: running.log(), last, ...report(scenario, subscriber.messages, LOAD) }
@@ -126,7 +118,7 @@ describe('the server', () => {
         await server.start()
       }
       expect(await writing.done()).toBe(0)
-      const { code, last } = await end(running)
+      const { code, last } = await stopped(running)
       expect(code).toBe(0)
       expect(last).toMatchObject({ read: LOAD, delivered: LOAD, left: 0 })
       const { missing } = report('1 server killed', await readStream(server.url), LOAD)
@@ -253,7 +245,7 @@ describe('the network', () => {
       await allHaveCome(subscriber.messages, sent)
       const grown = memoryKiB(running, 'VmHWM') - before
       expect(await writing.done()).toBe(0)
-      expect((await end(running)).code).toBe(0)
+      expect((await stopped(running)).code).toBe(0)
       expect(report('12 slow network', subscriber.messages, sent)).toEqual(NONE_LOST)
       console.info(`12 slow network: RSS grew by ${grown} KiB at most, the buffer is 512 KiB`)
       // The constant is README's, for a flood against a frozen server.
@@ -302,7 +294,7 @@ describe('our process', () => {
       const left = spooledNumbers(dir)
       await using running = start(dir, server.url)
       expect(await writing.done()).toBe(0)
-      const { code, last } = await end(running)
+      const { code, last } = await stopped(running)
       expect(code).toBe(0)
       await subscriber.count((last.restored as number) + (last.read as number))
       const { missing } = report('5 killed', subscriber.messages, LOAD)
@@ -328,7 +320,7 @@ describe('our process', () => {
       await using writing = await write(dir)
       for (let stops = 1; stops <= RESTARTS; stops++) {
         await subscriber.count((stops * LOAD) / (RESTARTS + 2))
-        const { code, last } = await end(running)
+        const { code, last } = await stopped(running)
         expect(code).toBe(0)
         expect(last.left).toBe(0)
         read += last.read as number
@@ -336,7 +328,7 @@ describe('our process', () => {
       }
       await using _last = running
       expect(await writing.done()).toBe(0)
-      const { code, last } = await end(running)
+      const { code, last } = await stopped(running)
       expect(code).toBe(0)
       await subscriber.count(read + (last.read as number))
       expect(report('6 stopped and started', subscriber.messages, LOAD)).toEqual(NONE_LOST)
@@ -355,12 +347,12 @@ describe('our process', () => {
       await using writing = await writePipe(dir.file('nats'), `numbered:${sent}`, 'falco')
       for (let stops = 1; stops <= 5; stops++) {
         await subscriber.count((stops * sent) / 8)
-        expect((await end(running)).code).toBe(0)
+        expect((await stopped(running)).code).toBe(0)
         running = start(dir, server.url)
       }
       await using _last = running
       expect(await writing.done()).toBe(0)
-      expect((await end(running)).code).toBe(0)
+      expect((await stopped(running)).code).toBe(0)
       await subscriber.count(sent)
       expect(report('6 at full speed', subscriber.messages, sent)).toEqual(NONE_LOST)
     },
@@ -441,7 +433,7 @@ describe('the writer', () => {
         expect(await writing.done()).toBe(0)
         await subscriber.count(first + 2 * each)
       }
-      const { code, last } = await end(running)
+      const { code, last } = await stopped(running)
       expect(code).toBe(0)
       expect(last).toMatchObject({ reasons: { invalid_json: writers }, left: 0 })
       const sent = 2 * writers * each
@@ -484,7 +476,7 @@ describe('the disk', () => {
       expect(await writing.done()).toBe(0)
       server.thaw()
       await allHaveCome(subscriber.messages, sent)
-      const { code, last } = await end(running)
+      const { code, last } = await stopped(running)
       expect(report('8 disk full', subscriber.messages, sent)).toEqual(NONE_LOST)
       expect(last).toMatchObject({ read: sent, delivered: sent, left: 0 })
       expect(code).toBe(0)
@@ -506,7 +498,7 @@ describe('the disk', () => {
         await using running = start(dir, server.url, { args: ['--drain-timeout', '1s'] })
         await using writing = await write(dir, dir.file('lines'))
         expect(await writing.done()).toBe(0)
-        return { ...(await end(running)), log: running.log() }
+        return { ...(await stopped(running)), log: running.log() }
       }
       expect(await round(0)).toMatchObject({ code: 0, last: { spooled: third } })
       await server.start()

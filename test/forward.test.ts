@@ -3,7 +3,7 @@
 import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { falcoNats, type Running, runFalcoNats } from './support/cli.ts'
+import { falcoNats, rssKiB, runFalcoNats, stopped } from './support/cli.ts'
 import { alertLines, fixture, fixturePath, numberedAlert } from './support/fixtures.ts'
 import { createStream, readStream, startNats, streamCount, subscribe } from './support/nats.ts'
 import { countNumbered, expectedSubject, writePipe } from './support/pipe.ts'
@@ -14,20 +14,9 @@ import { numbered } from './support/writer.ts'
 
 const LOAD = 100_000
 
-/** Asks for an orderly stop and gives the last line's sums. */
-async function stopped(running: Running, signal: NodeJS.Signals = 'SIGTERM') {
-  await running.logged('reading')
-  running.child.kill(signal)
-  const code = await running.exited()
-  return { code, last: running.log().at(-1)! }
-}
-
 /** All that the process has read so far, its own code included. */
 const readBytes = (pid: number) =>
   Number(/rchar: (\d+)/.exec(readFileSync(`/proc/${pid}/io`, 'utf8'))![1])
-
-const rssKiB = (pid: number) =>
-  Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1])
 
 describe('through a named pipe', () => {
   it.each([

@@ -2,7 +2,7 @@
 
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
-import { falcoNats, type Running, runFalcoNats } from './support/cli.ts'
+import { falcoNats, type Running, rssKiB, runFalcoNats, stopped } from './support/cli.ts'
 import { type NatsServer, readStream, startNats, streamCount, subscribe } from './support/nats.ts'
 import { countNumbered, writePipe } from './support/pipe.ts'
 import { type TempDir, tempDir } from './support/temp.ts'
@@ -16,14 +16,6 @@ function start(dir: TempDir, server: NatsServer, ...more: string[]): Running {
   return falcoNats([...args, '--drain-timeout', '300ms', ...more])
 }
 
-async function end(running: Running) {
-  // Before that, while its code is being loaded, a signal just ends it.
-  await running.logged('reading')
-  running.child.kill('SIGTERM')
-  const code = await running.exited()
-  return { code, last: running.log().at(-1)! }
-}
-
 /** Of a stream that may not be there yet. */
 const storedIn = (url: string) => streamCount(url).catch(() => 0)
 
@@ -32,9 +24,6 @@ const spoolBytes = (dir: TempDir) =>
     (sum, file) => sum + statSync(`${dir.file('spool')}/${file}`).size,
     0,
   )
-
-const rssKiB = (pid: number) =>
-  Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1])
 
 it('reads on while the server is away, and delivers all in order when it is back', async () => {
   using dir = tempDir()
@@ -46,7 +35,7 @@ it('reads on while the server is away, and delivers all in order when it is back
   await server.start()
   await using subscriber = await subscribe(server.url)
   await subscriber.count(1)
-  const { code, last } = await end(running)
+  const { code, last } = await stopped(running)
   expect(code).toBe(0)
   expect(last).toMatchObject({ read: LOAD, delivered: LOAD, left: 0 })
   expect(last.spooled).toBeUndefined()
@@ -59,7 +48,7 @@ it('keeps what is undelivered at a stop for the next start, in order', async () 
     await using running = start(dir, server)
     await using writing = await writePipe(dir.file('nats'), `numbered:${LOAD}`, 65536)
     expect(await writing.done()).toBe(0)
-    const { code, last } = await end(running)
+    const { code, last } = await stopped(running)
     expect(code).toBe(0)
     expect(last).toMatchObject({
       msg: `done: ${LOAD} alerts wait in the spool for the next start`,
@@ -78,7 +67,7 @@ it('keeps what is undelivered at a stop for the next start, in order', async () 
     inOrder: true,
   })
   await until('all is confirmed', () => spoolBytes(dir) > 0)
-  const { code, last } = await end(running)
+  const { code, last } = await stopped(running)
   expect(code).toBe(0)
   expect(last).toMatchObject({ read: 0, restored: LOAD, delivered: LOAD, left: 0 })
 })
@@ -106,7 +95,7 @@ it('has on disk, when it is killed, what came a second before', async () => {
   }
   await using running = start(dir, server)
   await until('all have come', () => countNumbered(subscriber.messages, 1000).missing === 0)
-  expect((await end(running)).code).toBe(0)
+  expect((await stopped(running)).code).toBe(0)
 })
 
 it('stores each alert once in a stream, although it is killed while it drains the spool', async () => {
@@ -118,7 +107,7 @@ it('stores each alert once in a stream, although it is killed while it drains th
     await using running = start(dir, server, ...jetstream)
     await using writing = await writePipe(dir.file('nats'), 'numbered:20000', 65536)
     expect(await writing.done()).toBe(0)
-    expect((await end(running)).last).toMatchObject({ spooled: 20_000, left: 0 })
+    expect((await stopped(running)).last).toMatchObject({ spooled: 20_000, left: 0 })
   }
   await server.start()
   for (let kills = 1; kills <= 2; kills++) {
@@ -131,7 +120,7 @@ it('stores each alert once in a stream, although it is killed while it drains th
   }
   await using running = start(dir, server, ...jetstream, '--drain-timeout', '20s')
   await running.logged('connected')
-  const { code, last } = await end(running)
+  const { code, last } = await stopped(running)
   expect(code).toBe(0)
   expect(last).toMatchObject({ delivered: last.restored, left: 0 })
   const stored = await readStream(server.url)
@@ -171,7 +160,7 @@ it('stays within its limits on disk and in memory, and then lets Falco wait', as
   expect(grown).toBeLessThan(40 * 1024)
   await server.start()
   expect(await writing.done()).toBe(0)
-  const { code, last: sums } = await end(running)
+  const { code, last: sums } = await stopped(running)
   expect(code).toBe(0)
   expect(sums).toMatchObject({ read: LOAD, delivered: LOAD })
 })
@@ -191,7 +180,7 @@ it('drops what it must, and says so, when it is told not to wait', async () => {
   )
   await using writing = await writePipe(dir.file('nats'), `numbered:${LOAD}`, 65536)
   expect(await writing.done()).toBe(0)
-  const { code, last } = await end(running)
+  const { code, last } = await stopped(running)
   expect(code).toBe(1)
   const dropped = (last.dropped as { notice: number }).notice
   expect(last.msg).toMatch(new RegExp(`${dropped} dropped because buffer and spool were full`))
@@ -212,7 +201,7 @@ it('leaves the spool alone while all is well', async () => {
   expect(after.map(({ mtimeMs, size }) => [mtimeMs, size])).toEqual(
     before.map(({ mtimeMs, size }) => [mtimeMs, size]),
   )
-  expect((await end(running)).code).toBe(0)
+  expect((await stopped(running)).code).toBe(0)
 })
 
 it('refuses a spool that another process has', async () => {
@@ -242,14 +231,14 @@ it('forwards from memory where the spool cannot be used, and moves a damaged one
     expect(running.log().find(({ level }) => level === 'error')!.msg).toBe(
       'the spool cannot be used: going on without it, from memory',
     )
-    expect((await end(running)).code).toBe(0)
+    expect((await stopped(running)).code).toBe(0)
   }
   await using running = start(dir, server, '--spool-dir', dir.file('second'))
   await running.logged('reading')
-  expect((await end(running)).code).toBe(0)
+  expect((await stopped(running)).code).toBe(0)
   writeFileSync(dir.file('second/spool.db'), 'damaged '.repeat(1000))
   await using again = start(dir, server, '--spool-dir', dir.file('second'))
   const { movedTo } = await again.logged('moved aside')
   expect(readFileSync(movedTo as string, 'utf8')).toMatch(/^damaged/)
-  expect((await end(again)).code).toBe(0)
+  expect((await stopped(again)).code).toBe(0)
 })

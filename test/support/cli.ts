@@ -2,6 +2,7 @@
 
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { until } from './wait.ts'
 
 export const MAIN = new URL('../../src/main.ts', import.meta.url).pathname
@@ -76,3 +77,16 @@ export async function runFalcoNats(
   const code = await running.exited()
   return { code, stdout: running.stdout(), stderr: running.stderr(), log: running.log() }
 }
+
+/** Asks for an orderly stop and gives the last line's sums. */
+export async function stopped(running: Running, signal: NodeJS.Signals = 'SIGTERM') {
+  // Before that, while its code is being loaded, a signal just ends it.
+  await running.logged('reading')
+  running.child.kill(signal)
+  const code = await running.exited()
+  return { code, last: running.log().at(-1)! }
+}
+
+/** Resident memory of a process, in KiB. */
+export const rssKiB = (pid: number) =>
+  Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1])
