@@ -4,7 +4,8 @@
 //            (--spool-dir, --spool-bytes)   (--buffer-bytes)
 //
 // While the server confirms, nothing is spilled. When it has not for a second, or memory is full,
-// memory goes to disk, oldest first. When both are full, reading stops or alerts are shed.
+// memory goes to disk, oldest first, and so does what comes until all on disk is on its way again.
+// When both are full, reading stops or alerts are shed.
 
 import { type Batch, type BatchPool, linesOf } from './batch.ts'
 import type { Encoder } from './encode.ts'
@@ -176,12 +177,16 @@ export function createBacklog(options: BacklogOptions) {
     /** Taken and not yet done, in order. */
     onTheirWay: onTheirWay as readonly Held[],
 
+    /** Whether what comes now has to wait for rows of the spool. */
+    isDraining: () => waitingRows > 0,
+
     isEmpty: () => memory.length === 0 && waitingRows === 0,
 
     /** Whether a batch, full or not, is to be taken from the intake now, to be held. */
     wants(full: boolean): boolean {
       if (!memoryHasRoom() && !spoolHasRoom() && whenFull === 'block') return false
-      return full || (stalled && spoolUsable() && performance.now() - pushedAt > SPILL_INTERVAL_MS)
+      const spilling = (stalled || waitingRows > 0) && spoolUsable()
+      return full || (spilling && performance.now() - pushedAt > SPILL_INTERVAL_MS)
     },
 
     push(batch: Batch): void {
@@ -189,7 +194,8 @@ export function createBacklog(options: BacklogOptions) {
       memory.push(batch)
       memoryBytes += batch.bytes.length
       const isOver = () => memoryBytes > bufferBytes
-      while (isOver() && spillOldest());
+      // Behind rows it would wait long in memory, where a crash takes it.
+      while ((isOver() || waitingRows > 0) && spillOldest());
       if (whenFull === 'drop') while (isOver() && shedSome()) while (isOver() && spillOldest());
     },
 
@@ -209,7 +215,8 @@ export function createBacklog(options: BacklogOptions) {
 
     /** The oldest on its way has arrived. */
     done(): void {
-      release(onTheirWay.shift()!)
+      release(onTheirWay[0]!)
+      onTheirWay.shift()
     },
 
     /** The server does not confirm: all to the disk. */
@@ -233,7 +240,7 @@ export function createBacklog(options: BacklogOptions) {
   }
 
   function release({ batch, row }: Held): void {
-    if (row !== undefined) onDisk((spool) => spool.remove(row))
+    if (row !== undefined) onDisk((spool) => spool.release(row))
     pool.giveBack(batch)
   }
 

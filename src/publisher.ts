@@ -105,11 +105,14 @@ export function openPublisher(options: PublisherOptions): Sink {
   /** How long something has been on its way with nothing confirmed, in ms. */
   const waitingFor = () => (backlog.onTheirWay.length > 0 ? performance.now() - progressAt : 0)
 
+  /** Whether what comes now would wait longer than reading should. */
+  const isBehind = () => waitingFor() > LAGGING_MS || backlog.isDraining()
+
   const looking = setInterval(() => {
     const stalled = waitingFor() > STALLED_MS
     backlog.setStalled(stalled)
     if (stalled) backlog.spill()
-    if (waitingFor() > LAGGING_MS) changed.notify()
+    if (isBehind()) changed.notify()
   }, LOOK_INTERVAL_MS)
 
   // Only an abort ends it early, and then nobody waits for it.
@@ -121,7 +124,7 @@ export function openPublisher(options: PublisherOptions): Sink {
   return {
     wants: (full) =>
       (backlog.isEmpty() && backlog.onTheirWay.length < WINDOW) ||
-      (waitingFor() > LAGGING_MS && backlog.wants(full)),
+      (isBehind() && backlog.wants(full)),
     put(batch) {
       backlog.push(batch)
       refill()

@@ -30,6 +30,8 @@ export interface Spool extends Disposable {
   /** The oldest row behind `id`. Throws when the file is damaged. */
   after(id: number): SpooledBatch | undefined
   remove(id: number): void
+  /** Removes a row that was delivered. When the disk does not let it go, the next call tries again. */
+  release(id: number): void
   /** The least severe priority in the rows behind `id`, as an index into PRIORITIES; or -1. */
   leastSevereAfter(id: number): number
   /** The oldest row behind `id` whose least severe alert is as severe as that. */
@@ -129,8 +131,19 @@ function createSpool(
     FROM pragma_max_page_count, pragma_page_count, pragma_freelist_count`)
   let { rows, alerts, bytes } = sums.get() as { rows: number; alerts: number; bytes: number }
 
-  function forget(id: number): void {
-    const row = sizeOf.get(id) as { alerts: number; bytes: number } | undefined
+  /** Rows that were delivered and are still in the file. */
+  const released: number[] = []
+
+  function dropReleased(): void {
+    for (let id = released[0]; id !== undefined; id = released[0]) {
+      drop.run(id)
+      released.shift()
+    }
+  }
+
+  const measure = (id: number) => sizeOf.get(id) as { alerts: number; bytes: number } | undefined
+
+  function subtract(row: ReturnType<typeof measure>): void {
     alerts -= row?.alerts ?? 0
     bytes -= row?.bytes ?? 0
   }
@@ -157,20 +170,34 @@ function createSpool(
     },
     after: (id) => spooled(next.get(id)),
     remove(id) {
-      forget(id)
-      rows--
+      const row = measure(id)
       drop.run(id)
+      subtract(row)
+      rows--
+    },
+    release(id) {
+      subtract(measure(id))
+      rows--
+      released.push(id)
+      dropReleased()
     },
     leastSevereAfter: (id) => (leastSevere.get(id) as { least: number | null }).least ?? -1,
     oldestWith: (least, id) => spooled(oldest.get(least, id)),
     replace(id, lines, count, least) {
-      forget(id)
+      const row = measure(id)
       update.run(count, least, lines, id)
+      subtract(row)
       alerts += count
       bytes += lines.length
     },
     [Symbol.dispose]() {
-      if (database.isOpen) database.close()
+      if (!database.isOpen) return
+      try {
+        dropReleased()
+      } catch {
+        // They are sent again at the next start.
+      }
+      database.close()
     },
   }
 }

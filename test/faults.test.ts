@@ -4,7 +4,7 @@
 
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, openSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
@@ -28,7 +28,6 @@ const LONG = process.env.FAULTS === 'long'
 /** Each scenario is run by core NATS, and by JetStream where FAULTS_MODE says so. */
 const JETSTREAM = process.env.FAULTS_MODE === 'jetstream'
 const SERVER_CONFIG = JETSTREAM ? 'jetstream { store_dir: "jetstream" }' : ''
-if (JETSTREAM) console.warn('skipped: 10 and 11 with JetStream, which would need clustered streams')
 const MODE_ARGS = JETSTREAM ? ['--jetstream', '--create-stream', '--stream', 'ALERTS'] : []
 const LOAD = LONG ? 50_000 : 3000
 /** Alerts a second: slow enough for a fault to come in the middle. */
@@ -37,6 +36,8 @@ const RESTARTS = LONG ? 10 : 3
 const FREEZE_MS = LONG ? 20_000 : 3000
 /** How long all of one scenario may take. */
 const TIMEOUT_MS = LONG ? 300_000 : 30_000
+/** An election may take longer than a stop usually has. */
+const PATIENT = ['--drain-timeout', '30s']
 const NONE_LOST = { missing: 0, duplicates: 0, inOrder: true }
 
 const write = (dir: TempDir, alerts: number | string = LOAD, rate = RATE) =>
@@ -78,9 +79,10 @@ async function underLoad(
   url: string,
   subscriber: { messages: Received[]; count(count: number): Promise<void> },
   fault: (running: Running) => Promise<void>,
-  options: Start & { losing?: boolean } = {},
+  options: Start & { losing?: boolean; keptAt?: () => string; dir?: TempDir } = {},
 ) {
-  using dir = tempDir()
+  using ownDir = tempDir()
+  const dir = options.dir ?? ownDir
   await using running = start(dir, url, options)
   await running.logged('connected')
   await using writing = await write(dir)
@@ -91,7 +93,8 @@ async function underLoad(
   const { code, last } = await stopped(running)
   expect(code).toBe(0)
   expect(last).toMatchObject({ read: LOAD, delivered: LOAD, left: 0 })
-  return { log: running.log(), last, ...report(scenario, subscriber.messages, LOAD) }
+  const messages = options.keptAt ? await readStream(options.keptAt()) : subscriber.messages
+  return { log: running.log(), last, ...report(scenario, messages, LOAD) }
 }
 
 const logged = (log: readonly { msg: string }[], text: string) =>
@@ -149,34 +152,38 @@ describe('the server', () => {
     TIMEOUT_MS,
   )
 
-  it.skipIf(JETSTREAM)(
+  it(
     '10: the node that we are on is killed, in a cluster of three',
     async () => {
-      await using cluster = await startCluster(3)
+      await using cluster = await startFaultCluster()
       const [first, , third] = cluster.nodes
       await using subscriber = await subscribe(third!.url)
-      const { log, missing } = await underLoad(
+      const { log, missing, duplicates } = await underLoad(
         '10 node killed',
         first!.url,
         subscriber,
         () => first!.stop('SIGKILL'),
-        { losing: true },
+        { losing: true, args: PATIENT, ...(JETSTREAM && { keptAt: () => third!.url }) },
       )
       expect(logged(log, 'connected')).toBe(2)
+      if (JETSTREAM) {
+        // Two of three nodes have what was acknowledged, and know its id.
+        expect({ missing, duplicates }).toEqual({ missing: 0, duplicates: 0 })
+        return
+      }
       // The killed node may have confirmed what it had not passed on yet: a PONG in core NATS is
       // the word of one node. That is what was on its way in one moment, and no more.
       expect(missing).toBeLessThan(RATE / 10)
       const missed = missingNumbers(subscriber.messages)
       expect(missed.length === 0 || missed.at(-1)! - missed[0]! + 1 === missing).toBe(true)
     },
-    TIMEOUT_MS,
+    2 * TIMEOUT_MS,
   )
 
-  it.skipIf(JETSTREAM)(
+  it(
     '11: the node that we are on becomes a lame duck',
     async () => {
-      await using cluster = await startCluster(
-        2,
+      await using cluster = await startFaultCluster(
         'lame_duck_duration: "30s"\nlame_duck_grace_period: "1s"',
       )
       const [first, second] = cluster.nodes
@@ -187,16 +194,32 @@ describe('the server', () => {
         subscriber,
         async (running) => {
           first!.lameDuck()
-          await until('it is on the other node', () => logged(running.log(), 'connected') === 2)
+          await until('it is on another node', () => logged(running.log(), 'connected') === 2)
         },
+        { args: PATIENT, ...(JETSTREAM && { keptAt: () => second!.url }) },
       )
       expect(missing).toBe(0)
-      expect(inOrder).toBe(true)
-      expect(log.filter(({ msg }) => msg === 'connected').at(-1)!.server).toBe(second!.url)
+      if (!JETSTREAM) expect(inOrder).toBe(true)
+      expect(log.filter(({ msg }) => msg === 'connected').at(-1)!.server).not.toBe(first!.url)
     },
-    TIMEOUT_MS,
+    2 * TIMEOUT_MS,
   )
 })
+
+/** Three servers, and by JetStream a stream that all of them keep. */
+async function startFaultCluster(config = '') {
+  const cluster = await startCluster(3, `${SERVER_CONFIG}\n${config}`)
+  const create = () => createStream(cluster.nodes[0]!.url, { num_replicas: 3 })
+  // They have to elect somebody first.
+  if (JETSTREAM)
+    await until('the stream is made', () =>
+      create().then(
+        () => true,
+        () => false,
+      ),
+    )
+  return cluster
+}
 
 describe('the network', () => {
   it.each([
@@ -276,9 +299,7 @@ describe('our process', () => {
       await using first = start(dir, server.url)
       await first.logged('reading')
       await using writing = await write(dir)
-      const wal = dir.file('spool/spool.db-wal')
-      const half = `"n":${LOAD / 2},`
-      await until('half is on disk', () => readFileSync(wal).includes(half), TIMEOUT_MS)
+      await until('half is on disk', () => spoolHas(dir, `"n":${LOAD / 2},`), TIMEOUT_MS)
       first.child.kill('SIGKILL')
       await first.exited()
       const onDisk = spooledNumbers(dir)
@@ -303,8 +324,8 @@ describe('our process', () => {
       expect(left.length).toBeGreaterThan(0)
       expect(onDisk.length).toBeGreaterThan(LOAD / 2)
       expect([...onDisk, ...left].filter((n) => missed.has(n))).toEqual([])
-      // Twice what came in the last second: neither the disk nor a writer that had the pipe open had it.
-      expect(missing).toBeLessThan(2 * RATE)
+      // What neither the disk nor a writer that had the pipe open had: a fifth of a second, twice.
+      expect(missing).toBeLessThan(RATE)
     },
     TIMEOUT_MS,
   )
@@ -443,18 +464,32 @@ describe('the writer', () => {
   )
 })
 
-/** A small disk at `path`, while the scope lasts. Undefined, with the reason printed, without root. */
-function smallDisk(path: string): Disposable | undefined {
+/** A disk at `path`, while the scope lasts. Undefined, with the reason printed, without root. */
+function mountDisk(path: string, ...mount: string[]): Disposable | undefined {
   mkdirSync(path)
   try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=3m', 'falco-nats-test', path], {
-      stdio: 'pipe',
-    })
+    execFileSync('mount', [...mount, path], { stdio: 'pipe' })
   } catch (error) {
     console.info(`8: skipped, a disk cannot be mounted here: ${(error as Error).message.trim()}`)
     return undefined
   }
   return { [Symbol.dispose]: () => execFileSync('umount', ['-l', path]) }
+}
+
+const smallDisk = (path: string) =>
+  mountDisk(path, '-t', 'tmpfs', '-o', 'size=3m', 'falco-nats-test')
+
+/** A disk with a journal, in a file: one that the kernel can be made to give up. */
+function journaledDisk(path: string): Disposable | undefined {
+  const image = `${path}.image`
+  writeFileSync(image, Buffer.alloc(16 * 1024 * 1024))
+  try {
+    execFileSync('mkfs.ext4', ['-q', image], { stdio: 'pipe' })
+  } catch (error) {
+    console.info(`8: skipped, no mkfs.ext4 here: ${(error as Error).message.trim()}`)
+    return undefined
+  }
+  return mountDisk(path, '-o', 'loop', image)
 }
 
 describe('the disk', () => {
@@ -516,4 +551,68 @@ describe('the disk', () => {
     },
     TIMEOUT_MS,
   )
+
+  it(
+    '8: read-only from one moment to the next, while it is in use',
+    async ({ skip }) => {
+      using dir = tempDir()
+      using disk = journaledDisk(dir.file('spool'))
+      if (!disk) return skip()
+      await using server = await startNats(SERVER_CONFIG)
+      await using subscriber = await subscribe(server.url)
+      const { log, ...counted } = await underLoad(
+        '8 disk given up by the kernel',
+        server.url,
+        subscriber,
+        async (running) => {
+          server.freeze()
+          await until('it is spooling', () => spoolHas(dir, '"n":'))
+          execFileSync('mount', ['-o', 'remount,abort', dir.file('spool')])
+          await running.logged('the spool cannot be written; holding alerts in memory')
+          server.thaw()
+        },
+        { dir },
+      )
+      expect(counted).toMatchObject(NONE_LOST)
+      expect(logged(log, 'the spool cannot be written')).toBe(1)
+    },
+    TIMEOUT_MS,
+  )
+
+  it(
+    '8: spoiled while it is in use',
+    async () => {
+      using dir = tempDir()
+      const sent = 40_000
+      await using server = await startNats(SERVER_CONFIG, { started: false })
+      await using running = start(dir, server.url, { args: ['--buffer-bytes', '512KiB'] })
+      await using writing = await write(dir, sent, 20_000)
+      expect(await writing.done()).toBe(0)
+      const file = dir.file('spool/spool.db')
+      const { size } = statSync(file)
+      expect(size).toBeGreaterThan(1024 * 1024)
+      writeFileSync(file, Buffer.alloc(size / 2, 7), { flag: 'r+' })
+      await server.start()
+      await using subscriber = await subscribe(server.url)
+      const { code, last } = await stopped(running)
+      expect(code).toBe(1)
+      const { delivered, unreadable, left } = last as Record<string, number>
+      expect(unreadable).toBeGreaterThan(0)
+      expect([delivered! + unreadable!, left]).toEqual([sent, 0])
+      await subscriber.count(delivered!)
+      const { missing, duplicates } = report('8 spool spoiled', subscriber.messages, sent)
+      expect([missing, duplicates]).toEqual([unreadable, 0])
+      // The next start moves it aside, and goes on.
+      await using next = start(dir, server.url)
+      await next.logged('the spool was damaged: moved aside, a new one begun')
+      expect((await stopped(next)).code).toBe(0)
+    },
+    TIMEOUT_MS,
+  )
 })
+
+/** Whether this text is in the files of a spool that is in use. */
+const spoolHas = (dir: TempDir, text: string) =>
+  ['spool.db', 'spool.db-wal'].some((name) =>
+    readFileSync(dir.file(`spool/${name}`)).includes(text),
+  )

@@ -166,6 +166,23 @@ describe('what is said, once, and what follows', () => {
     expect(warnings(running)).toHaveLength(1)
   })
 
+  it('a server without storage, until somebody makes room', async () => {
+    using dir = tempDir()
+    const jetstream = `store_dir: "${dir.file('jetstream')}", max_file_store: 64KiB`
+    await using server = await startNats(`jetstream { ${jetstream} }`)
+    await createStream(server.url)
+    await using running = falcoNats(['-f', '-', '-s', server.url, '--jetstream'])
+    running.child.stdin.end(numbered(500))
+    const said = await running.logged('JetStream has no storage left')
+    expect(said.trouble).toBe('out_of_storage')
+    expect(await streamCount(server.url)).toBeLessThan(500)
+    const first = await readStream(server.url)
+    await askJetStream(server.url, 'STREAM.PURGE.ALERTS')
+    expect(await running.exited()).toBe(0)
+    const { missing } = countNumbered([...first, ...(await readStream(server.url))], 500)
+    expect(missing).toBe(0)
+  })
+
   it('another stream than the expected one, until it is another', async () => {
     await using set = await setUp()
     const { url } = set.server

@@ -5,13 +5,14 @@ import { expect, it } from 'vitest'
 import { falcoNats, type Running, rssKiB, runFalcoNats, stopped } from './support/cli.ts'
 import { type NatsServer, readStream, startNats, streamCount, subscribe } from './support/nats.ts'
 import { countNumbered, writePipe } from './support/pipe.ts'
+import { startProxy } from './support/proxy.ts'
 import { type TempDir, tempDir } from './support/temp.ts'
 import { until } from './support/wait.ts'
 
 const LOAD = 100_000
 const MIB = 1024 * 1024
 
-function start(dir: TempDir, server: NatsServer, ...more: string[]): Running {
+function start(dir: TempDir, server: Pick<NatsServer, 'url'>, ...more: string[]): Running {
   const args = ['-f', dir.file('nats'), '-s', server.url, '--spool-dir', dir.file('spool')]
   return falcoNats([...args, '--drain-timeout', '300ms', ...more])
 }
@@ -70,6 +71,44 @@ it('keeps what is undelivered at a stop for the next start, in order', async () 
   const { code, last } = await stopped(running)
   expect(code).toBe(0)
   expect(last).toMatchObject({ read: 0, restored: LOAD, delivered: LOAD, left: 0 })
+})
+
+it('reads on while the spool drains over a slow line', async () => {
+  using dir = tempDir()
+  const earlier = 20_000
+  await using server = await startNats('', { started: false })
+  await using proxy = await startProxy(server.port, { delayMs: 50, bytesPerSecond: 500_000 })
+  const args = ['--buffer-bytes', '1MiB']
+  {
+    await using running = start(dir, server, ...args)
+    await using writing = await writePipe(dir.file('nats'), `numbered:${earlier}`, 65536)
+    expect(await writing.done()).toBe(0)
+    expect((await stopped(running)).last).toMatchObject({ spooled: earlier, left: 0 })
+  }
+  await server.start()
+  await using subscriber = await subscribe(server.url)
+  {
+    await using running = start(dir, proxy, ...args)
+    await subscriber.count(1)
+    // 12 MB, of which the line would have to take most before the writer could end.
+    await using writing = await writePipe(dir.file('nats'), `numbered:${LOAD}`, 65536)
+    expect(await writing.done()).toBe(0)
+    expect(subscriber.messages.length).toBeLessThan(earlier)
+    const { code, last } = await stopped(running)
+    expect(code).toBe(0)
+    expect(last).toMatchObject({ read: LOAD, left: 0 })
+    expect(last.spooled).toBeGreaterThan(LOAD)
+    // Or what the line still carries would come in between.
+    proxy.cut()
+  }
+  await using running = start(dir, server, ...args)
+  const numbers = () =>
+    subscriber.messages.map(({ data }) => JSON.parse(String(data)).output_fields.n as number)
+  await until('the last has come', () => numbers().at(-1) === LOAD - 1)
+  expect((await stopped(running)).code).toBe(0)
+  expect(numbers().slice(-LOAD)).toEqual(Array.from({ length: LOAD }, (_, n) => n))
+  // What was on its way at the stop has come twice.
+  expect(new Set(numbers().slice(0, -LOAD)).size).toBe(earlier)
 })
 
 it('has on disk, when it is killed, what came a second before', async () => {

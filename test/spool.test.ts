@@ -1,5 +1,6 @@
 import { readdirSync, statSync, writeFileSync } from 'node:fs'
-import { describe, expect, it } from 'vitest'
+import { StatementSync } from 'node:sqlite'
+import { describe, expect, it, vi } from 'vitest'
 import { FatalError } from '../src/errors.ts'
 import { openSpool } from '../src/spool.ts'
 import { tempDir } from './support/temp.ts'
@@ -43,6 +44,31 @@ describe('openSpool', () => {
     // Beyond what hasRoom allows, SQLite itself holds the limit.
     expect(() => spool.append(Buffer.alloc(4 * MIB), 1, 7)).toThrow(/full/)
     expect(spool.rows()).toBe(rows)
+  })
+
+  it('lets go later of delivered rows that the disk kept', async () => {
+    using dir = tempDir()
+    const { run } = StatementSync.prototype
+    const failing = vi.spyOn(StatementSync.prototype, 'run').mockImplementation(function (
+      this: StatementSync,
+      ...values
+    ) {
+      if (this.sourceSQL.startsWith('DELETE')) throw new Error('disk')
+      return run.apply(this, values)
+    })
+    {
+      using spool = await openSpool(dir.path, 8 * MIB)
+      const ids = [1, 2, 3].map((n) => spool.append(Buffer.from(`${n}\n`), 1, 5))
+      expect(() => spool.release(ids[0]!)).toThrow('disk')
+      expect([spool.rows(), spool.alerts(), spool.bytes()]).toEqual([2, 2, 4])
+      expect(() => spool.remove(ids[1]!)).toThrow('disk')
+      expect([spool.rows(), spool.alerts(), spool.bytes()]).toEqual([2, 2, 4])
+      expect(() => spool.release(ids[1]!)).toThrow('disk')
+      failing.mockRestore()
+    }
+    using spool = await openSpool(dir.path, 8 * MIB)
+    expect(spool.rows()).toBe(1)
+    expect(String(spool.after(0)!.lines)).toBe('3\n')
   })
 
   it('is for one process, or one opener, at a time', async () => {

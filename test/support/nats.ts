@@ -102,7 +102,7 @@ export async function startCluster(
   const nodes: NatsServer[] = []
   for (const port of ports) {
     const cluster = `cluster { name: test, listen: "127.0.0.1:${port}", routes: [${routes}] }`
-    nodes.push(stack.use(await startNats(`${cluster}\n${config}`)))
+    nodes.push(stack.use(await startNats(`server_name: n${port}\n${cluster}\n${config}`)))
   }
   await until('every node knows all', async () => {
     const known = await Promise.all(nodes.map(({ url }) => knownServers(url)))
@@ -165,7 +165,9 @@ interface StreamAnswer {
 
 /** Asks the JetStream API; throws what it answers as an error. */
 async function jetStream(connection: NatsConnection, operation: string, request: object) {
-  const reply = await connection.request(`$JS.API.${operation}`, JSON.stringify(request))
+  const reply = await connection.request(`$JS.API.${operation}`, JSON.stringify(request), {
+    timeout: 10_000, // a cluster may have to elect a leader first
+  })
   const answer = reply.json<StreamAnswer>()
   if (answer.error) throw new Error(`${operation}: ${answer.error.description}`)
   return answer
@@ -195,7 +197,7 @@ export async function streamCount(url: string): Promise<number> {
 /** All that the stream holds, in order. */
 export async function readStream(url: string): Promise<Received[]> {
   await using connection = await connect({ servers: url })
-  const { state } = await jetStream(connection, 'STREAM.INFO.ALERTS', {})
+  const { state, config } = await jetStream(connection, 'STREAM.INFO.ALERTS', {})
   const messages: Received[] = []
   const inbox = createInbox()
   connection.subscribe(inbox, {
@@ -205,7 +207,13 @@ export async function readStream(url: string): Promise<Received[]> {
   })
   await jetStream(connection, 'CONSUMER.CREATE.ALERTS', {
     stream_name: 'ALERTS',
-    config: { deliver_subject: inbox, deliver_policy: 'all', ack_policy: 'none' },
+    config: {
+      deliver_subject: inbox,
+      deliver_policy: 'all',
+      ack_policy: 'none',
+      // As many as the stream has, or it might be given to a node that is dead.
+      num_replicas: config.num_replicas,
+    },
   })
   await until('the stream is read', () => messages.length >= state.messages)
   return messages
