@@ -10,6 +10,7 @@ import {
   createInbox,
   type MsgHdrs,
   type NatsConnection,
+  TimeoutError,
 } from 'nats'
 import { tempDir } from './temp.ts'
 import { until } from './wait.ts'
@@ -166,7 +167,7 @@ interface StreamAnswer {
 /** Asks the JetStream API; throws what it answers as an error. */
 async function jetStream(connection: NatsConnection, operation: string, request: object) {
   const reply = await connection.request(`$JS.API.${operation}`, JSON.stringify(request), {
-    timeout: 10_000, // a cluster may have to elect a leader first
+    timeout: 3_000,
   })
   const answer = reply.json<StreamAnswer>()
   if (answer.error) throw new Error(`${operation}: ${answer.error.description}`)
@@ -197,26 +198,38 @@ export async function streamCount(url: string): Promise<number> {
 /** All that the stream holds, in order. */
 export async function readStream(url: string): Promise<Received[]> {
   await using connection = await connect({ servers: url })
-  const { state, config } = await jetStream(connection, 'STREAM.INFO.ALERTS', {})
+  // A cluster without a leader forgets what it is asked, so it is asked again.
+  return await until('the stream is read', () => tryToReadStream(connection), 60_000)
+}
+
+async function tryToReadStream(connection: NatsConnection): Promise<Received[] | undefined> {
   const messages: Received[] = []
   const inbox = createInbox()
-  connection.subscribe(inbox, {
+  const subscription = connection.subscribe(inbox, {
     callback(_error, { subject, data, headers }) {
       messages.push({ subject, data: Buffer.from(data), headers })
     },
   })
-  await jetStream(connection, 'CONSUMER.CREATE.ALERTS', {
-    stream_name: 'ALERTS',
-    config: {
-      deliver_subject: inbox,
-      deliver_policy: 'all',
-      ack_policy: 'none',
-      // As many as the stream has, or it might be given to a node that is dead.
-      num_replicas: config.num_replicas,
-    },
-  })
-  await until('the stream is read', () => messages.length >= state.messages)
-  return messages
+  try {
+    const { state, config } = await jetStream(connection, 'STREAM.INFO.ALERTS', {})
+    await jetStream(connection, 'CONSUMER.CREATE.ALERTS', {
+      stream_name: 'ALERTS',
+      config: {
+        deliver_subject: inbox,
+        deliver_policy: 'all',
+        ack_policy: 'none',
+        // As many as the stream has, or it might be given to a node that is dead.
+        num_replicas: config.num_replicas,
+      },
+    })
+    await until('all is there', () => messages.length >= state.messages)
+    return messages
+  } catch (error) {
+    if (error instanceof TimeoutError) return undefined
+    throw error
+  } finally {
+    subscription.unsubscribe()
+  }
 }
 
 export async function freePort(): Promise<number> {
