@@ -30,6 +30,9 @@ export interface Alert {
   readonly rule: string
   readonly source?: unknown
   readonly hostname?: unknown
+  readonly time?: unknown
+  readonly tags?: unknown
+  readonly output_fields?: unknown
 }
 
 /** Why a line is not an alert. */

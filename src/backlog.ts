@@ -69,6 +69,7 @@ export function createBacklog(options: BacklogOptions) {
     try {
       return step(spool)
     } catch (error) {
+      stats.spoolErrors++
       if (isDamaged(error)) giveUpSpool(messageOf(error))
       else retryLater(messageOf(error))
       return undefined
@@ -233,6 +234,16 @@ export function createBacklog(options: BacklogOptions) {
       }
       spool[Symbol.dispose]()
     },
+
+    /** In memory alone. */
+    bufferAlerts: () =>
+      onTheirWay.reduce((sum, { batch, row }) => sum + (row === undefined ? batch.count : 0), 0) +
+      memory.reduce((sum, { count }) => sum + count, 0),
+
+    /** In memory and waiting: what --buffer-bytes limits. */
+    bufferBytes: () => memoryBytes,
+
+    spoolBytes: () => spool?.bytes() ?? 0,
 
     setStalled(value: boolean): void {
       stalled = value

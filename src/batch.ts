@@ -2,7 +2,8 @@
 //
 //   bytes:     | alert 0 | alert 1 | … |  room  |     subjects[i] is where alert i goes,
 //              0       ends[0]   ends[1] used         bytes[ends[i-1], ends[i]) what it says,
-//                                                     headers[i] the headers, encoded, if any
+//                                                     headers[i] the headers, encoded, if any,
+//                                                     times[i] when it was raised
 
 const NEWLINE = 0x0a
 
@@ -17,6 +18,8 @@ export interface Batch {
   readonly subjects: string[]
   readonly headers: (Buffer | undefined)[]
   readonly ends: number[]
+  /** Milliseconds since 1970, or NaN. */
+  readonly times: number[]
 }
 
 /** Lends batches and takes them back, so that a steady stream allocates no buffers. */
@@ -43,6 +46,7 @@ export function createBatchPool(batchBytes: number): BatchPool {
         subjects: [],
         headers: [],
         ends: [],
+        times: [],
       },
     giveBack(batch) {
       if (idle.length >= IDLE_MAX || batch.bytes.length < batchBytes) return
@@ -66,6 +70,7 @@ export function append(
   bytes: Buffer,
   start: number,
   end: number,
+  time: number,
   headers?: Buffer,
 ): void {
   const length = end - start
@@ -79,6 +84,7 @@ export function append(
   batch.subjects[batch.count] = subject
   batch.headers[batch.count] = headers
   batch.ends[batch.count] = used
+  batch.times[batch.count] = time
   batch.count++
   batch.used = used
   batch.longest = Math.max(batch.longest, length + (headers?.length ?? 0))

@@ -5,16 +5,14 @@ import pkg from '../package.json' with { type: 'json' }
 import { checkCredentialOptions } from './credentials.ts'
 import { messageOf, printable, UsageError } from './errors.ts'
 import {
-  type Config,
   environmentNames,
   envName,
   longFlag,
-  OPTIONS,
   type OptionRow,
   type OptionTable,
-  SAMPLE_OPTIONS,
   type ValuesOf,
-} from './options.ts'
+} from './option.ts'
+import { type Config, OPTIONS, SAMPLE_OPTIONS } from './options.ts'
 import { checkStreamOptions } from './stream.ts'
 
 export type Invocation =

@@ -8,6 +8,7 @@ import { messageOf } from './errors.ts'
 import type { Logger } from './log.ts'
 import { discoveredServers, type Server } from './servers.ts'
 import { openSession, type Session } from './session.ts'
+import type { Stats } from './stats.ts'
 import { formatBytes } from './units.ts'
 
 const BACKOFF_FIRST_MS = 100
@@ -18,6 +19,7 @@ export interface ConnectOptions {
   readonly servers: readonly Server[]
   readonly credentials: CredentialOptions
   readonly name: string
+  readonly stats: Stats
   readonly log: Logger
 }
 
@@ -27,7 +29,8 @@ export interface Connector {
   next(signal: AbortSignal): Promise<Session>
 }
 
-export function createConnector({ servers, credentials, name, log }: ConnectOptions): Connector {
+export function createConnector(options: ConnectOptions): Connector {
+  const { servers, credentials, name, stats, log } = options
   let pool = shuffled(servers)
   let attempt = 0
   /** What has been said since the last connection: servers take turns, and so may reasons. */
@@ -49,6 +52,7 @@ export function createConnector({ servers, credentials, name, log }: ConnectOpti
   }
 
   function noteOpened(session: Session): void {
+    stats.sessions++
     saidTroubles.clear()
     const { server, version, encrypted, maxPayload } = session
     log.info(

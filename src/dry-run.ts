@@ -3,6 +3,7 @@
 import type { Writable } from 'node:stream'
 import { type Batch, type BatchPool, payloadAt } from './batch.ts'
 import { FatalError, messageOf } from './errors.ts'
+import { observe } from './histogram.ts'
 import type { Sink } from './publisher.ts'
 import type { Stats } from './stats.ts'
 
@@ -19,7 +20,7 @@ export function openDryRun(output: Writable, pool: BatchPool, stats: Stats): Sin
         parts.push(Buffer.from(batch.subjects[index]!), TAB, payloadAt(batch, index), NEWLINE)
       await written(output, Buffer.concat(parts))
       stats.delivered += batch.count
-      stats.batches++
+      observe(stats.batchAlerts, batch.count)
       pool.giveBack(batch)
     },
     async drain() {},

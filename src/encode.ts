@@ -3,6 +3,7 @@
 
 import { type Alert, parseAlert, priorityIndex } from './alert.ts'
 import { append, type Batch } from './batch.ts'
+import { createClockReader } from './time.ts'
 
 export interface Encoder {
   /** Index into PRIORITIES; what Falco does not know cannot be judged: it counts as most severe. */
@@ -22,11 +23,13 @@ export function createEncoder(
   /** None: alerts go without headers. */
   headersFor?: (alert: Alert) => Buffer,
 ): Encoder {
+  const timeOf = createClockReader()
   const severity = (alert: Alert) => priorityIndex(alert.priority) ?? 0
   const encoder: Encoder = {
     severity,
     add(batch, alert, severity, bytes, start, end) {
-      append(batch, subjectFor(alert), severity, bytes, start, end, headersFor?.(alert))
+      const time = timeOf(alert.time)
+      append(batch, subjectFor(alert), severity, bytes, start, end, time, headersFor?.(alert))
     },
     addLines(batch, lines, except) {
       let unreadable = 0

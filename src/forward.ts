@@ -18,10 +18,20 @@ import type { Config } from './options.ts'
 import { openPublisher, type Sink } from './publisher.ts'
 import { openSource, type Source } from './source.ts'
 import type { Spool } from './spool.ts'
-import { createStats, held, lost, type Stats, totalDropped, totalRejected } from './stats.ts'
+import {
+  createStats,
+  held,
+  lost,
+  type Stats,
+  totalBatches,
+  totalDropped,
+  totalFiltered,
+  totalRejected,
+} from './stats.ts'
 import { streamSettings } from './stream.ts'
 import { createSubjects } from './subject.ts'
 import { createWakeup, type Wakeup } from './wakeup.ts'
+import { createEvents, openWatch, routesTo } from './watch.ts'
 
 /** Linux hands over at most a pipe's 64 KiB at once. */
 const READ_BYTES_MAX = 64 * 1024
@@ -38,7 +48,10 @@ export async function forward(
   abandon: AbortSignal,
 ): Promise<0 | 1> {
   if (!config.dryRun) checkCredentialFiles(config, config.server)
+  // First, so that a port that is taken leaves the pipe alone.
+  await using endpoint = await openWatch(config, log)
   const stats = createStats()
+  const events = endpoint && createEvents(config)
   const pool = createBatchPool(config.batchBytes)
   const readBytes = Math.min(READ_BYTES_MAX, config.batchBytes >> 1)
   const rejectLog = createRejectLog(log)
@@ -58,6 +71,7 @@ export async function forward(
     minPriority: config.minPriority,
     encoder,
     stats,
+    events,
     changed,
     onReject: (reason, bytes, length) =>
       rejectLog(reason, () => ({ bytes: length, excerpt: excerpt(bytes) })),
@@ -68,6 +82,8 @@ export async function forward(
   let broken: string | undefined
   {
     await using sink = await openSink({ config, log, stats, pool, encoder, changed, rejectLog })
+    const { vitals } = sink
+    if (vitals) endpoint?.serve(routesTo({ config, stats, vitals, intake, events, stop }))
     stop.addEventListener('abort', () => log.info('stopping: delivering what was read'))
     log.info({ input: config.pipe, subject: config.subject.text }, `reading ${source.kind}`)
     try {
@@ -112,7 +128,13 @@ async function openSink(parts: SinkParts): Promise<Sink> {
   const spool = await openSpoolOrGoOn(config, log)
   const backlog = createBacklog({ bufferBytes, whenFull, spool, encoder, pool, stats, log })
   const name = config.connectionName ?? `falco-nats@${hostname()}`
-  const connector = createConnector({ servers: config.server, credentials: config, name, log })
+  const connector = createConnector({
+    servers: config.server,
+    credentials: config,
+    name,
+    stats,
+    log,
+  })
   const courier = config.jetstream
     ? createJetStreamCourier({
         settings: streamSettings(config),
@@ -165,7 +187,7 @@ function giveUpAfter(
 }
 
 function sayGoodbye(log: Logger, stats: Stats, broken?: string): void {
-  const { read, restored, delivered, duplicates, filtered, rejected, dropped, unreadable } = stats
+  const { read, restored, delivered, duplicates, rejected, dropped, unreadable } = stats
   const reasons = Object.entries(rejected).filter(([, count]) => count > 0)
   const byPriority = dropped.map((count, index) => [PRIORITIES[index], count] as const)
   const sums = {
@@ -173,7 +195,7 @@ function sayGoodbye(log: Logger, stats: Stats, broken?: string): void {
     ...(restored > 0 && { restored }),
     delivered,
     ...(duplicates > 0 && { duplicates }),
-    filtered,
+    filtered: totalFiltered(stats),
     rejected: totalRejected(stats),
     ...(reasons.length > 0 && { reasons: Object.fromEntries(reasons) }),
     ...(totalDropped(stats) > 0 && {
@@ -183,7 +205,7 @@ function sayGoodbye(log: Logger, stats: Stats, broken?: string): void {
     ...(stats.spooled > 0 && { spooled: stats.spooled }),
     left: held(stats) - stats.spooled,
     resent: stats.resent,
-    batches: stats.batches,
+    batches: totalBatches(stats),
   }
   const why = [broken, whyLost(stats)].filter(Boolean).join(', ')
   if (why !== '') log.error(sums, `done: ${lost(stats)} alerts were lost (${why})`)

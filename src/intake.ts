@@ -5,6 +5,7 @@
 import { type Alert, parseAlert, trimEnd, unglue } from './alert.ts'
 import type { Batch, BatchPool } from './batch.ts'
 import type { Encoder } from './encode.ts'
+import type { FalcoEvents } from './falco-events.ts'
 import { createLineSplitter } from './lines.ts'
 import type { RejectReason, Stats } from './stats.ts'
 import type { Wakeup } from './wakeup.ts'
@@ -18,6 +19,8 @@ export interface IntakeOptions {
   readonly minPriority: number
   readonly encoder: Encoder
   readonly stats: Stats
+  /** Counts the alerts of each kind, if somebody wants to know. */
+  readonly events: FalcoEvents | undefined
   /** Notified when there is something new to take, or room again. */
   readonly changed: Wakeup
   /** Told of everything that is not an alert; `bytes` is valid during the call only. */
@@ -27,7 +30,8 @@ export interface IntakeOptions {
 export type Intake = ReturnType<typeof createIntake>
 
 export function createIntake(options: IntakeOptions) {
-  const { pool, readBytes, maxLineBytes, minPriority, encoder, stats, changed, onReject } = options
+  const { pool, readBytes, maxLineBytes, minPriority, encoder, stats, events, changed, onReject } =
+    options
   const splitter = createLineSplitter(maxLineBytes, { line, tooLong })
   let batch = pool.borrow()
   let ended = false
@@ -49,7 +53,8 @@ export function createIntake(options: IntakeOptions) {
   function accept(alert: Alert, bytes: Buffer, start: number, end: number): void {
     stats.read++
     const severity = encoder.severity(alert)
-    if (severity > minPriority) stats.filtered++
+    if (events !== undefined) events.count(alert, severity)
+    if (severity > minPriority) stats.filtered[severity]!++
     else encoder.add(batch, alert, severity, bytes, start, end)
   }
 
@@ -69,13 +74,19 @@ export function createIntake(options: IntakeOptions) {
   return {
     /** Takes a chunk whole. False: stop reading, and go on after `room()`. */
     write(chunk: Buffer): boolean {
+      stats.bytesRead += chunk.length
       splitter.push(chunk)
       if (batch.count > 0) changed.notify()
       return !isFull()
     },
 
     async room(): Promise<void> {
+      if (!isFull()) return
+      const since = performance.now()
+      stats.pausedSince = since
       while (isFull()) await changed.wait()
+      stats.pausedMs += performance.now() - since
+      stats.pausedSince = undefined
     },
 
     /** The input has ended; a last line without a newline counts as a line. */
@@ -101,6 +112,9 @@ export function createIntake(options: IntakeOptions) {
         yield takeBatch()
       }
     },
+
+    /** Alerts that nobody has taken yet. */
+    waiting: () => batch.count,
 
     /** What is there, full or not: for when nothing more will be delivered. */
     takeRest: (): Batch | undefined => (batch.count > 0 ? takeBatch() : undefined),

@@ -4,26 +4,18 @@
 import { PRIORITIES, priorityIndex } from './alert.ts'
 import { parseHeaders } from './headers.ts'
 import { LOG_FORMATS, LOG_LEVELS } from './log.ts'
+import { flag, optional, required, type ValuesOf } from './option.ts'
 import { parseServers } from './servers.ts'
 import { parseTemplate } from './subject.ts'
-import { bytesWithin, duration, nonEmpty, oneOf, streamName, wholeNumber } from './values.ts'
-
-/** One option. `parse` throws an Error that says what is allowed. */
-export interface OptionRow<T> {
-  /** As on the command line: `-s, --server <urls>`. None: environment only. */
-  readonly flags?: string
-  /** The nats CLI's variable, looked at after our own. */
-  readonly natsEnv?: string
-  readonly default?: string
-  /** What the tables show where the default depends on the machine. */
-  readonly defaultText?: string
-  readonly parse: (text: string) => T
-  readonly help: string
-}
-
-interface WithDefault<T> extends OptionRow<T> {
-  readonly default: string
-}
+import {
+  bytesWithin,
+  duration,
+  listenAddress,
+  nonEmpty,
+  oneOf,
+  streamName,
+  wholeNumber,
+} from './values.ts'
 
 export const OPTIONS = {
   pipe: required({
@@ -191,6 +183,24 @@ export const OPTIONS = {
     parse: duration('24d'),
     help: 'how long a stop may take to deliver what was read',
   }),
+  metricsAddress: required({
+    flags: '--metrics-address <address>',
+    default: ':9376',
+    parse: listenAddress,
+    help: 'where /metrics, /livez and /readyz are served: host:port, :port or off',
+  }),
+  falcoEvents: required({
+    flags: '--falco-events <mode>',
+    default: 'bounded',
+    parse: oneOf(['off', 'bounded', 'full']),
+    help: 'the metric falco_events: none, at most --max-series, or one series for each pod ever seen',
+  }),
+  maxSeries: required({
+    flags: '--max-series <n>',
+    default: '2000',
+    parse: wholeNumber(10, 1_000_000),
+    help: 'how many series falco_events may have; beyond it, the least recently seen lose their pod',
+  }),
   connectionName: optional({
     flags: '--connection-name <name>',
     defaultText: 'falco-nats@<host>',
@@ -235,61 +245,4 @@ export const SAMPLE_OPTIONS = {
   }),
 }
 
-export type OptionTable = Record<string, OptionRow<unknown>>
-
-/** The values that a table describes, by key. */
-export type ValuesOf<Table extends OptionTable> = {
-  readonly [Key in keyof Table]: ReturnType<Table[Key]['parse']> | MissingValue<Table[Key]>
-}
-type MissingValue<Row> = Row extends { readonly default: string } ? never : undefined
-
 export type Config = ValuesOf<typeof OPTIONS>
-
-/** The flag's long name, such as `--min-priority`; undefined for environment only. */
-export function longFlag({ flags }: OptionRow<unknown>): string | undefined {
-  return flags?.match(/--[a-z-]+/)?.[0]
-}
-
-/** `minPriority` → `FALCO_NATS_MIN_PRIORITY`. */
-export function envName(key: string): string {
-  return `FALCO_NATS_${key.replace(/[A-Z]/g, (upper) => `_${upper}`).toUpperCase()}`
-}
-
-/** Ours first, then the nats CLI's. */
-export function environmentNames(key: string, row: OptionRow<unknown>): string[] {
-  return row.natsEnv ? [envName(key), row.natsEnv] : [envName(key)]
-}
-
-/** The README's table. */
-export function optionsMarkdown(table: OptionTable): string {
-  const rows = Object.entries(table).map(([key, row]) => {
-    const environment = environmentNames(key, row).map((name) => `\`${name}\``)
-    const preset = row.default ? `\`${row.default}\`` : (row.defaultText ?? '')
-    const flags = row.flags ? `\`${row.flags}\`` : '(environment only)'
-    return `| ${flags} | ${environment.join(' ')} | ${escapeCell(preset)} | ${escapeCell(row.help)} |`
-  })
-  return ['| flag | environment | default | meaning |', '|---|---|---|---|', ...rows].join('\n')
-}
-
-const escapeCell = (text: string) =>
-  text.startsWith('`') ? text : text.replace(/<([^>]*)>/g, '`<$1>`')
-
-function required<T>(row: WithDefault<T>): WithDefault<T> {
-  return row
-}
-
-function optional<T>(row: OptionRow<T>): OptionRow<T> {
-  return row
-}
-
-/** A switch: no value on the command line, `true` or `false` in the environment. */
-function flag(row: { flags: string; help: string }): WithDefault<boolean> {
-  return {
-    ...row,
-    default: 'false',
-    parse(text) {
-      if (!/^(true|false|1|0)$/i.test(text)) throw new Error('allowed: true or false')
-      return /^(true|1)$/i.test(text)
-    },
-  }
-}

@@ -12,6 +12,7 @@ import type { Batch } from './batch.ts'
 import type { Connector } from './connection.ts'
 import type { Courier, Refusal } from './courier.ts'
 import { messageOf } from './errors.ts'
+import { observe } from './histogram.ts'
 import type { RejectLog } from './log.ts'
 import type { Session } from './session.ts'
 import type { Stats } from './stats.ts'
@@ -20,7 +21,7 @@ import type { Wakeup } from './wakeup.ts'
 /** One on its way and one right behind it. */
 const WINDOW = 2
 /** A server that has not confirmed for so long is as good as away: what is held goes to disk. */
-const STALLED_MS = 1_000
+export const STALLED_MS = 1_000
 /**
  * While it confirms, reading waits for it, which costs no memory. When it has not for so long, the
  * backlog is filled: a flood at full speed would otherwise fill it for nothing.
@@ -35,7 +36,20 @@ export interface Sink {
   put(batch: Batch): void | Promise<void>
   /** Resolves when everything taken is delivered. */
   drain(): Promise<void>
+  /** How it is, at this moment; a dry run has nothing to tell. */
+  readonly vitals?: () => Vitals
   [Symbol.asyncDispose](): Promise<void>
+}
+
+export interface Vitals {
+  readonly connected: boolean
+  /** How long something has been on its way with nothing confirmed, in ms. */
+  readonly waitingMs: number
+  readonly inFlightAlerts: number
+  /** Not in the spool. */
+  readonly bufferAlerts: number
+  readonly bufferBytes: number
+  readonly spoolBytes: number
 }
 
 export interface PublisherOptions {
@@ -50,8 +64,8 @@ export interface PublisherOptions {
 
 export function openPublisher(options: PublisherOptions): Sink {
   const { connector, courier, backlog, stats, changed, onReject } = options
-  /** Those that have been published before, perhaps in vain. */
-  const sent = new WeakSet<Held>()
+  /** When it was last published, perhaps in vain. */
+  const sentAt = new WeakMap<Held, number>()
   const stop = new AbortController()
   let session: Session | undefined
   let progressAt = performance.now()
@@ -79,8 +93,8 @@ export function openPublisher(options: PublisherOptions): Sink {
   }
 
   function send(current: Session, held: Held): void {
-    if (sent.has(held)) stats.resent += held.batch.count
-    sent.add(held)
+    if (sentAt.has(held)) stats.resent += held.batch.count
+    sentAt.set(held, performance.now())
     courier(current, held.batch).then(
       (refusals) => settle(current, held, refusals),
       // Either the session is over, although `closed` has not been heard yet, or it is of no use.
@@ -91,7 +105,7 @@ export function openPublisher(options: PublisherOptions): Sink {
   function settle(current: Session, held: Held, refusals: readonly Refusal[]): void {
     if (session !== current || backlog.onTheirWay[0] !== held) return
     stats.delivered += held.batch.count - refusals.length
-    stats.batches++
+    observeDelivery(stats, held.batch, sentAt.get(held)!)
     for (const { reason, detail } of refusals) {
       stats.rejected[reason]++
       onReject(reason, () => detail)
@@ -132,6 +146,14 @@ export function openPublisher(options: PublisherOptions): Sink {
     async drain() {
       while (backlog.onTheirWay.length > 0) await changed.wait()
     },
+    vitals: () => ({
+      connected: session !== undefined,
+      waitingMs: waitingFor(),
+      inFlightAlerts: backlog.onTheirWay.reduce((sum, { batch }) => sum + batch.count, 0),
+      bufferAlerts: backlog.bufferAlerts(),
+      bufferBytes: backlog.bufferBytes(),
+      spoolBytes: backlog.spoolBytes(),
+    }),
     async [Symbol.asyncDispose]() {
       clearInterval(looking)
       stop.abort()
@@ -139,5 +161,16 @@ export function openPublisher(options: PublisherOptions): Sink {
       await connected
       backlog.close()
     },
+  }
+}
+
+function observeDelivery(stats: Stats, batch: Batch, sentAt: number): void {
+  observe(stats.batchAlerts, batch.count)
+  observe(stats.ackSeconds, (performance.now() - sentAt) / 1000)
+  const now = Date.now()
+  for (let index = 0; index < batch.count; index++) {
+    // NaN where the alert has no time. A clock may be ahead of ours.
+    const delay = now - batch.times[index]!
+    if (!Number.isNaN(delay)) observe(stats.delaySeconds, Math.max(delay, 0) / 1000)
   }
 }

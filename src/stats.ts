@@ -2,6 +2,7 @@
 // They balance: read + restored = delivered + filtered + rejected + dropped + unreadable + held.
 
 import { type LineReject, PRIORITIES } from './alert.ts'
+import { createHistogram, type Histogram } from './histogram.ts'
 
 /** Why something that was read is not delivered and never will be. */
 export type RejectReason = LineReject | 'too_long' | DeliveryReject
@@ -10,13 +11,14 @@ export type RejectReason = LineReject | 'too_long' | DeliveryReject
 export type DeliveryReject = 'exceeds_max_payload' | 'permission_denied' | 'refused_by_stream'
 
 export interface Stats {
+  bytesRead: number
   /** Lines that were not blank; a glued line counts once for each of its pieces. */
   read: number
   delivered: number
   /** Of these, alerts that the stream had already: JetStream keeps each once. */
   duplicates: number
-  /** Below --min-priority. */
-  filtered: number
+  /** Below --min-priority, by index into PRIORITIES. */
+  readonly filtered: number[]
   /** In the spool when we started: read by an earlier process. */
   restored: number
   /** In the spool now: held, and safe. */
@@ -28,15 +30,30 @@ export interface Stats {
   readonly rejected: Record<RejectReason, number>
   /** Alerts published once more: after a lost connection, or since JetStream did not take them. */
   resent: number
-  batches: number
+  /** Connections so far. */
+  sessions: number
+  /** What the disk of the spool did not do. */
+  spoolErrors: number
+  /** How long reading has paused since nobody took what was read, in ms; and since when it does. */
+  pausedMs: number
+  pausedSince: number | undefined
+  /** Alerts in a batch that was confirmed. */
+  readonly batchAlerts: Histogram
+  /** From the first publication of a batch on a session to its confirmation, in seconds. */
+  readonly ackSeconds: Histogram
+  /** From the alert's own time to its confirmation, in seconds. */
+  readonly delaySeconds: Histogram
 }
+
+const SECONDS = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10]
 
 export function createStats(): Stats {
   return {
+    bytesRead: 0,
     read: 0,
     delivered: 0,
     duplicates: 0,
-    filtered: 0,
+    filtered: PRIORITIES.map(() => 0),
     restored: 0,
     spooled: 0,
     dropped: PRIORITIES.map(() => 0),
@@ -50,24 +67,28 @@ export function createStats(): Stats {
       refused_by_stream: 0,
     },
     resent: 0,
-    batches: 0,
+    sessions: 0,
+    spoolErrors: 0,
+    pausedMs: 0,
+    pausedSince: undefined,
+    batchAlerts: createHistogram([1, 3, 10, 30, 100, 300, 1000, 3000]),
+    ackSeconds: createHistogram(SECONDS),
+    delaySeconds: createHistogram([...SECONDS, 60, 300, 1800, 7200]),
   }
 }
 
-export function totalRejected({ rejected }: Stats): number {
-  return Object.values(rejected).reduce((sum, count) => sum + count, 0)
-}
+const total = (counts: readonly number[]) => counts.reduce((sum, count) => sum + count, 0)
 
-export function totalDropped({ dropped }: Stats): number {
-  return dropped.reduce((sum, count) => sum + count, 0)
-}
+export const totalRejected = ({ rejected }: Stats): number => total(Object.values(rejected))
+export const totalDropped = ({ dropped }: Stats): number => total(dropped)
+export const totalFiltered = ({ filtered }: Stats): number => total(filtered)
+export const totalBatches = ({ batchAlerts }: Stats): number => total(batchAlerts.counts)
 
 /** Alerts read and neither confirmed nor put aside. */
 export function held(stats: Stats): number {
-  const { read, restored, delivered, filtered, unreadable } = stats
-  return (
-    read + restored - delivered - filtered - totalRejected(stats) - totalDropped(stats) - unreadable
-  )
+  const { read, restored, delivered, unreadable } = stats
+  const ended = totalFiltered(stats) + totalRejected(stats) + totalDropped(stats) + unreadable
+  return read + restored - delivered - ended
 }
 
 /** Alerts that were read and will not reach anybody. */

@@ -48,3 +48,21 @@ export function wholeNumber(least: number, most: number) {
     return number
   }
 }
+
+export interface Address {
+  /** As it was given. */
+  readonly text: string
+  /** Undefined: all of this host's. */
+  readonly host: string | undefined
+  readonly port: number
+}
+
+/** `off`, `:9376`, `127.0.0.1:9376`, `[::1]:9376`; port 0 is any that is free. */
+export function listenAddress(text: string): Address | undefined {
+  if (text === 'off') return undefined
+  const [, bracketed, plain, digits] =
+    /^(?:\[([\da-f:.]+)\]|([^:[\]]*)):(\d{1,5})$/i.exec(text) ?? []
+  const port = Number(digits)
+  if (!(port <= 65_535)) throw new Error('allowed: host:port, :port, [IPv6]:port, or off')
+  return { text, host: bracketed ?? (plain || undefined), port }
+}

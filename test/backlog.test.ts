@@ -120,7 +120,7 @@ describe('with a spool', () => {
     expect([again.rows(), next.stats.spooled]).toEqual([0, 0])
   })
 
-  it('gives the spool first and then memory', async () => {
+  it('keeps on disk what comes behind rows, and later what comes in memory', async () => {
     using dir = tempDir()
     using spool = await openSpool(dir.path, 8 * MIB)
     const { backlog, push, takeAll } = setUp({ spool })
@@ -129,10 +129,15 @@ describe('with a spool', () => {
     for (let n = 0; n < 9; n++) push('Notice')
     backlog.spill()
     for (let n = 0; n < 3; n++) push('Notice')
-    expect(spool.alerts()).toBe(10)
+    expect(spool.alerts()).toBe(13)
     backlog.done()
-    expect(spool.alerts()).toBe(9)
+    expect(spool.alerts()).toBe(12)
+    expect(backlog.isDraining()).toBe(true)
     expect(numbers(takeAll())).toEqual(upTo(13).slice(1))
+    expect(backlog.isDraining()).toBe(false)
+    push('Notice')
+    expect(spool.alerts()).toBe(0)
+    expect(numbers(takeAll())).toEqual([13])
   })
 
   it('is full when both are, and drops in both when told to', async () => {

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { parseCommandLine } from '../src/cli.ts'
 import { UsageError } from '../src/errors.ts'
-import { type Config, envName, OPTIONS } from '../src/options.ts'
+import { envName } from '../src/option.ts'
+import { type Config, OPTIONS } from '../src/options.ts'
 
 function configOf(argv: string[], env: Record<string, string> = {}): Config {
   const invocation = parseCommandLine(argv, env)
@@ -66,6 +67,9 @@ describe('parseCommandLine', () => {
       spoolBytes: '5M',
       whenFull: 'drop',
       drainTimeout: '3s',
+      metricsAddress: '[::1]:80',
+      falcoEvents: 'full',
+      maxSeries: '50',
       connectionName: 'n',
       dryRun: '1',
       check: 'false',
@@ -97,6 +101,9 @@ describe('parseCommandLine', () => {
       maxLineBytes: 2048,
       batchBytes: 4096,
       drainTimeout: 3000,
+      metricsAddress: { text: '[::1]:80', host: '::1', port: 80 },
+      falcoEvents: 'full',
+      maxSeries: 50,
       connectionName: 'n',
       dryRun: true,
       check: false,

@@ -8,7 +8,7 @@ import { mkdirSync, openSync, readFileSync, statSync, writeFileSync } from 'node
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
-import { falcoNats, MAIN, type Running, stopped } from './support/cli.ts'
+import { falcoNats, MAIN, type Running, stopped as stoppedAtOnce } from './support/cli.ts'
 import { numberedAlert } from './support/fixtures.ts'
 import {
   createStream,
@@ -21,6 +21,7 @@ import {
 } from './support/nats.ts'
 import { countNumbered, writePipe } from './support/pipe.ts'
 import { startProxy } from './support/proxy.ts'
+import { expectBalanced, SCRAPED } from './support/scrape.ts'
 import { type TempDir, tempDir } from './support/temp.ts'
 import { until } from './support/wait.ts'
 
@@ -53,8 +54,14 @@ interface Start {
 }
 
 function start(dir: TempDir, url: string, { args = [], ...options }: Start = {}): Running {
-  const base = ['-f', dir.file('nats'), '-s', url, '--spool-dir', dir.file('spool')]
+  const base = ['-f', dir.file('nats'), '-s', url, '--spool-dir', dir.file('spool'), ...SCRAPED]
   return falcoNats([...base, ...MODE_ARGS, ...args], options)
+}
+
+/** Every scenario ends, at the latest, with books that balance. */
+async function stopped(running: Running) {
+  await expectBalanced(running)
+  return await stoppedAtOnce(running)
 }
 
 /** Counts, and prints one row of the table. */
@@ -87,7 +94,9 @@ async function underLoad(
   await running.logged('connected')
   await using writing = await write(dir)
   await subscriber.count(LOAD / 5)
+  await expectBalanced(running)
   await fault(running)
+  await expectBalanced(running)
   expect(await writing.done()).toBe(0)
   if (!options.losing) await allHaveCome(subscriber.messages)
   const { code, last } = await stopped(running)
@@ -259,7 +268,7 @@ describe('the network', () => {
       await using server = await startNats(SERVER_CONFIG)
       await using proxy = await startProxy(server.port, { delayMs: 50, bytesPerSecond: 200_000 })
       await using subscriber = await subscribe(server.url)
-      const args = ['--buffer-bytes', '512KiB', '--drain-timeout', '30s']
+      const args = ['--buffer-bytes', '512KiB', '--drain-timeout', '30s', ...SCRAPED]
       await using running = falcoNats(['-f', dir.file('nats'), '-s', proxy.url, ...args])
       await running.logged('connected')
       const before = memoryKiB(running, 'VmRSS')

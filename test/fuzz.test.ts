@@ -98,6 +98,7 @@ it(`publishes on legal subjects only, ${LINES} lines, seed ${SEED}`, async () =>
     minPriority: 7,
     encoder: createEncoder(createSubjects(parseTemplate('falco.<priority>.<rule>.<source>'))),
     stats,
+    events: undefined,
     changed: createWakeup(),
     onReject() {},
   })

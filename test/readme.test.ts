@@ -2,7 +2,8 @@
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
-import { OPTIONS, optionsMarkdown, SAMPLE_OPTIONS } from '../src/options.ts'
+import { optionsMarkdown } from '../src/option.ts'
+import { OPTIONS, SAMPLE_OPTIONS } from '../src/options.ts'
 
 const README = new URL('../README.md', import.meta.url)
 

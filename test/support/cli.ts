@@ -31,7 +31,8 @@ export function falcoNats(
 ): Running {
   const [command, ...before] = program
   const child = spawn(command!, [...before, ...args], {
-    env: { PATH: process.env.PATH, ...env },
+    // Two at a time could not have the same port.
+    env: { PATH: process.env.PATH, FALCO_NATS_METRICS_ADDRESS: 'off', ...env },
     stdio: 'pipe',
   })
   const out: Buffer[] = []

@@ -232,13 +232,20 @@ async function tryToReadStream(connection: NatsConnection): Promise<Received[] |
   }
 }
 
+/** Below those that the system gives to outgoing connections, so that it stays free. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, 'close')
-  return port
+  for (;;) {
+    const port = 10_000 + Math.floor(22_000 * Math.random())
+    const server = createServer().listen(port, '127.0.0.1')
+    try {
+      await once(server, 'listening')
+    } catch {
+      continue
+    }
+    server.close()
+    await once(server, 'close')
+    return port
+  }
 }
 
 function accepts(port: number): Promise<boolean> {
