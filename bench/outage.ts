@@ -7,10 +7,10 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { writePipe } from '../test/support/pipe.ts'
 import { tempDir } from '../test/support/temp.ts'
+import { BUNDLE } from './support/program.ts'
 
 const ALERTS = 1_000_000
 const LOOKS_AT_SECONDS = [0, 2, 10]
-const BUNDLE = new URL('../dist/falco-nats.js', import.meta.url).pathname
 
 console.log(`${ALERTS} alerts of 120 bytes, as fast as they are read; no server\n`)
 console.log('                                  seconds   RSS MiB   spool MiB')
@@ -24,7 +24,8 @@ for (const more of [
 async function flood(more: string[]): Promise<void> {
   using dir = tempDir()
   const spool = dir.file('spool')
-  const args = [BUNDLE, '-f', dir.file('nats'), '-s', 'nats://127.0.0.1:1', '--log-level', 'silent']
+  const quiet = ['--log-level', 'silent', '--metrics-address', '127.0.0.1:0']
+  const args = [BUNDLE, '-f', dir.file('nats'), '-s', 'nats://127.0.0.1:1', ...quiet]
   if (more.length > 0) args.push('--spool-dir', spool, ...more)
   const child = spawn(process.execPath, args, { stdio: 'inherit' })
   try {

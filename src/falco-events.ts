@@ -34,7 +34,7 @@ export interface FalcoEvents {
 type Level = Map<string, Level | EventSeries>
 
 const VALUE_LENGTH_MAX = 256
-const TAGS_MAX = 16
+const TAGS_LENGTH_MAX = 1024
 const RULES_MAX = 1024
 /** So many are folded at once, as a share of all: finding the oldest costs a look at each. */
 const FOLDED_SHARE = 1 / 16
@@ -98,22 +98,25 @@ export function createFalcoEvents(seriesMax: number): FalcoEvents {
     }
   }
 
+  function findOrAdd(values: readonly string[]): EventSeries {
+    const known = find(values)
+    if (known) return known
+    if (all.size >= seriesMax) fold()
+    return find(values) ?? add(values)
+  }
+
   return {
     count(alert, severity) {
       const { rule, hostname, source, output_fields: fields, tags } = alert
-      path[0] = text(rule)
+      path[0] = rule
       path[1] = NUMBERS[severity]!
       path[2] = text(hostname)
       path[3] = text(source)
-      path[TAGS] = tagsOf(path[0], tags)
+      path[TAGS] = tagsOf(rule, tags)
       const known = typeof fields === 'object' && fields !== null
       path[NAMESPACE] = known ? text((fields as Fields)['k8s.ns.name']) : ''
       path[POD] = known ? text((fields as Fields)['k8s.pod.name']) : ''
-      let series = find(path)
-      if (!series) {
-        if (all.size >= seriesMax) fold()
-        series = find(path) ?? add(path)
-      }
+      const series = find(path) ?? findOrAdd(path.map(clean))
       series.count++
       series.seen = ++clock
     },
@@ -124,12 +127,14 @@ export function createFalcoEvents(seriesMax: number): FalcoEvents {
 
 type Fields = Record<string, unknown>
 
+const text = (value: unknown): string => (typeof value === 'string' ? value : '')
+
 /** As it is where it is short and well-formed, which is always but for somebody who means harm. */
-function text(value: unknown): string {
-  if (typeof value !== 'string') return ''
-  if (value.length <= VALUE_LENGTH_MAX && value.isWellFormed()) return value
+function clean(value: string, label: number): string {
+  const length = label === TAGS ? TAGS_LENGTH_MAX : VALUE_LENGTH_MAX
+  if (value.length <= length && value.isWellFormed()) return value
   // Through bytes: a slice would keep the whole of the text in memory.
-  return Buffer.from(value.slice(0, VALUE_LENGTH_MAX)).toString()
+  return Buffer.from(value.slice(0, length)).toString()
 }
 
 /** `,a,b,`: made anew only when the tags of a rule are others than the last time. */
@@ -139,11 +144,11 @@ function createTagsText() {
     const list: unknown[] = Array.isArray(tags) ? tags : []
     const known = latest.get(rule)
     if (known && isSame(known.tags, list)) return known.text
-    const texts = list.slice(0, TAGS_MAX).map(text)
-    const made = { tags: texts, text: `,${texts.join(',')},` }
+    const text = `,${list.filter((tag) => typeof tag === 'string').join(',')},`
     if (latest.size >= RULES_MAX) latest.clear()
-    latest.set(rule, made)
-    return made.text
+    if (text.length <= TAGS_LENGTH_MAX && rule.length <= VALUE_LENGTH_MAX)
+      latest.set(rule, { tags: list, text })
+    return text
   }
 }
 

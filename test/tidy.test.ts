@@ -79,7 +79,7 @@ it('has tests that mirror the sources', () => {
   const tested = readdirSync(new URL('.', import.meta.url)).filter((file) =>
     file.endsWith('.test.ts'),
   )
-  const whole = ['bundle', 'readme', 'tidy', 'fuzz', 'outage', 'faults']
+  const whole = ['bundle', 'readme', 'tidy', 'fuzz', 'outage', 'faults', 'prometheus']
   const strays = tested
     .map((file) => file.replace('.test.ts', ''))
     .filter((name) => !sources.includes(name) && !whole.includes(name))
