@@ -49,7 +49,11 @@ async function demonstrate(): Promise<boolean> {
   const url = `nats://${await waitFor('nats-server', until(listening))}`
   const { arrived, flush } = await waitFor('the subscriber', subscribe(url))
 
-  await using sidecar = start(process.execPath, [SIDECAR, '-f', pipe, '-s', url], 'inherit')
+  await using sidecar = start(
+    process.execPath,
+    [SIDECAR, '-f', pipe, '-s', url, '--metrics-address', 'off'],
+    'inherit',
+  )
   const pipeExists = () => existsSync(pipe)
   await waitFor('the pipe', until(pipeExists))
 
