@@ -125,7 +125,7 @@ async function openSink(parts: SinkParts): Promise<Sink> {
   const { config, log, stats, pool, encoder, changed, rejectLog: onReject } = parts
   if (config.dryRun) return openDryRun(process.stdout, pool, stats)
   const { bufferBytes, whenFull } = config
-  const spool = await openSpoolOrGoOn(config, log)
+  const spool = await openSpoolOrGoOn(config, stats, log)
   const backlog = createBacklog({ bufferBytes, whenFull, spool, encoder, pool, stats, log })
   const name = config.connectionName ?? `falco-nats@${hostname()}`
   const connector = createConnector({
@@ -148,17 +148,23 @@ async function openSink(parts: SinkParts): Promise<Sink> {
 }
 
 /** A disk that cannot be used must not keep alerts from being forwarded from memory. */
-async function openSpoolOrGoOn(config: Config, log: Logger): Promise<Spool | undefined> {
+async function openSpoolOrGoOn(
+  config: Config,
+  stats: Stats,
+  log: Logger,
+): Promise<Spool | undefined> {
   const { spoolDir, spoolBytes } = config
   if (spoolDir === undefined) return undefined
   try {
     const { openSpool } = await import('./spool.ts')
     const spool = await openSpool(spoolDir, spoolBytes)
-    if (spool.movedAside !== undefined)
+    if (spool.movedAside !== undefined) {
+      stats.spoolErrors++
       log.error(
         { movedTo: spool.movedAside },
         'the spool was damaged: moved aside, a new one begun',
       )
+    }
     if (spool.alerts() > 0)
       log.info(
         { alerts: spool.alerts() },
@@ -167,6 +173,7 @@ async function openSpoolOrGoOn(config: Config, log: Logger): Promise<Spool | und
     return spool
   } catch (error) {
     if (error instanceof FatalError) throw error
+    stats.spoolErrors++
     log.error(
       { spoolDir, reason: messageOf(error) },
       'the spool cannot be used: going on without it, from memory',

@@ -6,6 +6,7 @@ import { falcoNats, type Running, rssKiB, runFalcoNats, stopped } from './suppor
 import { type NatsServer, readStream, startNats, streamCount, subscribe } from './support/nats.ts'
 import { countNumbered, writePipe } from './support/pipe.ts'
 import { startProxy } from './support/proxy.ts'
+import { SCRAPED, scrape, total } from './support/scrape.ts'
 import { type TempDir, tempDir } from './support/temp.ts'
 import { until } from './support/wait.ts'
 
@@ -263,10 +264,11 @@ it('forwards from memory where the spool cannot be used, and moves a damaged one
   await using subscriber = await subscribe(server.url)
   writeFileSync(dir.file('spool'), 'a file, no directory')
   {
-    await using running = start(dir, server)
+    await using running = start(dir, server, ...SCRAPED)
     await using writing = await writePipe(dir.file('nats'), 'numbered:10', 0)
     expect(await writing.done()).toBe(0)
     await subscriber.count(10)
+    expect(total(await scrape(running), 'falco_nats_spool_errors_total')).toBe(1)
     expect(running.log().find(({ level }) => level === 'error')!.msg).toBe(
       'the spool cannot be used: going on without it, from memory',
     )
