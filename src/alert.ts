@@ -35,6 +35,25 @@ export interface Alert {
   readonly output_fields?: unknown
 }
 
+/** The alert with nothing but the fields that we look at, so that no long text is kept for them. */
+export function pickFields(alert: Alert): Alert {
+  const { priority, rule, source, hostname, tags, output_fields: fields } = alert
+  const known = typeof fields === 'object' && fields !== null ? (fields as Fields) : {}
+  return {
+    priority,
+    rule,
+    source,
+    hostname,
+    tags,
+    output_fields: {
+      'k8s.ns.name': known['k8s.ns.name'],
+      'k8s.pod.name': known['k8s.pod.name'],
+    },
+  }
+}
+
+type Fields = Readonly<Record<string, unknown>>
+
 /** Why a line is not an alert. */
 export type LineReject = 'invalid_json' | 'not_an_alert'
 

@@ -1,14 +1,15 @@
-// From an alert to its place in a batch: what is derived from it is derived here, whether it was
+// From a line to its place in a batch: what is derived from an alert is derived here, whether it was
 // just read or comes back from the spool.
 
-import { type Alert, parseAlert, priorityIndex } from './alert.ts'
+import type { Alert, LineReject } from './alert.ts'
 import { append, type Batch } from './batch.ts'
-import { createClockReader } from './time.ts'
+import { createKinds, type Kind } from './kinds.ts'
 
 export interface Encoder {
-  /** Index into PRIORITIES; what Falco does not know cannot be judged: it counts as most severe. */
-  severity(alert: Alert): number
-  add(batch: Batch, alert: Alert, severity: number, bytes: Buffer, start: number, end: number): void
+  /** What `bytes[start, end)` is, or why it is no alert. */
+  read(bytes: Buffer, start: number, end: number): Kind | LineReject
+  /** Adds the line that was read last. */
+  add(batch: Batch, kind: Kind, bytes: Buffer, start: number, end: number): void
   /**
    * Adds lines that were alerts when they were spooled, but for those of severity `except`. Gives
    * how many are no longer alerts.
@@ -23,25 +24,19 @@ export function createEncoder(
   /** None: alerts go without headers. */
   headersFor?: (alert: Alert) => Buffer,
 ): Encoder {
-  const timeOf = createClockReader()
-  const severity = (alert: Alert) => priorityIndex(alert.priority) ?? 0
+  const kinds = createKinds(subjectFor, headersFor)
   const encoder: Encoder = {
-    severity,
-    add(batch, alert, severity, bytes, start, end) {
-      const time = timeOf(alert.time)
-      append(batch, subjectFor(alert), severity, bytes, start, end, time, headersFor?.(alert))
+    read: kinds.read,
+    add(batch, { subject, severity, headers }, bytes, start, end) {
+      append(batch, subject, severity, bytes, start, end, kinds.time(), headers)
     },
     addLines(batch, lines, except) {
       let unreadable = 0
       for (let start = 0, end: number; start < lines.length; start = end + 1) {
         end = lines.indexOf(NEWLINE, start)
-        const alert = parseAlert(lines, start, end)
-        if (typeof alert === 'string') {
-          unreadable++
-          continue
-        }
-        const level = severity(alert)
-        if (level !== except) encoder.add(batch, alert, level, lines, start, end)
+        const kind = encoder.read(lines, start, end)
+        if (typeof kind === 'string') unreadable++
+        else if (kind.severity !== except) encoder.add(batch, kind, lines, start, end)
       }
       return unreadable
     },

@@ -2,10 +2,11 @@
 // is there when it looks: one alert at a low rate, up to the limit when publishing is the slower
 // side. That is all the batching there is: no timer, no linger.
 
-import { type Alert, parseAlert, trimEnd, unglue } from './alert.ts'
+import { type LineReject, trimEnd, unglue } from './alert.ts'
 import type { Batch, BatchPool } from './batch.ts'
 import type { Encoder } from './encode.ts'
 import type { FalcoEvents } from './falco-events.ts'
+import type { Kind } from './kinds.ts'
 import { createLineSplitter } from './lines.ts'
 import type { RejectReason, Stats } from './stats.ts'
 import type { Wakeup } from './wakeup.ts'
@@ -38,24 +39,27 @@ export function createIntake(options: IntakeOptions) {
 
   function line(bytes: Buffer, start: number, end: number): void {
     if (start === end) return
-    const found = parseAlert(bytes, start, end)
-    if (typeof found !== 'string') {
-      accept(found, bytes, start, end)
-      return
-    }
-    if (trimEnd(bytes, start, end) === start) return
-    const pieces = found === 'invalid_json' ? unglue(bytes, start, end) : undefined
-    for (const piece of pieces ?? [{ start, end, found }])
-      if (typeof piece.found !== 'string') accept(piece.found, bytes, piece.start, piece.end)
-      else reject(piece.found, bytes.subarray(piece.start, piece.end), piece.end - piece.start)
+    const found = encoder.read(bytes, start, end)
+    if (typeof found !== 'string') accept(found, bytes, start, end)
+    else if (trimEnd(bytes, start, end) > start) notAnAlert(found, bytes, start, end)
   }
 
-  function accept(alert: Alert, bytes: Buffer, start: number, end: number): void {
+  function notAnAlert(found: LineReject, bytes: Buffer, start: number, end: number): void {
+    const pieces = found === 'invalid_json' ? unglue(bytes, start, end) : undefined
+    for (const piece of pieces ?? [{ start, end, found }]) {
+      const kind =
+        typeof piece.found === 'string' ? piece.found : encoder.read(bytes, piece.start, piece.end)
+      if (typeof kind !== 'string') accept(kind, bytes, piece.start, piece.end)
+      else reject(kind, bytes.subarray(piece.start, piece.end), piece.end - piece.start)
+    }
+  }
+
+  function accept(kind: Kind, bytes: Buffer, start: number, end: number): void {
     stats.read++
-    const severity = encoder.severity(alert)
-    if (events !== undefined) events.count(alert, severity)
+    const { severity } = kind
+    if (events !== undefined) events.count(kind)
     if (severity > minPriority) stats.filtered[severity]!++
-    else encoder.add(batch, alert, severity, bytes, start, end)
+    else encoder.add(batch, kind, bytes, start, end)
   }
 
   function tooLong(head: Buffer, length: number): void {

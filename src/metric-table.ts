@@ -207,7 +207,7 @@ export const METRICS: readonly Row[] = [
     name: 'falco_events',
     type: 'counter',
     help: 'Alerts of Falco, whether delivered or not, by rule, pod and more.',
-    read: ({ events }) => events && [...events.series()].map(eventSample),
+    read: ({ events }) => events && [...events.series().values()].map(eventSample),
   },
 ]
 

@@ -1,38 +1,38 @@
 // When an alert was raised, as a number.
 
-const PREFIX = '2026-08-03T01:14:'.length
-const LENGTH = '2026-08-03T01:14:29.502328455Z'.length
-const [ZERO, DOT, Z] = [0x30, 0x2e, 0x5a]
+const QUOTED = '"2026-08-03T01:14:29.502328455Z"'.length
+/** Where year, month, day, hour and minute have their digits. */
+const STAMP = [0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15]
+const [QUOTE, DOT, Z, ZERO] = [0x22, 0x2e, 0x5a, 0x30]
 
 /**
- * Milliseconds since 1970 of an alert's `time`; NaN where it is none. What Falco writes, always of one
- * length, is read digit by digit: `Date.parse` takes 0.2 µs, this a third of it.
+ * Milliseconds since 1970 of a `time` as it stands in JSON at `bytes[start, end)`; NaN where it is none.
+ * What Falco writes, always of one length, is read digit by digit, and its date only once a minute.
  */
-export function createClockReader(): (time: unknown) => number {
-  let minute = ''
+export function createClockReader(): (bytes: Buffer, start: number, end: number) => number {
+  let minute = -1
   let minuteMs = 0
-  return (time) => {
-    if (typeof time !== 'string') return Number.NaN
-    const isFalcos =
-      time.length === LENGTH && time.charCodeAt(19) === DOT && time.charCodeAt(LENGTH - 1) === Z
-    if (!isFalcos) return Date.parse(time)
-    if (minute === '' || !time.startsWith(minute)) {
-      minute = time.slice(0, PREFIX)
-      minuteMs = Date.parse(`${minute}00Z`)
+  return (bytes, start, end) => {
+    if (start < 0 || bytes[start] !== QUOTE) return Number.NaN
+    const text = start + 1
+    if (end - start !== QUOTED || bytes[text + 19] !== DOT || bytes[text + 29] !== Z)
+      return Date.parse(bytes.toString('latin1', text, end - 1))
+    let stamp = 0
+    for (let index = 0; index < STAMP.length; index++)
+      stamp = stamp * 10 + digit(bytes, text + STAMP[index]!)
+    if (stamp !== minute) {
+      minute = stamp
+      minuteMs = Date.parse(`${bytes.toString('latin1', text, text + 16)}Z`)
     }
-    return (
-      minuteMs +
-      digit(time, 17) * 10_000 +
-      digit(time, 18) * 1000 +
-      digit(time, 20) * 100 +
-      digit(time, 21) * 10 +
-      digit(time, 22)
-    )
+    const second = digit(bytes, text + 17) * 10 + digit(bytes, text + 18)
+    const milli =
+      digit(bytes, text + 20) * 100 + digit(bytes, text + 21) * 10 + digit(bytes, text + 22)
+    return minuteMs + second * 1000 + milli
   }
 }
 
 /** NaN where it is none. */
-function digit(text: string, at: number): number {
-  const value = text.charCodeAt(at) - ZERO
+function digit(bytes: Uint8Array, at: number): number {
+  const value = bytes[at]! - ZERO
   return value >= 0 && value <= 9 ? value : Number.NaN
 }

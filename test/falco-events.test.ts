@@ -9,18 +9,18 @@ function setUp(seriesMax: number) {
   const events = createFalcoEvents(seriesMax)
   return {
     events,
-    count: (alert: object) => {
-      const { priority } = alert as Alert
-      events.count(alert as Alert, priorityIndex(priority) ?? 0)
+    count(given: object) {
+      const alert = given as Alert
+      events.count({ alert, severity: priorityIndex(alert.priority) ?? 0, series: undefined })
     },
     counts: () =>
-      [...events.series()].map(({ values, count }) => ({
+      [...events.series().values()].map(({ values, count }) => ({
         ...(Object.fromEntries(
           EVENT_LABELS.map((label, index) => [label, values[index]]),
         ) as Labels),
         count,
       })),
-    total: () => [...events.series()].reduce((sum, { count }) => sum + count, 0),
+    total: () => [...events.series().values()].reduce((sum, { count }) => sum + count, 0),
   }
 }
 

@@ -9,20 +9,9 @@ import { createStats, held } from '../src/stats.ts'
 import { createSubjects, parseTemplate } from '../src/subject.ts'
 import { createWakeup } from '../src/wakeup.ts'
 import { fixture, linesOf } from './support/fixtures.ts'
+import { generator, SEED } from './support/random.ts'
 
 const LINES = Number(process.env.FUZZ_LINES ?? 120_000)
-const SEED = Number(process.env.FUZZ_SEED ?? Math.floor(Math.random() * 2 ** 31))
-
-/** mulberry32: small, seeded, good enough to mutate bytes. */
-function generator(seed: number): (below: number) => number {
-  let state = seed
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) % below
-  }
-}
 
 const NASTY = [
   '"',

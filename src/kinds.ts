@@ -1,0 +1,130 @@
+// Alerts by kind. All alerts that say the same in the few fields that we look at have the same subject,
+// headers and place among the metrics: it is worked out for the first of them, and found again by the
+// bytes of those fields for the others.
+
+import { type Alert, type LineReject, parseAlert, pickFields, priorityIndex } from './alert.ts'
+import type { EventSeries } from './falco-events.ts'
+import { type Found, SLOTS, scan, TIME } from './scan.ts'
+import { createClockReader } from './time.ts'
+
+export interface Kind {
+  /** The fields that we look at, and no others. */
+  readonly alert: Alert
+  /** Index into PRIORITIES; what Falco does not know cannot be judged: it counts as most severe. */
+  readonly severity: number
+  readonly subject: string
+  readonly headers: Buffer | undefined
+  /** Where it was counted last, for `falco_events`. */
+  series: EventSeries | undefined
+}
+
+export interface KindReader {
+  /** What `bytes[start, end)` is, or why it is no alert. */
+  read(bytes: Buffer, start: number, end: number): Kind | LineReject
+  /** Milliseconds since 1970 of the alert that was read last, or NaN. */
+  time(): number
+}
+
+/** A kind that was seen before: the bytes of its fields one after the other, and how long each is. */
+interface Entry {
+  readonly kind: Kind
+  readonly key: Uint8Array
+  readonly lengths: Int32Array
+  readonly next: Entry | undefined
+}
+
+const KINDS_MAX = 16_384
+const KEY_BYTES_MAX = 2048
+/** So many kinds may share a hash; more are no accident. */
+const CHAIN_MAX = 8
+
+export function createKinds(
+  subjectFor: (alert: Alert) => string,
+  headersFor: ((alert: Alert) => Buffer) | undefined,
+): KindReader {
+  const found: Found = { starts: new Int32Array(SLOTS), ends: new Int32Array(SLOTS) }
+  const readClock = createClockReader()
+  let entries = new Map<number, Entry>()
+  let kinds = 0
+  let time = Number.NaN
+
+  function describe(whole: Alert): Kind {
+    const alert = pickFields(whole)
+    const severity = priorityIndex(alert.priority) ?? 0
+    const headers = headersFor?.(alert)
+    return { alert, severity, subject: subjectFor(alert), headers, series: undefined }
+  }
+
+  function parse(bytes: Buffer, start: number, end: number): Kind | LineReject {
+    const alert = parseAlert(bytes, start, end)
+    if (typeof alert === 'string') return alert
+    time = typeof alert.time === 'string' ? Date.parse(alert.time) : Number.NaN
+    return describe(alert)
+  }
+
+  function remember(kind: Kind, hash: number, bytes: Buffer): void {
+    const lengths = Int32Array.from({ length: TIME }, (_, slot) => lengthOf(found, slot))
+    const total = lengths.reduce((sum, length) => sum + length, 0)
+    let next = entries.get(hash)
+    let chain = 0
+    for (let entry = next; entry; entry = entry.next) chain++
+    if (total > KEY_BYTES_MAX || chain >= CHAIN_MAX) return
+    if (kinds++ >= KINDS_MAX) {
+      entries = new Map()
+      kinds = 1
+      next = undefined
+    }
+    const key = new Uint8Array(total)
+    for (let slot = 0, at = 0; slot < TIME; at += lengths[slot++]!)
+      key.set(bytes.subarray(found.starts[slot], found.starts[slot]! + lengths[slot]!), at)
+    entries.set(hash, { kind, key, lengths, next })
+  }
+
+  return {
+    read(bytes, start, end) {
+      if (!scan(bytes, start, end, found)) return parse(bytes, start, end)
+      const hash = hashOf(bytes, found)
+      for (let entry = entries.get(hash); entry; entry = entry.next)
+        if (isSame(entry, bytes, found)) {
+          time = readClock(bytes, found.starts[TIME]!, found.ends[TIME]!)
+          return entry.kind
+        }
+      const kind = parse(bytes, start, end)
+      if (typeof kind !== 'string') remember(kind, hash, bytes)
+      return kind
+    },
+    time: () => time,
+  }
+}
+
+const lengthOf = ({ starts, ends }: Found, slot: number): number =>
+  starts[slot]! < 0 ? 0 : ends[slot]! - starts[slot]!
+
+/** Of lengths and a few bytes from both ends of each field; what differs elsewhere shares a chain. */
+function hashOf(bytes: Uint8Array, { starts, ends }: Found): number {
+  let hash = 0
+  for (let slot = 0; slot < TIME; slot++) {
+    const start = starts[slot]!
+    if (start < 0) continue
+    const end = ends[slot]!
+    hash = Math.imul(hash ^ (slot << 16) ^ (end - start), 0x01000193)
+    for (let at = start + 1; at < end && at <= start + 4; at++)
+      hash = Math.imul(hash ^ bytes[at]!, 0x01000193)
+    for (let at = end - 2; at > start && at >= end - 6; at--)
+      hash = Math.imul(hash ^ bytes[at]!, 0x01000193)
+  }
+  return hash
+}
+
+function isSame({ key, lengths }: Entry, bytes: Uint8Array, { starts, ends }: Found): boolean {
+  let at = 0
+  for (let slot = 0; slot < TIME; slot++) {
+    const start = starts[slot]!
+    const length = start < 0 ? 0 : ends[slot]! - start
+    if (lengths[slot] !== length) return false
+    for (let index = 0; index < length; index++)
+      if (key[at + index] !== bytes[start + index]) return false
+    at += length
+  }
+  return true
+}

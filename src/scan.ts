@@ -1,0 +1,212 @@
+// Finds the few values of a line that we look at, without making an object of it. What it accepts is
+// JSON, whole and valid; where it is in any doubt it says so, and JSON.parse decides.
+
+/** What is looked for: keys of the alert, and two of its `output_fields`. */
+export const [RULE, PRIORITY, SOURCE, HOSTNAME, TAGS, NAMESPACE, POD, TIME] = [
+  0, 1, 2, 3, 4, 5, 6, 7,
+]
+export const SLOTS = 8
+const OUTPUT_FIELDS = 8
+const NONE = -1
+
+/** Where each value stands, quotes included: `bytes[starts[slot], ends[slot])`. A start of -1: nowhere. */
+export interface Found {
+  readonly starts: Int32Array
+  readonly ends: Int32Array
+}
+
+const QUOTE = 0x22
+const COMMA = 0x2c
+const COLON = 0x3a
+const BRACKET = 0x5b
+const BACKSLASH = 0x5c
+const MINUS = 0x2d
+const PLUS = 0x2b
+const DOT = 0x2e
+const ZERO = 0x30
+const BRACKET_END = 0x5d
+const BRACE = 0x7b
+const BRACE_END = 0x7d
+const SPACE = 0x20
+/** One bit for each level says whether it is an object. */
+const DEPTH_MAX = 30
+
+const table = (is: (byte: number) => boolean) =>
+  Uint8Array.from({ length: 256 }, (_, byte) => Number(is(byte)))
+const among = (text: string) => (byte: number) => text.includes(String.fromCharCode(byte))
+
+/** What may stand in a string as it is; bytes that are no UTF-8 are read as replacement characters. */
+const PLAIN = table((byte) => byte >= SPACE && byte !== QUOTE && byte !== BACKSLASH)
+const ESCAPED = table(among('"\\/bfnrt'))
+const HEX = table(among('0123456789abcdefABCDEF'))
+const DIGIT = table(among('0123456789'))
+const WHITE = table(among(' \t\n\r'))
+
+const keys = (...names: [name: string, slot: number][]) =>
+  names.map(([name, slot]) => ({ name: Buffer.from(name), slot }))
+const TOP_KEYS = keys(
+  ['hostname', HOSTNAME],
+  ['output_fields', OUTPUT_FIELDS],
+  ['priority', PRIORITY],
+  ['rule', RULE],
+  ['source', SOURCE],
+  ['tags', TAGS],
+  ['time', TIME],
+)
+const OUTPUT_KEYS = keys(['k8s.ns.name', NAMESPACE], ['k8s.pod.name', POD])
+
+/**
+ * Looks at `bytes[start, end)`. True: it is one JSON object, and `found` has where its values stand; of
+ * a key that stands twice, the last, as JSON.parse has it. False: perhaps it is none.
+ */
+export function scan(bytes: Uint8Array, start: number, end: number, found: Found): boolean {
+  const { starts, ends } = found
+  for (let slot = 0; slot < SLOTS; slot++) starts[slot] = NONE
+  let at = skipWhite(bytes, start)
+  if (bytes[at++] !== BRACE) return false
+  let depth = 1
+  let objects = 2
+  /** What the value at the top, an object or array, is. */
+  let topSlot = NONE
+  let isEmpty = true
+  for (;;) {
+    at = skipWhite(bytes, at)
+    let slot = NONE
+    let byte = bytes[at]!
+    const isObject = (objects >> depth) & 1
+    if (!(isEmpty && byte === (isObject ? BRACE_END : BRACKET_END))) {
+      isEmpty = false
+      if (isObject) {
+        if (byte !== QUOTE) return false
+        const key = at + 1
+        at = key
+        // A key with an escape may be one of ours in disguise.
+        while (PLAIN[bytes[at]!] === 1) at++
+        if (bytes[at] !== QUOTE) return false
+        if (depth === 1) {
+          slot = slotOf(TOP_KEYS, bytes, key, at)
+          if (slot === OUTPUT_FIELDS) starts[NAMESPACE] = starts[POD] = NONE
+        } else if (depth === 2 && topSlot === OUTPUT_FIELDS) {
+          slot = slotOf(OUTPUT_KEYS, bytes, key, at)
+        }
+        at = skipWhite(bytes, at + 1)
+        if (bytes[at] !== COLON) return false
+        at = skipWhite(bytes, at + 1)
+        byte = bytes[at]!
+      }
+      const value = at
+      if (byte === QUOTE) {
+        at = skipString(bytes, at + 1)
+      } else if (byte === BRACE || byte === BRACKET) {
+        if (depth === 1) {
+          topSlot = slot
+          if (slot >= 0 && slot < SLOTS) starts[slot] = value
+        } else if (slot !== NONE) {
+          starts[slot] = value
+          ends[slot] = value + 1
+        }
+        if (++depth > DEPTH_MAX) return false
+        objects = byte === BRACE ? objects | (1 << depth) : objects & ~(1 << depth)
+        isEmpty = true
+        at++
+        continue
+      } else {
+        at = skipScalar(bytes, at, byte)
+      }
+      if (at < 0) return false
+      if (slot >= 0 && slot < SLOTS) {
+        starts[slot] = value
+        ends[slot] = at
+      }
+    }
+    // Behind a value, or at the end of an empty object or array.
+    for (;;) {
+      at = skipWhite(bytes, at)
+      byte = bytes[at++]!
+      if (byte === COMMA) break
+      if (byte !== ((objects >> depth) & 1 ? BRACE_END : BRACKET_END)) return false
+      isEmpty = false
+      if (--depth === 0) return isBlank(bytes, at, end)
+      if (depth === 1) {
+        if (topSlot >= 0 && topSlot < SLOTS) ends[topSlot] = at
+        topSlot = NONE
+      }
+    }
+  }
+}
+
+function slotOf(known: typeof TOP_KEYS, bytes: Uint8Array, start: number, end: number): number {
+  const length = end - start
+  for (const { name, slot } of known) {
+    if (name.length !== length) continue
+    let index = 0
+    while (index < length && bytes[start + index] === name[index]) index++
+    if (index === length) return slot
+  }
+  return NONE
+}
+
+function skipWhite(bytes: Uint8Array, at: number): number {
+  while (WHITE[bytes[at]!] === 1) at++
+  return at
+}
+
+function isBlank(bytes: Uint8Array, at: number, end: number): boolean {
+  while (at < end && WHITE[bytes[at]!] === 1) at++
+  return at === end
+}
+
+/** From behind the quote that opens a string to behind the one that closes it; -1: it is none. */
+function skipString(bytes: Uint8Array, at: number): number {
+  for (;;) {
+    while (PLAIN[bytes[at]!] === 1) at++
+    if (bytes[at] === QUOTE) return at + 1
+    if (bytes[at++] !== BACKSLASH) return -1
+    if (ESCAPED[bytes[at]!] === 1) at++
+    else if (
+      bytes[at] === 0x75 &&
+      HEX[bytes[at + 1]!] &&
+      HEX[bytes[at + 2]!] &&
+      HEX[bytes[at + 3]!] &&
+      HEX[bytes[at + 4]!]
+    )
+      at += 5
+    else return -1
+  }
+}
+
+/** To behind a number, true, false or null; -1: it is none. */
+function skipScalar(bytes: Uint8Array, at: number, byte: number): number {
+  if (byte === 0x74) return skipText(bytes, at, TRUE)
+  if (byte === 0x66) return skipText(bytes, at, FALSE)
+  if (byte === 0x6e) return skipText(bytes, at, NULL)
+  return skipNumber(bytes, byte === MINUS ? at + 1 : at)
+}
+
+function skipNumber(bytes: Uint8Array, start: number): number {
+  let at = bytes[start] === ZERO ? start + 1 : skipDigits(bytes, start)
+  if (at >= 0 && bytes[at] === DOT) at = skipDigits(bytes, at + 1)
+  if (at >= 0 && (bytes[at] === 0x65 || bytes[at] === 0x45)) {
+    const sign = bytes[at + 1]
+    at = skipDigits(bytes, sign === PLUS || sign === MINUS ? at + 2 : at + 1)
+  }
+  return at
+}
+
+const [TRUE, FALSE, NULL] = ['true', 'false', 'null'].map((text) => Buffer.from(text)) as [
+  Buffer,
+  Buffer,
+  Buffer,
+]
+
+function skipText(bytes: Uint8Array, at: number, text: Buffer): number {
+  for (let index = 0; index < text.length; index++) if (bytes[at + index] !== text[index]) return -1
+  return at + text.length
+}
+
+/** At least one digit; -1: there is none. */
+function skipDigits(bytes: Uint8Array, at: number): number {
+  if (DIGIT[bytes[at]!] !== 1) return -1
+  while (DIGIT[bytes[at]!] === 1) at++
+  return at
+}
