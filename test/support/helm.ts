@@ -1,0 +1,110 @@
+// Charts, rendered by real helms.
+
+import { execFileSync, spawnSync } from 'node:child_process'
+import { cpSync, existsSync, mkdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parse, parseAllDocuments } from 'yaml'
+import { fixturePath } from './fixtures.ts'
+import { tempDir } from './temp.ts'
+
+/** A Kubernetes object, or a part of one. */
+// biome-ignore lint/suspicious/noExplicitAny: tests look deep into it, and a wrong look fails them
+export type Manifest = Record<string, any>
+
+export const DEPLOY = new URL('../../deploy/', import.meta.url).pathname
+const CHART = join(DEPLOY, 'helm/falco-nats')
+
+const runs = (program: string, ...args: string[]) => spawnSync(program, args).status === 0
+
+/** The helms that are there, by name; says what is missing. */
+export const HELMS = (['HELM3', 'HELM4'] as const).flatMap((name) => {
+  const program = process.env[name] ?? name.toLowerCase()
+  if (runs(program, 'version')) return [{ name: name.toLowerCase(), program }]
+  console.info(`skipped: ${name} names no helm, and there is no ${name.toLowerCase()} on PATH`)
+  return []
+})
+
+export const kubectl = process.env.KUBECTL ?? 'kubectl'
+export const hasKubectl = runs(kubectl, 'version', '--client')
+if (!hasKubectl) console.info('skipped: what needs kubectl, since there is none')
+
+/** Our own chart that stands in for the official one, and that itself, if FALCO_CHART says where it is. */
+export const FALCO_CHARTS = [{ name: 'a stand-in', path: fixturePath('deploy/falco') }]
+const official = process.env.FALCO_CHART
+if (official && existsSync(join(official, 'Chart.yaml')))
+  FALCO_CHARTS.push({ name: 'the official chart', path: official })
+else console.info('FALCO_CHART names no unpacked falco chart: a stand-in has to do')
+
+const home = tempDir()
+process.on('exit', () => home[Symbol.dispose]())
+
+/** Our chart with its dependency in place, as `helm dependency update` leaves it. */
+export function assembled(falcoChart: { name: string; path: string }): string {
+  const chart = home.file(`${falcoChart.name}/falco-nats`)
+  if (!existsSync(chart)) {
+    mkdirSync(chart, { recursive: true })
+    cpSync(CHART, chart, { recursive: true })
+    cpSync(falcoChart.path, join(chart, 'charts/falco'), { recursive: true })
+  }
+  return chart
+}
+
+/** Runs helm; throws an Error with what it says. */
+export function helm(program: string, ...args: string[]): string {
+  const env = { ...process.env, HELM_CACHE_HOME: home.path, HELM_CONFIG_HOME: home.path }
+  const ran = spawnSync(program, args, { encoding: 'utf8', env: { ...env, KUBECONFIG: '/dev/null' } })
+  if (ran.status !== 0) throw new Error(ran.stderr || ran.stdout || String(ran.error))
+  return ran.stdout
+}
+
+/** `helm template falco`, for a Kubernetes that is new enough. */
+export const template = (program: string, chart: string, ...args: string[]): string =>
+  helm(program, 'template', 'falco', chart, '-n', 'falco', '--kube-version', '1.33.0', ...args)
+
+export const set = (...values: string[]): string[] => values.flatMap((value) => ['--set', value])
+/** Values of falco.natsOutput, which is switched on. */
+export const nats = (...values: string[]): string[] =>
+  set(...['enabled=true', ...values].map((value) => `falco.natsOutput.${value}`))
+
+export const EVERYTHING = ['-f', fixturePath('deploy/everything.yaml')]
+
+export const documents = (text: string): Manifest[] =>
+  parseAllDocuments(text)
+    .map((document) => document.toJS())
+    .filter((manifest) => manifest !== null)
+
+export const manifestsIn = (path: string): Manifest[] => documents(readFileSync(path, 'utf8'))
+
+export const ofKind = (manifests: readonly Manifest[], kind: string): Manifest => {
+  const found = manifests.find((manifest) => manifest.kind === kind)
+  if (!found) throw new Error(`there is no ${kind}`)
+  return found
+}
+
+export const podOf = (manifests: readonly Manifest[]): Manifest =>
+  ofKind(manifests, 'DaemonSet').spec.template.spec
+
+export const named = (list: readonly Manifest[], name: string): Manifest => {
+  const found = list.find((item) => item.name === name)
+  if (!found) throw new Error(`there is no ${name}`)
+  return found
+}
+
+export const sidecarOf = (manifests: readonly Manifest[]): Manifest =>
+  named(podOf(manifests).initContainers, 'falco-nats')
+
+/** Falco's configuration, as Falco would read it. */
+export const falcoYamlOf = (manifests: readonly Manifest[]): Manifest =>
+  parse(manifests.find((manifest) => manifest.data?.['falco.yaml'])!.data['falco.yaml'])
+
+/** The environment that Kubernetes would give a container on a node. */
+export function environmentOf(container: Manifest, more: Manifest = {}): Record<string, string> {
+  const env: Record<string, string> = { ...more }
+  for (const { name, value } of container.env)
+    env[name] =
+      value?.replace(/\$\((\w+)\)/g, (all: string, used: string) => env[used] ?? all) ?? 'node-7'
+  return env
+}
+
+export const kustomize = (directory: string): Manifest[] =>
+  documents(execFileSync(kubectl, ['kustomize', directory], { encoding: 'utf8' }))
