@@ -81,7 +81,17 @@ it('has tests that mirror the sources', () => {
   const tested = readdirSync(new URL('.', import.meta.url)).filter((file) =>
     file.endsWith('.test.ts'),
   )
-  const whole = ['bundle', 'readme', 'tidy', 'fuzz', 'outage', 'faults', 'prometheus']
+  const whole = [
+    'bundle',
+    'readme',
+    'tidy',
+    'fuzz',
+    'outage',
+    'faults',
+    'prometheus',
+    'deploy-chart',
+    'deploy-manifests',
+  ]
   const strays = tested
     .map((file) => file.replace('.test.ts', ''))
     .filter((name) => !sources.includes(name) && !whole.includes(name))

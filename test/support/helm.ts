@@ -3,7 +3,7 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { parse, parseAllDocuments } from 'yaml'
+import { parse, parseAllDocuments, stringify } from 'yaml'
 import { fixturePath } from './fixtures.ts'
 import { tempDir } from './temp.ts'
 
@@ -52,7 +52,10 @@ export function assembled(falcoChart: { name: string; path: string }): string {
 /** Runs helm; throws an Error with what it says. */
 export function helm(program: string, ...args: string[]): string {
   const env = { ...process.env, HELM_CACHE_HOME: home.path, HELM_CONFIG_HOME: home.path }
-  const ran = spawnSync(program, args, { encoding: 'utf8', env: { ...env, KUBECONFIG: '/dev/null' } })
+  const ran = spawnSync(program, args, {
+    encoding: 'utf8',
+    env: { ...env, KUBECONFIG: '/dev/null' },
+  })
   if (ran.status !== 0) throw new Error(ran.stderr || ran.stdout || String(ran.error))
   return ran.stdout
 }
@@ -68,10 +71,16 @@ export const nats = (...values: string[]): string[] =>
 
 export const EVERYTHING = ['-f', fixturePath('deploy/everything.yaml')]
 
+/** What Kubernetes and Helm read and write: in it, `on` is true and 0444 is octal. */
+const YAML = { version: '1.1' } as const
+
 export const documents = (text: string): Manifest[] =>
-  parseAllDocuments(text)
+  parseAllDocuments(text, YAML)
     .map((document) => document.toJS())
     .filter((manifest) => manifest !== null)
+
+export const inYaml = (manifests: readonly object[]): string =>
+  manifests.map((manifest) => stringify(manifest, YAML)).join('---\n')
 
 export const manifestsIn = (path: string): Manifest[] => documents(readFileSync(path, 'utf8'))
 
@@ -95,7 +104,7 @@ export const sidecarOf = (manifests: readonly Manifest[]): Manifest =>
 
 /** Falco's configuration, as Falco would read it. */
 export const falcoYamlOf = (manifests: readonly Manifest[]): Manifest =>
-  parse(manifests.find((manifest) => manifest.data?.['falco.yaml'])!.data['falco.yaml'])
+  parse(manifests.find((manifest) => manifest.data?.['falco.yaml'])!.data['falco.yaml'], YAML)
 
 /** The environment that Kubernetes would give a container on a node. */
 export function environmentOf(container: Manifest, more: Manifest = {}): Record<string, string> {

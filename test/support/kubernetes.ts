@@ -27,6 +27,8 @@ if (!hasKubernetes)
   console.info(`skipped: a real API server, since there is no ${missing.join(', ') || kubectl}`)
 
 export interface Kubernetes extends AsyncDisposable {
+  /** A file with which kubectl and helm find it. */
+  readonly kubeconfig: string
   /** Whether it knows objects of this kind, such as `monitoring.coreos.com/v1 PodMonitor`. */
   knows(manifest: Manifest): boolean
   /** Creates the object for the time of the test. */
@@ -96,6 +98,7 @@ export async function startKubernetes(): Promise<Kubernetes> {
     '--service-account-key-file=accounts.pub',
     '--service-account-signing-key-file=accounts.key',
     '--service-cluster-ip-range=10.0.0.0/24',
+    '--allow-privileged', // as Falco is
     // It would wait for a controller that makes a token for each account.
     '--disable-admission-plugins=ServiceAccount',
   )
@@ -119,21 +122,22 @@ export async function startKubernetes(): Promise<Kubernetes> {
   await until('the API server is ready', () => answers('get', '--raw', '/readyz'), 60_000)
   const kinds = new Set<string>()
   for (const file of CRDS) ask(['apply', '--server-side', '-f', file])
-  if (CRDS.length > 0)
-    ask(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=30s'])
+  if (CRDS.length > 0) ask(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=30s'])
   for (const line of ask(['api-resources', '--no-headers']).trim().split('\n')) {
     const [kind, , apiVersion] = line.trim().split(/\s+/).reverse()
     kinds.add(`${apiVersion} ${kind}`)
   }
 
-  const inYaml = (manifests: readonly Manifest[]) =>
-    manifests.map((manifest) => stringify(manifest)).join('---\n')
+  // JSON, since kubectl takes a bare `on` of YAML for true.
+  const list = (items: readonly Manifest[]) =>
+    JSON.stringify({ apiVersion: 'v1', kind: 'List', items })
   const started = stack.move()
   return {
+    kubeconfig: directory.file('kubeconfig'),
     knows: ({ apiVersion, kind }) => kinds.has(`${apiVersion} ${kind}`),
-    create: (manifest) => void ask(['create', '-f', '-'], inYaml([manifest])),
+    create: (manifest) => void ask(['create', '-f', '-'], list([manifest])),
     dryRun: (manifests) =>
-      void ask(['create', '--dry-run=server', '--validate=strict', '-f', '-'], inYaml(manifests)),
+      void ask(['create', '--dry-run=server', '--validate=strict', '-f', '-'], list(manifests)),
     [Symbol.asyncDispose]: () => started.disposeAsync(),
   }
 }
