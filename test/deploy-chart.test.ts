@@ -285,13 +285,15 @@ describe('the chart', () => {
       expect(read(join(DEPLOY, path))).toContain(image)
   })
 
-  it.each([
-    ['files/rules.yaml', 'prometheus/rules.yaml'],
-    ['files/dashboard.json', 'grafana/falco-nats.json'],
-  ])('has %s as it is in deploy/%s', (copy, original) => {
-    const kept = join(DEPLOY, original)
-    if (!existsSync(kept)) console.info(`deploy/${original} is not there to be compared with`)
-    expect(read(join(CHART, copy))).toBe(read(existsSync(kept) ? kept : join(CHART, copy)))
+  describe.each([
+    ['files/rules.yaml', join(DEPLOY, 'prometheus/rules.yaml')],
+    ['files/dashboard.json', join(DEPLOY, 'grafana/falco-nats.json')],
+  ])('%s', (copy, original) => {
+    const there = existsSync(original)
+    if (!there) console.info(`skipped: ${copy} of the chart, since there is no ${original}`)
+    it.skipIf(!there)('is a copy, which cp renews', () => {
+      expect(read(join(CHART, copy))).toBe(read(original))
+    })
   })
 
   // Where the chart names a default, it is the program's.

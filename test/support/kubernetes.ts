@@ -31,8 +31,8 @@ export interface Kubernetes extends AsyncDisposable {
   readonly kubeconfig: string
   /** Whether it knows objects of this kind, such as `monitoring.coreos.com/v1 PodMonitor`. */
   knows(manifest: Manifest): boolean
-  /** Creates the object for the time of the test. */
-  create(manifest: Manifest): void
+  /** Makes it, if it is not there. */
+  namespace(name: string): void
   /** Asks for what it would be, strictly. Throws an Error with the server's words. */
   dryRun(manifests: readonly Manifest[]): void
 }
@@ -135,7 +135,8 @@ export async function startKubernetes(): Promise<Kubernetes> {
   return {
     kubeconfig: directory.file('kubeconfig'),
     knows: ({ apiVersion, kind }) => kinds.has(`${apiVersion} ${kind}`),
-    create: (manifest) => void ask(['create', '-f', '-'], list([manifest])),
+    namespace: (name) =>
+      void (answers('get', 'namespace', name) ?? ask(['create', 'namespace', name])),
     dryRun: (manifests) =>
       void ask(['create', '--dry-run=server', '--validate=strict', '-f', '-'], list(manifests)),
     [Symbol.asyncDispose]: () => started.disposeAsync(),
