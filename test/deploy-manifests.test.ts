@@ -1,6 +1,6 @@
 // What is deployed: taken by a real API server, kustomized, and understood by the program.
 
-import { cpSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { envName } from '../src/option.ts'
@@ -160,6 +160,10 @@ const LOGINS = [
   nats('token.secretName=s'),
 ]
 
+const EXAMPLES = [join(DEPLOY, 'examples/falco-values.yaml')]
+  .filter((path) => existsSync(path))
+  .map((path): [string, string[]] => ['the example', ['-f', path]])
+
 // Set where files hold secrets, and what makes no sense in a pod.
 const NOT_IN_PODS = ['password', 'token', 'dryRun', 'check']
 
@@ -190,6 +194,7 @@ describe.skipIf(!anyHelm)('the program', () => {
 
   it.each([
     ['every value', EVERYTHING],
+    ...EXAMPLES,
     ...LOGINS.map((args): [string, string[]] => [args.slice(3).join(' '), args]),
   ])('understands the environment that the chart gives for %s', async (_values, args) => {
     const rendered = chart(...args)
@@ -262,6 +267,7 @@ describe.skipIf(!hasKubernetes)('a real API server', () => {
     ['off', []],
     ['on', nats()],
     ['on with every value set', EVERYTHING],
+    ...EXAMPLES,
     ...LOGINS.map((args): [string, string[]] => [args.slice(3).join(' '), args]),
   ]
   it.skipIf(!anyHelm).each(renders)('takes the chart, %s', (_what, args) => {
@@ -302,4 +308,36 @@ describe.skipIf(!hasKubernetes)('a real API server', () => {
     )
     expect(notes).not.toContain('secret')
   })
+
+  it.each(HELMS)(
+    'goes with $name from the official chart to ours, and back',
+    ({ name, program }) => {
+      const falco = FALCO_CHARTS.at(-1)!
+      const run = (verb: string, ...args: string[]) =>
+        helm(program, verb, ...args, '--kubeconfig', kubernetes.kubeconfig, '-n', name)
+      const manifests = () => documents(run('get', 'manifest', 'falco'))
+      const server = () => environmentOf(sidecarOf(manifests())).FALCO_NATS_SERVER
+      kubernetes.namespace(name)
+      run('install', 'falco', falco.path)
+      const stock = manifests()
+      run('upgrade', 'falco', assembled(falco), ...nats('server=nats://first:4222'))
+      expect(server()).toBe('nats://first:4222')
+      run(
+        'upgrade',
+        'falco',
+        assembled(falco),
+        '--reuse-values',
+        ...nats('server=nats://second:4222'),
+      )
+      expect(server()).toBe('nats://second:4222')
+      const inits: Manifest[] = podOf(manifests()).initContainers
+      expect(inits.filter(({ name }) => name === 'falco-nats')).toHaveLength(1)
+      run('rollback', 'falco', '2')
+      expect(server()).toBe('nats://first:4222')
+      const off = 'falco.natsOutput.enabled=false'
+      run('upgrade', 'falco', assembled(falco), '--reuse-values', '--set', off)
+      expect(manifests()).toEqual(stock)
+      run('uninstall', 'falco')
+    },
+  )
 })
