@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { parse, parseDocument, stringify } from 'yaml'
 import pkg from '../package.json' with { type: 'json' }
+import { LOG_FORMATS, LOG_LEVELS } from '../src/log.ts'
 import { OPTIONS } from '../src/options.ts'
 import {
   assembled,
@@ -164,9 +165,10 @@ describe.each(BENCHES)('the chart by $bench', ({ program, chart, falco }) => {
   it.each([
     ['4MiB', '5Mi'],
     ['1GiB', '1280Mi'],
-    ['300k', '1Mi'],
+    ['4096k', '5Mi'],
     ['268435456', '320Mi'],
     ['5000000', '6Mi'],
+    ['1024GiB', '1310720Mi'],
   ])('gives a spool of %s a volume of %s', (bytes, limit) => {
     const rendered = manifests(...nats(`spool.bytes=${bytes}`))
     expect(named(podOf(rendered).volumes, 'falco-nats-spool').emptyDir.sizeLimit).toBe(limit)
@@ -261,6 +263,64 @@ describe.each(HELMS)('by $name', ({ program }) => {
     expect(stock).toEqual(ours.filter(({ kind }) => kind !== 'Pod'))
   })
 })
+
+// What people write → whether the program and the chart take it. They must not disagree.
+const WRITTEN: Partial<Record<keyof typeof OPTIONS, string[]>> = {
+  server: [
+    'tls://a:1,nats://b',
+    'a:4222',
+    'nats://u:p@a',
+    '[::1]:4222',
+    'ws://a',
+    'nats://a/b',
+    'a b',
+  ],
+  subject: [
+    'falco.<rule>',
+    'x',
+    'a-b.<source>_1',
+    'a..b',
+    '.a',
+    'a.',
+    'a.*',
+    '<ruel>',
+    '$a',
+    'a b',
+    '>',
+  ],
+  minPriority: ['info', 'informational', 'warn', 'emergency'],
+  maxLineBytes: ['1023', '1024', '8MiB', '8193K', '1 MiB', '0'],
+  batchBytes: ['4MiB', '5MiB', '1.5MiB', '512kb'],
+  bufferBytes: ['4GiB', '5GiB', '1T', '16m', '-1'],
+  whenFull: ['drop', 'block', 'wait'],
+  drainTimeout: ['500ms', '1.5h', '10', '10 s', '1w'],
+  falcoEvents: ['off', 'bounded', 'full', 'on'],
+  maxSeries: ['9', '10', '1000000', '1000001'],
+  logLevel: [...LOG_LEVELS, 'warning'],
+  logFormat: [...LOG_FORMATS, 'text'],
+}
+const SENTENCES = Object.entries(WRITTEN).flatMap(([key, texts]) =>
+  texts.map((text) => ({ key: key as keyof typeof OPTIONS, text })),
+)
+
+it.skipIf(HELMS.length === 0).each(SENTENCES)(
+  'agrees with the program on --$key $text',
+  ({ key, text }) => {
+    const taken = (run: () => unknown) => {
+      try {
+        run()
+        return true
+      } catch {
+        return false
+      }
+    }
+    const given = `${key}=${/^\d+$/.test(text) ? Number(text) : text.replaceAll(',', '\\,')}`
+    const chart = assembled(FALCO_CHARTS[0]!)
+    expect(taken(() => template(HELMS[0]!.program, chart, ...nats(given)))).toBe(
+      taken(() => OPTIONS[key].parse(text)),
+    )
+  },
+)
 
 /** Rules and dashboard have files, and tests, of their own. */
 function shortened(manifest: Manifest): Manifest {

@@ -36,6 +36,33 @@
 {{- fail (printf "%s.%s is given without %s.%s" $at $option $at $needed) }}
 {{- end }}
 {{- end }}
+{{- $sizes := pick $nats "maxLineBytes" "batchBytes" "bufferBytes" }}
+{{- $_ := set $sizes "spool.bytes" $nats.spool.bytes }}
+{{- $bounds := dict "maxLineBytes" (list 1024 8388608 "1KiB to 8MiB") "batchBytes" (list 1024 4194304 "1KiB to 4MiB") "bufferBytes" (list 1024 4294967296 "1KiB to 4GiB") "spool.bytes" (list 4194304 1099511627776 "4MiB to 1024GiB") }}
+{{- range $key, $size := $sizes }}
+{{- $bound := get $bounds $key }}
+{{- $bytes := include "falco-nats.bytes" $size | int64 }}
+{{- if and (ne (toString $size) "") (or (lt $bytes (index $bound 0 | int64)) (gt $bytes (index $bound 1 | int64))) }}
+{{- fail (printf "%s.%s is %v: allowed is %s" $at $key $size (last $bound)) }}
+{{- end }}
+{{- end }}
+{{- $token := "(<(priority|rule|source|hostname)>|[!#-)+-\\-/-;=?-\\[\\]-~])+" }}
+{{- if and $nats.subject (not (regexMatch (printf "^%s(\\.%s)*$" $token $token) $nats.subject)) }}
+{{- fail (printf "%s.subject is %s: allowed are tokens with dots between, in printable ASCII without * < > \" \\ and blanks, but with <priority> <rule> <source> <hostname>" $at $nats.subject) }}
+{{- end }}
+{{- if hasPrefix "$" $nats.subject }}
+{{- fail (printf "%s.subject is %s: subjects that begin with $ belong to the NATS server" $at $nats.subject) }}
+{{- end }}
+{{- if and $nats.createStream (regexMatch "^[^.]*<" $nats.subject) }}
+{{- fail (printf "%s.createStream with subject %s: a stream for it would take everything" $at $nats.subject) }}
+{{- end }}
+{{- end }}
+
+{{/* `16MiB` → 16777216 */}}
+{{- define "falco-nats.bytes" -}}
+{{- $size := ternary (int64 .) . (kindIs "float64" .) | toString | upper -}}
+{{- $units := dict "" 1 "K" 1024 "M" 1048576 "G" 1073741824 -}}
+{{- mul (regexFind "^[0-9]+" $size | int64) (get $units (regexFind "[KMG]" $size)) -}}
 {{- end }}
 
 {{- define "falco-nats.image" -}}
@@ -171,11 +198,7 @@ readinessProbe:
 
 {{/* Kubernetes evicts the pod over the limit, so it is a quarter more than falco-nats allows itself. */}}
 {{- define "falco-nats.spoolVolume" -}}
-{{- $units := dict "" 1 "K" 1024 "M" 1048576 "G" 1073741824 }}
-{{- $size := toString .bytes | upper }}
-{{- if kindIs "float64" .bytes }}{{ $size = toString (int64 .bytes) }}{{ end }}
-{{- $unit := regexFind "[KMG]" $size }}
-{{- $bytes := mul (regexFind "^[0-9]+" $size | int64) (get $units $unit) }}
+{{- $bytes := include "falco-nats.bytes" .bytes | int64 }}
 - name: falco-nats-spool
   emptyDir:
     sizeLimit: {{ div (add (div (mul $bytes 5) 4) 1048575) 1048576 }}Mi
