@@ -43,7 +43,11 @@ export function assembled(falcoChart: { name: string; path: string }): string {
   const chart = home.file(`${falcoChart.name}/falco-nats`)
   if (!existsSync(chart)) {
     mkdirSync(chart, { recursive: true })
-    cpSync(CHART, chart, { recursive: true })
+    // But not what `helm dependency update` may have brought.
+    cpSync(CHART, chart, {
+      recursive: true,
+      filter: (path) => !/\/(charts|Chart\.lock)$/.test(path),
+    })
     cpSync(falcoChart.path, join(chart, 'charts/falco'), { recursive: true })
   }
   return chart
