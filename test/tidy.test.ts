@@ -91,6 +91,10 @@ it('has tests that mirror the sources', () => {
     'prometheus',
     'deploy-chart',
     'deploy-manifests',
+    'image',
+    'examples',
+    'systemd',
+    'pod',
   ]
   const strays = tested
     .map((file) => file.replace('.test.ts', ''))
