@@ -92,10 +92,11 @@ export async function startNats(
   return server
 }
 
-/** Servers that know each other, each with more lines of configuration. */
+/** Servers that know each other, each with more lines of configuration; `options` to connect to them. */
 export async function startCluster(
   size: number,
   config = '',
+  options: ConnectionOptions = {},
 ): Promise<AsyncDisposable & { nodes: NatsServer[] }> {
   await using stack = new AsyncDisposableStack()
   const ports = await Promise.all(Array.from({ length: size }, freePort))
@@ -106,15 +107,15 @@ export async function startCluster(
     nodes.push(stack.use(await startNats(`server_name: n${port}\n${cluster}\n${config}`)))
   }
   await until('every node knows all', async () => {
-    const known = await Promise.all(nodes.map(({ url }) => knownServers(url)))
+    const known = await Promise.all(nodes.map(({ url }) => knownServers(url, options)))
     return known.every((count) => count === size)
   })
   const started = stack.move()
   return { nodes, [Symbol.asyncDispose]: () => started.disposeAsync() }
 }
 
-async function knownServers(url: string): Promise<number> {
-  await using connection = await connect({ servers: url })
+async function knownServers(url: string, options: ConnectionOptions): Promise<number> {
+  await using connection = await connect({ servers: url, ...options })
   return connection.info?.connect_urls?.length ?? 1
 }
 
@@ -179,8 +180,9 @@ export async function askJetStream(
   url: string,
   operation: string,
   request = {},
+  options: ConnectionOptions = {},
 ): Promise<StreamAnswer> {
-  await using connection = await connect({ servers: url })
+  await using connection = await connect({ servers: url, ...options })
   return await jetStream(connection, operation, request)
 }
 
@@ -196,13 +198,20 @@ export async function streamCount(url: string): Promise<number> {
 }
 
 /** All that the stream holds, in order. */
-export async function readStream(url: string): Promise<Received[]> {
-  await using connection = await connect({ servers: url })
+export async function readStream(
+  url: string,
+  stream = 'ALERTS',
+  options: ConnectionOptions = {},
+): Promise<Received[]> {
+  await using connection = await connect({ servers: url, ...options })
   // A cluster without a leader forgets what it is asked, so it is asked again.
-  return await until('the stream is read', () => tryToReadStream(connection), 60_000)
+  return await until('the stream is read', () => tryToReadStream(connection, stream), 60_000)
 }
 
-async function tryToReadStream(connection: NatsConnection): Promise<Received[] | undefined> {
+async function tryToReadStream(
+  connection: NatsConnection,
+  stream: string,
+): Promise<Received[] | undefined> {
   const messages: Received[] = []
   const inbox = createInbox()
   const subscription = connection.subscribe(inbox, {
@@ -211,9 +220,9 @@ async function tryToReadStream(connection: NatsConnection): Promise<Received[] |
     },
   })
   try {
-    const { state, config } = await jetStream(connection, 'STREAM.INFO.ALERTS', {})
-    await jetStream(connection, 'CONSUMER.CREATE.ALERTS', {
-      stream_name: 'ALERTS',
+    const { state, config } = await jetStream(connection, `STREAM.INFO.${stream}`, {})
+    await jetStream(connection, `CONSUMER.CREATE.${stream}`, {
+      stream_name: stream,
       config: {
         deliver_subject: inbox,
         deliver_policy: 'all',
