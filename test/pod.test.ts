@@ -7,6 +7,16 @@ import { parse } from 'yaml'
 import { falcoNats, type Running } from './support/cli.ts'
 import { createExampleStream, exampleNats } from './support/examples.ts'
 import { fixture } from './support/fixtures.ts'
+import {
+  assembled,
+  documents,
+  FALCO_CHARTS,
+  HELMS,
+  type Manifest,
+  named,
+  podOf,
+  template,
+} from './support/helm.ts'
 import { BUILD_TIMEOUT_MS, buildImage, canRunImages, terminate } from './support/image.ts'
 import { readStream, startNats } from './support/nats.ts'
 import { countNumbered, writePipe } from './support/pipe.ts'
@@ -19,6 +29,21 @@ const POD: PodSpec = parse(fixture('pod.yaml').toString())
 const sidecar = POD.initContainers[0]!
 const falco = POD.containers[0]!
 const BUNDLE = new URL('../dist/falco-nats.js', import.meta.url).pathname
+
+const VALUES = new URL('../deploy/examples/falco-values.yaml', import.meta.url).pathname
+
+it.skipIf(HELMS.length === 0)('is what the chart renders with the values of the example', () => {
+  const chart = assembled(FALCO_CHARTS[0]!)
+  const rendered = podOf(documents(template(HELMS[0]!.program, chart, '-f', VALUES)))
+  const ours = (list: readonly Manifest[]) =>
+    list.filter(({ name }) => name.startsWith('falco-nats'))
+  const volumeMounts = ours(named(rendered.containers, 'falco').volumeMounts)
+  expect(POD).toEqual({
+    initContainers: ours(rendered.initContainers),
+    containers: [{ name: 'falco', volumeMounts }],
+    volumes: ours(rendered.volumes),
+  })
+})
 
 let image: string[]
 beforeAll(async () => {
