@@ -94,7 +94,7 @@ function adviceFor(
     case 'no_responders':
       return `no stream takes ${subject} (or JetStream is off), will keep trying; to make one: ${addCommand(settings)}`
     case 'timeout':
-      return `JetStream does not answer, will keep trying; is there a stream that takes ${subject}, and may this user subscribe to _INBOX.>?`
+      return `JetStream does not answer, will keep trying; is there a stream that takes ${subject}, and may this user subscribe to _INBOX.> (or --inbox-prefix)?`
     case 'stream_full':
       return `the stream ${name} is full and discards what is new, will keep trying; purge it (nats stream purge ${name}) or let it discard what is old`
     case 'out_of_storage':

@@ -1,11 +1,10 @@
 // --check: tries what forwarding needs, once, and says what it found.
 
 import { accessSync, constants, statSync } from 'node:fs'
-import { hostname } from 'node:os'
 import { dirname } from 'node:path'
 import type { Writable } from 'node:stream'
 import { PRIORITIES } from './alert.ts'
-import { readCredentials } from './credentials.ts'
+import { identityOf, readCredentials } from './credentials.ts'
 import { messageOf, printable } from './errors.ts'
 import { fifoExists } from './fifo.ts'
 import type { Config } from './options.ts'
@@ -90,10 +89,14 @@ async function trySession(
   server: Server,
   tryIt: (session: Session) => string | Promise<string>,
 ): Promise<string> {
-  const name = config.connectionName ?? `falco-nats@${hostname()}`
   const never = new AbortController().signal
   try {
-    const session = await openSession(server, readCredentials(config, server), name, never)
+    const session = await openSession(
+      server,
+      readCredentials(config, server),
+      identityOf(config),
+      never,
+    )
     try {
       await Promise.race([session.confirm(), session.closed])
       if (!session.proven) throw new Error((await session.closed) ?? 'closed')

@@ -3,7 +3,7 @@
 
 import { setTimeout as delay } from 'node:timers/promises'
 import { backoff } from './backoff.ts'
-import { type CredentialOptions, readCredentials } from './credentials.ts'
+import { type CredentialOptions, type Identity, readCredentials } from './credentials.ts'
 import { messageOf } from './errors.ts'
 import type { Logger } from './log.ts'
 import { discoveredServers, type Server } from './servers.ts'
@@ -18,7 +18,7 @@ const DIAL_DEADLINE_MS = 15_000
 export interface ConnectOptions {
   readonly servers: readonly Server[]
   readonly credentials: CredentialOptions
-  readonly name: string
+  readonly identity: Identity
   readonly stats: Stats
   readonly log: Logger
 }
@@ -30,7 +30,7 @@ export interface Connector {
 }
 
 export function createConnector(options: ConnectOptions): Connector {
-  const { servers, credentials, name, stats, log } = options
+  const { servers, credentials, identity, stats, log } = options
   let pool = shuffled(servers)
   let attempt = 0
   /** What has been said since the last connection: servers take turns, and so may reasons. */
@@ -42,7 +42,7 @@ export function createConnector(options: ConnectOptions): Connector {
     for (const server of pool) {
       try {
         const either = AbortSignal.any([signal, AbortSignal.timeout(DIAL_DEADLINE_MS)])
-        return await openSession(server, readCredentials(credentials, server), name, either)
+        return await openSession(server, readCredentials(credentials, server), identity, either)
       } catch (error) {
         signal.throwIfAborted()
         troubles.add(`${server.shown}: ${messageOf(error)}`)

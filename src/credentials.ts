@@ -3,6 +3,7 @@
 
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
+import { hostname } from 'node:os'
 import {
   type Authenticator,
   credsAuthenticator,
@@ -141,3 +142,15 @@ function readBytes(option: string, path: string): Buffer {
 function readText(option: string, path: string | undefined): string | undefined {
   return path === undefined ? undefined : readBytes(option, path).toString('utf8')
 }
+
+/** How the server knows the connection. */
+export interface Identity {
+  readonly name: string
+  /** Of the subjects on which it is answered. */
+  readonly inboxPrefix: string
+}
+
+export const identityOf = ({ connectionName, inboxPrefix }: Config): Identity => ({
+  name: connectionName ?? `falco-nats@${hostname()}`,
+  inboxPrefix: inboxPrefix ?? '_INBOX',
+})

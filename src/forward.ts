@@ -1,12 +1,11 @@
 // The main job: alerts from a source to a sink, until the source ends or somebody says stop.
 
-import { hostname } from 'node:os'
 import { PRIORITIES } from './alert.ts'
 import { createBacklog } from './backlog.ts'
 import { type BatchPool, createBatchPool } from './batch.ts'
 import { createConnector } from './connection.ts'
 import { publishCore } from './courier.ts'
-import { checkCredentialFiles } from './credentials.ts'
+import { checkCredentialFiles, identityOf } from './credentials.ts'
 import { openDryRun } from './dry-run.ts'
 import { createEncoder, type Encoder } from './encode.ts'
 import { FatalError, messageOf } from './errors.ts'
@@ -127,11 +126,10 @@ async function openSink(parts: SinkParts): Promise<Sink> {
   const { bufferBytes, whenFull } = config
   const spool = await openSpoolOrGoOn(config, stats, log)
   const backlog = createBacklog({ bufferBytes, whenFull, spool, encoder, pool, stats, log })
-  const name = config.connectionName ?? `falco-nats@${hostname()}`
   const connector = createConnector({
     servers: config.server,
     credentials: config,
-    name,
+    identity: identityOf(config),
     stats,
     log,
   })

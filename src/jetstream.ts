@@ -92,7 +92,7 @@ function openLane(
   makeStream: StreamMaker | undefined,
 ) {
   const { connection } = session
-  const inbox = createInbox()
+  const inbox = createInbox(session.inboxPrefix)
   /** Batches of which not all is published; batches that are not settled. Both in order. */
   const waiting: Delivery[] = []
   const unsettled: Delivery[] = []

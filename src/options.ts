@@ -14,6 +14,7 @@ import {
   nonEmpty,
   oneOf,
   streamName,
+  subjectPrefix,
   wholeNumber,
 } from './values.ts'
 
@@ -131,6 +132,12 @@ export const OPTIONS = {
     defaultText: '1024',
     parse: wholeNumber(1, 100_000),
     help: 'how many alerts may be on their way to JetStream without an answer',
+  }),
+  inboxPrefix: optional({
+    flags: '--inbox-prefix <prefix>',
+    defaultText: '_INBOX',
+    parse: subjectPrefix,
+    help: 'where answers to this connection are sent: so that its user can be denied those of others',
   }),
   minPriority: required({
     flags: '--min-priority <priority>',

@@ -7,7 +7,7 @@ import type { Socket } from 'node:net'
 import { setImmediate as afterPoll } from 'node:timers/promises'
 import { TLSSocket } from 'node:tls'
 import { connect, type MsgHdrs, type NatsConnection, PermissionViolationError } from 'nats'
-import type { Credentials } from './credentials.ts'
+import type { Credentials, Identity } from './credentials.ts'
 import { messageOf, printable } from './errors.ts'
 import type { Server } from './servers.ts'
 
@@ -34,6 +34,7 @@ export interface Session {
   readonly denied: Map<string, number>
   /** For requests and subscriptions. */
   readonly connection: NatsConnection
+  readonly inboxPrefix: string
   /** `headers` are encoded: `NATS/1.0\r\n…\r\n\r\n`. */
   publish(subject: string, payload: Uint8Array, headers?: Uint8Array, reply?: string): void
   /** Whether it was of any use: the server has confirmed something, or kept it for a while. */
@@ -49,7 +50,7 @@ export interface Session {
 export async function openSession(
   server: Server,
   credentials: Credentials,
-  name: string,
+  identity: Identity,
   signal: AbortSignal,
 ): Promise<Session> {
   signal.throwIfAborted()
@@ -68,7 +69,7 @@ export async function openSession(
   const dialled = connect({
     ...credentials,
     servers: server.address,
-    name,
+    ...identity,
     reconnect: false,
     noAsyncTraces: true,
     timeout: DIAL_TIMEOUT_MS,
@@ -76,7 +77,8 @@ export async function openSession(
     maxPingOut: UNANSWERED_PINGS_MAX,
   })
   try {
-    return watch(await Promise.race([dialled, aborted.promise]), server, destroySockets)
+    const connection = await Promise.race([dialled, aborted.promise])
+    return watch(connection, server, identity, destroySockets)
   } catch (error) {
     destroySockets()
     // It may yet succeed, with a name that is resolved too late: nobody waits for it then.
@@ -88,7 +90,12 @@ export async function openSession(
   }
 }
 
-function watch(connection: NatsConnection, server: Server, destroySockets: () => void): Session {
+function watch(
+  connection: NatsConnection,
+  server: Server,
+  { inboxPrefix }: Identity,
+  destroySockets: () => void,
+): Session {
   const openedAt = performance.now()
   const denied = new Map<string, number>()
   let reason = ''
@@ -136,6 +143,7 @@ function watch(connection: NatsConnection, server: Server, destroySockets: () =>
     },
     denied,
     connection,
+    inboxPrefix,
     publish: createPublish(connection),
     get proven() {
       return confirmed || performance.now() - openedAt > PING_INTERVAL_MS

@@ -40,6 +40,12 @@ export function streamName(text: string): string {
   return text
 }
 
+export function subjectPrefix(text: string): string {
+  if (!/^[!-~]{1,128}$/.test(text) || /[*>]/.test(text) || text.split('.').includes(''))
+    throw new Error('allowed: a subject in printable ASCII without blanks, * and >')
+  return text
+}
+
 export function wholeNumber(least: number, most: number) {
   return (text: string): number => {
     const number = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN

@@ -288,6 +288,7 @@ const WRITTEN: Partial<Record<keyof typeof OPTIONS, string[]>> = {
     'a b',
     '>',
   ],
+  inboxPrefix: ['_INBOX_falco', 'a.b', 'a..b', '.a', 'a.', 'a.*', 'a b', '>'],
   minPriority: ['info', 'informational', 'warn', 'emergency'],
   maxLineBytes: ['1023', '1024', '8MiB', '8193K', '1 MiB', '0'],
   batchBytes: ['4MiB', '5MiB', '1.5MiB', '512kb'],

@@ -52,7 +52,8 @@ async function forExample({ change = (_: Permissions) => {}, stream = true } = {
     const made = await ask(admin, 'STREAM.CREATE.FALCO', { ...exampleStream(), num_replicas: 1 })
     expect(made.error).toBeUndefined()
   }
-  const args = ['-f', '-', '-s', `tls://localhost:${server.port}`, '--nkey', dir.file('nats.nk')]
+  const login = ['--nkey', dir.file('nats.nk'), '--inbox-prefix', '_INBOX_falco']
+  const args = ['-f', '-', '-s', `tls://localhost:${server.port}`, ...login]
   const held = stack.move()
   return {
     nats,
@@ -110,7 +111,7 @@ describe('the forwarder of nats-values.yaml', () => {
       example('nats-values.yaml')[0].config.merge.accounts.falco.users[0].permissions
     expect([publish.allow, subscribe.allow]).toEqual([
       ['falco.>', '$JS.API.STREAM.NAMES'],
-      ['_INBOX.*.*'],
+      ['_INBOX_falco.*.*'],
     ])
     {
       await using it = await without('falco.>', [])
@@ -126,7 +127,7 @@ describe('the forwarder of nats-values.yaml', () => {
       ])
     }
     {
-      await using it = await without('_INBOX.*.*', JETSTREAM)
+      await using it = await without('_INBOX_falco.*.*', JETSTREAM)
       await using running = falcoNats([...it.args, ...JETSTREAM])
       running.child.stdin.end(`${numberedAlert(0)}\n`)
       expect(await running.logged('does not answer')).toMatchObject({ trouble: 'timeout' })
@@ -210,6 +211,8 @@ it(
       servers.join(','),
       '--nkey',
       dir.file('nats.nk'),
+      '--inbox-prefix',
+      '_INBOX_falco',
       '--tlsca',
       fixturePath('tls/ca.crt'),
       ...JETSTREAM,

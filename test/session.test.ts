@@ -10,6 +10,8 @@ import { fixturePath } from './support/fixtures.ts'
 import { startNats } from './support/nats.ts'
 import { until } from './support/wait.ts'
 
+const IDENTITY = { name: 'test', inboxPrefix: '_INBOX' }
+
 const never = new AbortController().signal
 
 /** A server that takes connections and says nothing. */
@@ -35,7 +37,7 @@ async function startMute() {
 it('gives up on a server that never greets, and leaves no socket behind', async () => {
   await using mute = await startMute()
   const [server] = parseServers(mute.url)
-  await expect(openSession(server!, {}, 'test', never)).rejects.toThrow('timeout')
+  await expect(openSession(server!, {}, IDENTITY, never)).rejects.toThrow('timeout')
   await until('the connection is gone', () => mute.connections() === 0)
 })
 
@@ -43,7 +45,7 @@ it('stops dialling at once when it is told', async () => {
   await using mute = await startMute()
   const [server] = parseServers(mute.url)
   const stop = new AbortController()
-  const dialled = openSession(server!, {}, 'test', stop.signal)
+  const dialled = openSession(server!, {}, IDENTITY, stop.signal)
   await until('it is connected', () => mute.connections() === 1)
   const stoppedAt = performance.now()
   stop.abort(new Error('stop'))
@@ -66,7 +68,7 @@ it.each([
     const [server] = parseServers(`${scheme}://127.0.0.1:${nats.port}`)
     const options = { tlsca: fixturePath('tls/ca.crt') } as CredentialOptions
     const credentials: Credentials = scheme === 'tls' ? readCredentials(options, server!) : {}
-    const session = await openSession(server!, credentials, 'test', never)
+    const session = await openSession(server!, credentials, IDENTITY, never)
     await session.confirm()
     expect(session.proven).toBe(true)
     nats.freeze()
@@ -88,7 +90,7 @@ it('counts what the server denies, before it confirms', async () => {
   )
   const [server] = parseServers(`nats://u:p@127.0.0.1:${nats.port}`)
   const credentials = readCredentials({} as CredentialOptions, server!)
-  const session = await openSession(server!, credentials, 'test', never)
+  const session = await openSession(server!, credentials, IDENTITY, never)
   for (const subject of ['falco.ok', 'falco.no', 'falco.no', 'falco.not'])
     session.publish(subject, Buffer.from('x'))
   await session.confirm()

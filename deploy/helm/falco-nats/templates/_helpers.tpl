@@ -91,7 +91,7 @@ tlskey: {{ dict "secret" .secretName "key" .key | toJson }}
 {{/* An option's variable is its name in capitals. */}}
 {{- define "falco-nats.env" -}}
 {{- $nats := .Values.natsOutput }}
-{{- $values := pick $nats "connectionName" "user" "tlsfirst" "subject" "addHeader" "minPriority" "jetstream" "stream" "createStream" "streamMaxAge" "duplicateWindow" "maxInFlight" "maxLineBytes" "batchBytes" "bufferBytes" "whenFull" "drainTimeout" "pipe" "falcoEvents" "maxSeries" "logLevel" "logFormat" }}
+{{- $values := pick $nats "connectionName" "user" "tlsfirst" "subject" "addHeader" "minPriority" "jetstream" "stream" "createStream" "streamMaxAge" "duplicateWindow" "maxInFlight" "inboxPrefix" "maxLineBytes" "batchBytes" "bufferBytes" "whenFull" "drainTimeout" "pipe" "falcoEvents" "maxSeries" "logLevel" "logFormat" }}
 {{- $_ := set $values "server" (include "falco-nats.server" .) }}
 {{- $_ = set $values "metricsAddress" (printf ":%v" $nats.metrics.port) }}
 {{- if $nats.headers }}{{ $_ = set $values "headers" "on" }}{{ end }}
