@@ -1,11 +1,13 @@
-// A batch: alerts on their way from one read to one confirmation, as bytes in one buffer.
+// A batch: alerts on their way from one read to one confirmation, each as the message that is sent,
+// one behind the other in one buffer, so that a batch is one write.
 //
-//   bytes:     | alert 0 | alert 1 | … |  room  |     subjects[i] is where alert i goes,
-//              0       ends[0]   ends[1] used         bytes[ends[i-1], ends[i]) what it says,
-//                                                     headers[i] the headers, encoded, if any,
-//                                                     times[i] when it was raised
+//   bytes:  | PUB subject 1234 ↵ | the alert's line | ↵ | PUB …          alert i is bytes[starts[i], ends[i]),
+//                                starts[0]        ends[0]      used      of the kind kinds[i]
+
+import type { Kind } from './kinds.ts'
 
 const NEWLINE = 0x0a
+const RETURN = 0x0d
 
 export interface Batch {
   bytes: Buffer
@@ -15,10 +17,10 @@ export interface Batch {
   longest: number
   /** The least severe priority in it, as an index into PRIORITIES. */
   leastSevere: number
-  readonly subjects: string[]
-  readonly headers: (Buffer | undefined)[]
+  readonly kinds: Kind[]
+  readonly starts: number[]
   readonly ends: number[]
-  /** Milliseconds since 1970, or NaN. */
+  /** When each was raised: milliseconds since 1970, or NaN. */
   readonly times: number[]
 }
 
@@ -43,8 +45,8 @@ export function createBatchPool(batchBytes: number): BatchPool {
         count: 0,
         longest: 0,
         leastSevere: 0,
-        subjects: [],
-        headers: [],
+        kinds: [],
+        starts: [],
         ends: [],
         times: [],
       },
@@ -61,48 +63,84 @@ export function createBatchPool(batchBytes: number): BatchPool {
 
 /** Room for what stands in the same read behind an alert that alone is larger than a batch. */
 const GROWTH_BYTES = 64 * 1024
+/** The length of an alert in digits, and two line ends. */
+const FRAME_BYTES_MAX = 16
 
 /** Copies `bytes[start, end)` in as one more alert. Grows when an alert alone is larger. */
 export function append(
   batch: Batch,
-  subject: string,
-  severity: number,
+  kind: Kind,
   bytes: Buffer,
   start: number,
   end: number,
   time: number,
-  headers?: Buffer,
 ): void {
-  const length = end - start
-  const used = batch.used + length
-  if (used > batch.bytes.length) {
-    const grown = Buffer.allocUnsafeSlow(used + GROWTH_BYTES)
+  const { frame, headers } = kind
+  const size = end - start + (headers === undefined ? 0 : headers.length)
+  const most = batch.used + frame.length + FRAME_BYTES_MAX + size
+  if (most > batch.bytes.length) {
+    const grown = Buffer.allocUnsafeSlow(most + GROWTH_BYTES)
     batch.bytes.copy(grown, 0, 0, batch.used)
     batch.bytes = grown
   }
-  bytes.copy(batch.bytes, batch.used, start, end)
-  batch.subjects[batch.count] = subject
-  batch.headers[batch.count] = headers
-  batch.ends[batch.count] = used
-  batch.times[batch.count] = time
+  const into = batch.bytes
+  into.set(frame, batch.used)
+  let at = putNumber(into, batch.used + frame.length, size)
+  at = endLine(into, at)
+  if (headers !== undefined) {
+    into.set(headers, at)
+    at += headers.length
+  }
+  const { count } = batch
+  batch.kinds[count] = kind
+  batch.times[count] = time
+  batch.starts[count] = at
+  at += bytes.copy(into, at, start, end)
+  batch.ends[count] = at
+  batch.used = endLine(into, at)
   batch.count++
-  batch.used = used
-  batch.longest = Math.max(batch.longest, length + (headers?.length ?? 0))
-  if (severity > batch.leastSevere) batch.leastSevere = severity
+  if (size > batch.longest) batch.longest = size
+  if (kind.severity > batch.leastSevere) batch.leastSevere = kind.severity
+}
+
+function putNumber(into: Uint8Array, start: number, number: number): number {
+  let end = start + 1
+  for (let rest = number; rest >= 10; rest = Math.trunc(rest / 10)) end++
+  for (let at = end - 1, rest = number; at >= start; at--, rest = Math.trunc(rest / 10))
+    into[at] = 0x30 + (rest % 10)
+  return end
+}
+
+function endLine(into: Uint8Array, at: number): number {
+  into[at] = RETURN
+  into[at + 1] = NEWLINE
+  return at + 2
 }
 
 /** The bytes of alert `index`: a view, valid until the batch is given back. */
 export function payloadAt(batch: Batch, index: number): Buffer {
-  return batch.bytes.subarray(index === 0 ? 0 : batch.ends[index - 1], batch.ends[index])
+  return batch.bytes.subarray(batch.starts[index], batch.ends[index])
 }
+
+/** What counts for max_payload: the alert and its headers. */
+export const sizeAt = (batch: Batch, index: number): number =>
+  batch.ends[index]! - batch.starts[index]! + (batch.kinds[index]!.headers?.length ?? 0)
+
+/** The whole message of alert `index`, ready to be sent. */
+export function messageAt(batch: Batch, index: number): Buffer {
+  const start = index === 0 ? 0 : batch.ends[index - 1]! + LINE_END_BYTES
+  return batch.bytes.subarray(start, batch.ends[index]! + LINE_END_BYTES)
+}
+
+const LINE_END_BYTES = 2
 
 /** All alerts as lines, each with a newline: what is spooled. */
 export function linesOf(batch: Batch): Buffer {
-  const lines = Buffer.allocUnsafe(batch.used + batch.count)
+  const lines = Buffer.allocUnsafe(batch.used)
   let at = 0
   for (let index = 0; index < batch.count; index++) {
     at += payloadAt(batch, index).copy(lines, at)
     lines[at++] = NEWLINE
   }
-  return lines
+  return lines.subarray(0, at)
 }

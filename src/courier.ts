@@ -1,7 +1,7 @@
 // How one batch gets from us to the server over one session, and how it is known to have arrived.
 
 import { setImmediate as afterPoll } from 'node:timers/promises'
-import { type Batch, payloadAt } from './batch.ts'
+import { type Batch, messageAt, sizeAt } from './batch.ts'
 import type { Session } from './session.ts'
 import type { DeliveryReject } from './stats.ts'
 
@@ -26,12 +26,10 @@ export interface Courier {
 export async function publishCore(session: Session, batch: Batch): Promise<readonly Refusal[]> {
   // The server may change its mind about this before it confirms; what counts is what was sent.
   const { maxPayload } = session
-  for (let index = 0; index < batch.count; index++) {
-    const payload = payloadAt(batch, index)
-    const headers = batch.headers[index]
-    if (sizeOf(payload, headers) <= maxPayload)
-      session.publish(batch.subjects[index]!, payload, headers)
-  }
+  if (batch.longest <= maxPayload) session.write(batch.bytes.subarray(0, batch.used))
+  else
+    for (let index = 0; index < batch.count; index++)
+      if (sizeAt(batch, index) <= maxPayload) session.write(messageAt(batch, index))
   await session.confirm()
   // What the server refused it said before the PONG, but the client reports it by another way,
   // a few microtasks longer; all of them have run by then.
@@ -43,17 +41,13 @@ function refusals({ denied }: Session, batch: Batch, maxPayload: number): Refusa
   const refused: Refusal[] = []
   if (batch.longest <= maxPayload && denied.size === 0) return refused
   for (let index = 0; index < batch.count; index++) {
-    const subject = batch.subjects[index]!
-    const bytes = sizeOf(payloadAt(batch, index), batch.headers[index])
+    const { subject } = batch.kinds[index]!
+    const bytes = sizeAt(batch, index)
     if (bytes > maxPayload) refused.push(tooLarge(subject, bytes, maxPayload))
     else if (takeDenial(denied, subject)) refused.push(denial(subject))
   }
   return refused
 }
-
-/** What of an alert counts for max_payload. */
-const sizeOf = (payload: Buffer, headers: Buffer | undefined): number =>
-  payload.length + (headers?.length ?? 0)
 
 export const tooLarge = (subject: string, bytes: number, maxPayload: number): Refusal => ({
   reason: 'exceeds_max_payload',

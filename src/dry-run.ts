@@ -17,7 +17,7 @@ export function openDryRun(output: Writable, pool: BatchPool, stats: Stats): Sin
     async put(batch: Batch) {
       const parts: Buffer[] = []
       for (let index = 0; index < batch.count; index++)
-        parts.push(Buffer.from(batch.subjects[index]!), TAB, payloadAt(batch, index), NEWLINE)
+        parts.push(Buffer.from(batch.kinds[index]!.subject), TAB, payloadAt(batch, index), NEWLINE)
       await written(output, Buffer.concat(parts))
       stats.delivered += batch.count
       observe(stats.batchAlerts, batch.count)

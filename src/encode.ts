@@ -27,8 +27,8 @@ export function createEncoder(
   const kinds = createKinds(subjectFor, headersFor)
   const encoder: Encoder = {
     read: kinds.read,
-    add(batch, { subject, severity, headers }, bytes, start, end) {
-      append(batch, subject, severity, bytes, start, end, kinds.time(), headers)
+    add(batch, kind, bytes, start, end) {
+      append(batch, kind, bytes, start, end, kinds.time())
     },
     addLines(batch, lines, except) {
       let unreadable = 0

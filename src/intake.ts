@@ -72,8 +72,9 @@ export function createIntake(options: IntakeOptions) {
     onReject(reason, bytes, length)
   }
 
-  /** Whether one more read could take the batch over its limit. */
-  const isFull = () => batch.count > 0 && batch.used + splitter.held() + readBytes > pool.batchBytes
+  /** Whether one more read could take the batch over its limit, with what each alert needs beside its line. */
+  const isFull = () =>
+    batch.count > 0 && batch.used + splitter.held() + 1.25 * readBytes > pool.batchBytes
 
   return {
     /** Takes a chunk whole. False: stop reading, and go on after `room()`. */

@@ -158,9 +158,9 @@ function openLane(
   function publish(slot: number, state: number): void {
     const { batch } = deliveries[slot]!
     const index = indexes[slot]!
-    const subject = batch.subjects[index]!
+    const subject = batch.kinds[index]!.subject
     const payload = payloadAt(batch, index)
-    const headers = withMessageId(batch.headers[index] ?? NO_HEADERS, payload)
+    const headers = withMessageId(batch.kinds[index]!.headers ?? NO_HEADERS, payload)
     const bytes = headers.length + payload.length
     enter(slot, state)
     if (bytes > session.maxPayload) {
@@ -217,7 +217,7 @@ function openLane(
   function fail(slot: number, failure: Failure): void {
     if (slot === probe) probe = -1
     enter(slot, FAILED)
-    troubles.begin(failure, deliveries[slot]!.batch.subjects[indexes[slot]!]!)
+    troubles.begin(failure, deliveries[slot]!.batch.kinds[indexes[slot]!]!.subject)
     if (probe < 0) retryTimer ??= setTimeout(retry, backoff(++attempt, RETRY_FIRST_MS))
   }
 
@@ -261,7 +261,7 @@ function openLane(
 
   function refuseDenied(): void {
     for (const slot of arrivedUpTo(arrived)) {
-      const subject = deliveries[slot]!.batch.subjects[indexes[slot]!]!
+      const subject = deliveries[slot]!.batch.kinds[indexes[slot]!]!.subject
       if (takeDenial(session.denied, subject)) finish(slot, denial(subject))
     }
     pump()

@@ -14,6 +14,8 @@ export interface Kind {
   readonly severity: number
   readonly subject: string
   readonly headers: Buffer | undefined
+  /** The first words of a message, `PUB subject `; what follows is its size. */
+  readonly frame: Buffer
   /** Where it was counted last, for `falco_events`. */
   series: EventSeries | undefined
 }
@@ -51,8 +53,12 @@ export function createKinds(
   function describe(whole: Alert): Kind {
     const alert = pickFields(whole)
     const severity = priorityIndex(alert.priority) ?? 0
+    const subject = subjectFor(alert)
     const headers = headersFor?.(alert)
-    return { alert, severity, subject: subjectFor(alert), headers, series: undefined }
+    const frame = Buffer.from(
+      headers === undefined ? `PUB ${subject} ` : `HPUB ${subject} ${headers.length} `,
+    )
+    return { alert, severity, subject, headers, frame, series: undefined }
   }
 
   function parse(bytes: Buffer, start: number, end: number): Kind | LineReject {

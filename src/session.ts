@@ -37,6 +37,11 @@ export interface Session {
   readonly inboxPrefix: string
   /** `headers` are encoded: `NATS/1.0\r\n…\r\n\r\n`. */
   publish(subject: string, payload: Uint8Array, headers?: Uint8Array, reply?: string): void
+  /**
+   * Sends messages that are ready as they are, `PUB subject size ↵ payload ↵`. The bytes must stay what they are
+   * until the server has confirmed, or the session is over.
+   */
+  write(messages: Uint8Array): void
   /** Whether it was of any use: the server has confirmed something, or kept it for a while. */
   readonly proven: boolean
   /** Resolves when the server has taken all that was published before; otherwise never settles. */
@@ -145,6 +150,7 @@ function watch(
     connection,
     inboxPrefix,
     publish: createPublish(connection),
+    write: (messages) => writtenTo(connection)?.write(messages),
     get proven() {
       return confirmed || performance.now() - openedAt > PING_INTERVAL_MS
     },
@@ -186,7 +192,8 @@ function createPublish(connection: NatsConnection): Session['publish'] {
 }
 
 /**
- * The socket that the client writes to: under TLS it is wrapped around the one we know, and must go
+ * The socket that the client writes to. We write batches to it, since the client takes one message at a
+ * time, and three buffers for each. Under TLS it is wrapped around the one we know, and must be destroyed
  * first, or its unfinished write becomes an error that nobody listens for. The client keeps it to
  * itself; session.test.ts fails should that change.
  */

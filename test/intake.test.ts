@@ -30,7 +30,7 @@ function setUp({ batchBytes = 1024 * 1024, minPriority = 7, maxLineBytes = 1024 
 
 const contents = (batch: Batch) =>
   Array.from({ length: batch.count }, (_, index) => ({
-    subject: batch.subjects[index],
+    subject: batch.kinds[index]!.subject,
     line: payloadAt(batch, index).toString('latin1'),
   }))
 
@@ -73,7 +73,7 @@ describe('createIntake', () => {
 
   it('says when it is full, and when there is room again', async () => {
     const { intake } = setUp({ batchBytes: 4096 })
-    const chunk = Buffer.from(`${numberedAlert(1).padEnd(1500)}\n`)
+    const chunk = Buffer.from(`${numberedAlert(1).padEnd(1400)}\n`)
     expect(intake.write(chunk)).toBe(true)
     expect(intake.write(chunk)).toBe(false)
     let room = false
