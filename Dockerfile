@@ -36,8 +36,8 @@ LABEL org.opencontainers.image.title="falco-nats" \
       org.opencontainers.image.created="$CREATED"
 COPY LICENSE /
 COPY --from=mkfifo /mkfifo /usr/bin/mkfifo
-# Named .mjs, so that Node.js need not look into it to see that it is a module (6 ms).
-COPY --from=bundle /build/dist/falco-nats.js /falco-nats.mjs
+# Named .cjs, so that Node.js need not look for a package.json to know what it is.
+COPY --from=bundle /build/dist/falco-nats.js /falco-nats.cjs
 # The base's `nonroot`, as a number, so that Kubernetes can check runAsNonRoot.
 USER 65532:65532
-ENTRYPOINT ["/nodejs/bin/node", "/falco-nats.mjs"]
+ENTRYPOINT ["/nodejs/bin/node", "/falco-nats.cjs"]

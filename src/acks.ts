@@ -3,7 +3,7 @@
 import type { Msg } from 'nats'
 import { messageOf, printable } from './errors.ts'
 import type { Logger } from './log.ts'
-import { addCommand, type StreamSettings } from './stream.ts'
+import { addCommand, type StreamSettings } from './stream-settings.ts'
 
 export type Trouble =
   | 'no_responders'

@@ -11,7 +11,8 @@ import type { Config } from './options.ts'
 import type { Server } from './servers.ts'
 import { openSession, type Session } from './session.ts'
 import { openSpool } from './spool.ts'
-import { addCommand, streamSettings, streamTaking } from './stream.ts'
+import { streamTaking } from './stream.ts'
+import { addCommand, streamSettings } from './stream-settings.ts'
 import { formatBytes } from './units.ts'
 
 /** Prints a line per thing tried. Gives 0 when forwarding would work, else 1. */

@@ -13,7 +13,7 @@ import {
   type ValuesOf,
 } from './option.ts'
 import { type Config, OPTIONS, SAMPLE_OPTIONS } from './options.ts'
-import { checkStreamOptions } from './stream.ts'
+import { checkStreamOptions } from './stream-settings.ts'
 
 export type Invocation =
   | { readonly run: 'forward' | 'check'; readonly config: Config }

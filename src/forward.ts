@@ -4,14 +4,13 @@ import { PRIORITIES } from './alert.ts'
 import { createBacklog } from './backlog.ts'
 import { type BatchPool, createBatchPool } from './batch.ts'
 import { createConnector } from './connection.ts'
-import { publishCore } from './courier.ts'
+import { type Courier, publishCore } from './courier.ts'
 import { checkCredentialFiles, identityOf } from './credentials.ts'
 import { openDryRun } from './dry-run.ts'
 import { createEncoder, type Encoder } from './encode.ts'
 import { FatalError, messageOf } from './errors.ts'
 import { createHeaders } from './headers.ts'
 import { createIntake, type Intake } from './intake.ts'
-import { createJetStreamCourier } from './jetstream.ts'
 import { createRejectLog, excerpt, type Logger, type RejectLog } from './log.ts'
 import type { Config } from './options.ts'
 import { openPublisher, type Sink } from './publisher.ts'
@@ -27,7 +26,7 @@ import {
   totalFiltered,
   totalRejected,
 } from './stats.ts'
-import { streamSettings } from './stream.ts'
+import { streamSettings } from './stream-settings.ts'
 import { createSubjects } from './subject.ts'
 import { createWakeup, type Wakeup } from './wakeup.ts'
 import { createEvents, openWatch, routesTo } from './watch.ts'
@@ -133,16 +132,20 @@ async function openSink(parts: SinkParts): Promise<Sink> {
     stats,
     log,
   })
-  const courier = config.jetstream
-    ? createJetStreamCourier({
-        settings: streamSettings(config),
-        create: config.createStream,
-        maxInFlight: config.maxInFlight ?? MAX_IN_FLIGHT,
-        stats,
-        log,
-      })
-    : publishCore
+  const courier = config.jetstream ? await openJetStream(config, stats, log) : publishCore
   return openPublisher({ connector, courier, backlog, stats, changed, onReject })
+}
+
+/** Loaded only where it is wanted. */
+async function openJetStream(config: Config, stats: Stats, log: Logger): Promise<Courier> {
+  const { createJetStreamCourier } = await import('./jetstream.ts')
+  return createJetStreamCourier({
+    settings: streamSettings(config),
+    create: config.createStream,
+    maxInFlight: config.maxInFlight ?? MAX_IN_FLIGHT,
+    stats,
+    log,
+  })
 }
 
 /** A disk that cannot be used must not keep alerts from being forwarded from memory. */

@@ -32,7 +32,8 @@ import { NO_HEADERS, withMessageId } from './headers.ts'
 import type { Logger } from './log.ts'
 import type { Session } from './session.ts'
 import type { Stats } from './stats.ts'
-import { createStreamMaker, type StreamMaker, type StreamSettings } from './stream.ts'
+import { createStreamMaker, type StreamMaker } from './stream.ts'
+import type { StreamSettings } from './stream-settings.ts'
 
 const RETRY_FIRST_MS = 250
 /** An answer may take this long, counted in ticks from when the server is known to have the alert. */

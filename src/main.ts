@@ -6,7 +6,7 @@ import { parseCommandLine } from './cli.ts'
 import { FatalError, messageOf, UsageError } from './errors.ts'
 import { createLogger } from './log.ts'
 
-process.exit(await main())
+main().then((code) => process.exit(code))
 
 async function main(): Promise<number> {
   try {

@@ -22,6 +22,7 @@ const ORDER = [
   'jetstream',
   'acks',
   'stream',
+  'stream-settings',
   'courier',
   'connection',
   'session',
