@@ -1,6 +1,8 @@
 // Finds the few values of a line that we look at, without making an object of it. What it accepts is
 // JSON, whole and valid; where it is in any doubt it says so, and JSON.parse decides.
 
+import { mark, marks } from './marks.ts'
+
 /** What is looked for: keys of the alert, and two of its `output_fields`. */
 export const [RULE, PRIORITY, SOURCE, HOSTNAME, TAGS, NAMESPACE, POD, TIME] = [
   0, 1, 2, 3, 4, 5, 6, 7,
@@ -28,6 +30,7 @@ const BRACKET_END = 0x5d
 const BRACE = 0x7b
 const BRACE_END = 0x7d
 const SPACE = 0x20
+const SMALL_U = 0x75
 /** One bit for each level says whether it is an object. */
 const DEPTH_MAX = 30
 
@@ -35,15 +38,25 @@ const table = (is: (byte: number) => boolean) =>
   Uint8Array.from({ length: 256 }, (_, byte) => Number(is(byte)))
 const among = (text: string) => (byte: number) => text.includes(String.fromCharCode(byte))
 
-/** What may stand in a string as it is; bytes that are no UTF-8 are read as replacement characters. */
-const PLAIN = table((byte) => byte >= SPACE && byte !== QUOTE && byte !== BACKSLASH)
 const ESCAPED = table(among('"\\/bfnrt'))
 const HEX = table(among('0123456789abcdefABCDEF'))
 const DIGIT = table(among('0123456789'))
-const WHITE = table(among(' \t\n\r'))
 
-const keys = (...names: [name: string, slot: number][]) =>
-  names.map(([name, slot]) => ({ name: Buffer.from(name), slot }))
+/** Keys by their length. */
+function keys(...names: [name: string, slot: number][]): readonly Key[][] {
+  const longest = Math.max(...names.map(([name]) => name.length))
+  return Array.from({ length: longest + 1 }, (_, length) =>
+    names
+      .filter(([name]) => name.length === length)
+      .map(([name, slot]) => ({ name: Buffer.from(name), slot })),
+  )
+}
+
+interface Key {
+  readonly name: Uint8Array
+  readonly slot: number
+}
+
 const TOP_KEYS = keys(
   ['hostname', HOSTNAME],
   ['output_fields', OUTPUT_FIELDS],
@@ -59,10 +72,13 @@ const OUTPUT_KEYS = keys(['k8s.ns.name', NAMESPACE], ['k8s.pod.name', POD])
  * Looks at `bytes[start, end)`. True: it is one JSON object, and `found` has where its values stand; of
  * a key that stands twice, the last, as JSON.parse has it. False: perhaps it is none.
  */
-export function scan(bytes: Uint8Array, start: number, end: number, found: Found): boolean {
+export function scan(bytes: Buffer, start: number, end: number, found: Found): boolean {
   const { starts, ends } = found
+  const count = mark(bytes, start, end)
+  /** Which mark is the next. Outside of strings there are only quotes, each met where it stands. */
+  let next = 0
   for (let slot = 0; slot < SLOTS; slot++) starts[slot] = NONE
-  let at = skipWhite(bytes, start)
+  let at = skipBlanks(bytes, start)
   if (bytes[at++] !== BRACE) return false
   let depth = 1
   let objects = 2
@@ -70,7 +86,7 @@ export function scan(bytes: Uint8Array, start: number, end: number, found: Found
   let topSlot = NONE
   let isEmpty = true
   for (;;) {
-    at = skipWhite(bytes, at)
+    at = skipBlanks(bytes, at)
     let slot = NONE
     let byte = bytes[at]!
     const isObject = (objects >> depth) & 1
@@ -79,24 +95,34 @@ export function scan(bytes: Uint8Array, start: number, end: number, found: Found
       if (isObject) {
         if (byte !== QUOTE) return false
         const key = at + 1
-        at = key
+        at = start + marks[next + 1]!
+        next += 2
         // A key with an escape may be one of ours in disguise.
-        while (PLAIN[bytes[at]!] === 1) at++
-        if (bytes[at] !== QUOTE) return false
+        if (next > count || bytes[at] !== QUOTE) return false
         if (depth === 1) {
           slot = slotOf(TOP_KEYS, bytes, key, at)
           if (slot === OUTPUT_FIELDS) starts[NAMESPACE] = starts[POD] = NONE
         } else if (depth === 2 && topSlot === OUTPUT_FIELDS) {
           slot = slotOf(OUTPUT_KEYS, bytes, key, at)
         }
-        at = skipWhite(bytes, at + 1)
+        at = skipBlanks(bytes, at + 1)
         if (bytes[at] !== COLON) return false
-        at = skipWhite(bytes, at + 1)
+        at = skipBlanks(bytes, at + 1)
         byte = bytes[at]!
       }
       const value = at
       if (byte === QUOTE) {
-        at = skipString(bytes, at + 1)
+        for (;;) {
+          if (++next >= count) return false
+          at = start + marks[next]!
+          if (bytes[at] === QUOTE) break
+          // A control character has no place in a string.
+          if (bytes[at] !== BACKSLASH || !isEscape(bytes, at + 1)) return false
+          const escaped = bytes[at + 1]
+          if (escaped === QUOTE || escaped === BACKSLASH) next++
+        }
+        next++
+        at++
       } else if (byte === BRACE || byte === BRACKET) {
         if (depth === 1) {
           topSlot = slot
@@ -121,7 +147,7 @@ export function scan(bytes: Uint8Array, start: number, end: number, found: Found
     }
     // Behind a value, or at the end of an empty object or array.
     for (;;) {
-      at = skipWhite(bytes, at)
+      at = skipBlanks(bytes, at)
       byte = bytes[at++]!
       if (byte === COMMA) break
       if (byte !== ((objects >> depth) & 1 ? BRACE_END : BRACKET_END)) return false
@@ -135,10 +161,12 @@ export function scan(bytes: Uint8Array, start: number, end: number, found: Found
   }
 }
 
-function slotOf(known: typeof TOP_KEYS, bytes: Uint8Array, start: number, end: number): number {
+function slotOf(known: readonly Key[][], bytes: Uint8Array, start: number, end: number): number {
   const length = end - start
-  for (const { name, slot } of known) {
-    if (name.length !== length) continue
+  if (length >= known.length) return NONE
+  const candidates = known[length]!
+  for (let which = 0; which < candidates.length; which++) {
+    const { name, slot } = candidates[which]!
     let index = 0
     while (index < length && bytes[start + index] === name[index]) index++
     if (index === length) return slot
@@ -146,33 +174,22 @@ function slotOf(known: typeof TOP_KEYS, bytes: Uint8Array, start: number, end: n
   return NONE
 }
 
-function skipWhite(bytes: Uint8Array, at: number): number {
-  while (WHITE[bytes[at]!] === 1) at++
+/** Other blanks than these Falco does not write; JSON.parse knows them. */
+function skipBlanks(bytes: Uint8Array, at: number): number {
+  while (bytes[at] === SPACE) at++
   return at
 }
 
 function isBlank(bytes: Uint8Array, at: number, end: number): boolean {
-  while (at < end && WHITE[bytes[at]!] === 1) at++
+  while (at < end && bytes[at] === SPACE) at++
   return at === end
 }
 
-/** From behind the quote that opens a string to behind the one that closes it; -1: it is none. */
-function skipString(bytes: Uint8Array, at: number): number {
-  for (;;) {
-    while (PLAIN[bytes[at]!] === 1) at++
-    if (bytes[at] === QUOTE) return at + 1
-    if (bytes[at++] !== BACKSLASH) return -1
-    if (ESCAPED[bytes[at]!] === 1) at++
-    else if (
-      bytes[at] === 0x75 &&
-      HEX[bytes[at + 1]!] &&
-      HEX[bytes[at + 2]!] &&
-      HEX[bytes[at + 3]!] &&
-      HEX[bytes[at + 4]!]
-    )
-      at += 5
-    else return -1
-  }
+/** Whether an escape goes on like that behind its backslash. */
+function isEscape(bytes: Uint8Array, at: number): boolean {
+  if (bytes[at] !== SMALL_U) return ESCAPED[bytes[at]!] === 1
+  for (let digit = at + 1; digit <= at + 4; digit++) if (HEX[bytes[digit]!] !== 1) return false
+  return true
 }
 
 /** To behind a number, true, false or null; -1: it is none. */

@@ -33,6 +33,7 @@ const ORDER = [
   'batch',
   'kinds',
   'scan',
+  'marks',
   'falco-events',
   'time',
   'credentials',
@@ -54,9 +55,9 @@ const ORDER = [
   'errors',
 ]
 
-const sources = readdirSync(new URL('../src', import.meta.url)).map((file) =>
-  file.replace('.ts', ''),
-)
+const sources = readdirSync(new URL('../src', import.meta.url))
+  .filter((file) => file.endsWith('.ts'))
+  .map((file) => file.replace('.ts', ''))
 const textOf = (name: string) => readFileSync(new URL(`../src/${name}.ts`, import.meta.url), 'utf8')
 const importsOf = (name: string) =>
   [...textOf(name).matchAll(/(?:from |import\()'\.\/([a-z-]+)\.ts'/g)].map((match) => match[1]!)
