@@ -23,6 +23,9 @@ interface Exports {
 const found: Exports | undefined = isUsable() ? load() : undefined
 const line = Buffer.from(found?.memory.buffer ?? new ArrayBuffer(0))
 
+/** The line that was marked last, from 0 on. */
+export const lineView = new DataView(line.buffer)
+
 /** Offsets in the line that was marked last, ascending. */
 export const marks = new Int32Array(line.buffer, found ? MARKED_BYTES_MAX : 0)
 

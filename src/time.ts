@@ -7,7 +7,7 @@ const [QUOTE, DOT, Z, ZERO] = [0x22, 0x2e, 0x5a, 0x30]
 
 /**
  * Milliseconds since 1970 of a `time` as it stands in JSON at `bytes[start, end)`; NaN where it is none.
- * What Falco writes, always of one length, is read digit by digit, and its date only once a minute.
+ * What Falco writes, always of one length, is read digit by digit.
  */
 export function createClockReader(): (bytes: Buffer, start: number, end: number) => number {
   let minute = -1
@@ -22,13 +22,28 @@ export function createClockReader(): (bytes: Buffer, start: number, end: number)
       stamp = stamp * 10 + digit(bytes, text + STAMP[index]!)
     if (stamp !== minute) {
       minute = stamp
-      minuteMs = Date.parse(`${bytes.toString('latin1', text, text + 16)}Z`)
+      minuteMs = minuteOf(stamp)
     }
     const second = digit(bytes, text + 17) * 10 + digit(bytes, text + 18)
     const milli =
       digit(bytes, text + 20) * 100 + digit(bytes, text + 21) * 10 + digit(bytes, text + 22)
     return minuteMs + second * 1000 + milli
   }
+}
+
+/** Milliseconds since 1970 of a minute such as 202608030114; NaN where it is none. */
+function minuteOf(stamp: number): number {
+  const part = (place: number) => Math.floor(stamp / place) % 100
+  const [year, month, day, hour, minute] = [
+    Math.floor(stamp / 1e8),
+    part(1e6),
+    part(1e4),
+    part(100),
+    part(1),
+  ]
+  const isOne =
+    year >= 1970 && month >= 1 && month <= 12 && day >= 1 && day <= 31 && hour < 24 && minute < 60
+  return isOne ? Date.UTC(year, month - 1, day, hour, minute) : Number.NaN
 }
 
 /** NaN where it is none. */
