@@ -36,8 +36,35 @@ const TROUBLES: Readonly<Record<number, Trouble>> = {
 
 export const UNANSWERED: Failure = { trouble: 'timeout', reason: 'no answer' }
 
-/** Understands an answer, whatever it is. */
-export function readAnswer(message: Msg): Answer {
+/**
+ * Understands answers, whatever they are. Those that a stream gives to what it has stored differ in a
+ * number only: the text before it is remembered, so that few have to be parsed.
+ */
+export function createAnswerReader(): (message: Msg) => Answer {
+  let stored = Buffer.alloc(0)
+  return (message) => {
+    const { data } = message
+    if (isNumbered(data, stored)) return 'stored'
+    const answer = parseAnswer(message)
+    const text = Buffer.from(data).toString()
+    const [, before] = /^(\{"stream":"[^"\\]*", ?"seq": ?)[0-9]+\}$/.exec(text) ?? []
+    if (answer === 'stored' && before !== undefined) stored = Buffer.from(before)
+    return answer
+  }
+}
+
+/** Whether it is this text, not empty, then digits, then a brace. */
+function isNumbered(data: Uint8Array, before: Uint8Array): boolean {
+  const end = data.length - 1
+  if (before.length === 0 || end <= before.length || data[end] !== 0x7d) return false
+  let at = 0
+  while (at < before.length && data[at] === before[at]) at++
+  if (at < before.length) return false
+  while (at < end && data[at]! >= 0x30 && data[at]! <= 0x39) at++
+  return at === end
+}
+
+function parseAnswer(message: Msg): Answer {
   const { data } = message
   // An answer without a body is the server's own: nobody listens to the subject.
   if (data.length === 0) return { trouble: 'no_responders', reason: 'no responders' }

@@ -18,9 +18,9 @@ import { setImmediate as afterPoll } from 'node:timers/promises'
 import { createInbox } from 'nats'
 import {
   type Answer,
+  createAnswerReader,
   createTroubleLog,
   type Failure,
-  readAnswer,
   type TroubleLog,
   UNANSWERED,
 } from './acks.ts'
@@ -30,6 +30,7 @@ import { type Courier, denial, type Refusal, takeDenial, tooLarge } from './cour
 import { messageOf } from './errors.ts'
 import { NO_HEADERS, withMessageId } from './headers.ts'
 import type { Logger } from './log.ts'
+import { createOutbox } from './outbox.ts'
 import type { Session } from './session.ts'
 import type { Stats } from './stats.ts'
 import { createStreamMaker, type StreamMaker } from './stream.ts'
@@ -80,10 +81,7 @@ interface Delivery {
 
 type Lane = ReturnType<typeof openLane>
 
-const FREE = 0
-const SENT = 1
-const FAILED = 2
-const AGAIN = 3
+const [FREE, SENT, FAILED, AGAIN] = [0, 1, 2, 3]
 
 /** All that is on its way over one session: slots, and the batches that wait for one. */
 function openLane(
@@ -94,6 +92,8 @@ function openLane(
 ) {
   const { connection } = session
   const inbox = createInbox(session.inboxPrefix)
+  const outbox = createOutbox(session)
+  const readAnswer = createAnswerReader()
   /** Batches of which not all is published; batches that are not settled. Both in order. */
   const waiting: Delivery[] = []
   const unsettled: Delivery[] = []
@@ -130,6 +130,8 @@ function openLane(
       if (tokens[slot] === token && states[slot] !== FREE) settle(slot, readAnswer(message))
     },
   })
+  // The client would hold it back for a moment, and the outbox does not wait.
+  connection.flush().catch(() => {})
   const marks: number[] = Array(ANSWER_TICKS).fill(0)
   const ticker = setInterval(tick, TICK_MS)
   void session.closed.then(() => {
@@ -157,19 +159,19 @@ function openLane(
   }
 
   function publish(slot: number, state: number): void {
-    const { batch } = deliveries[slot]!
-    const index = indexes[slot]!
-    const subject = batch.kinds[index]!.subject
+    const [{ batch }, index] = [deliveries[slot]!, indexes[slot]!]
+    const { subject, headers: own = NO_HEADERS } = batch.kinds[index]!
     const payload = payloadAt(batch, index)
-    const headers = withMessageId(batch.kinds[index]!.headers ?? NO_HEADERS, payload)
+    const headers = withMessageId(own, payload)
     const bytes = headers.length + payload.length
+    if (state === AGAIN) stats.resent++
     enter(slot, state)
     if (bytes > session.maxPayload) {
       finish(slot, tooLarge(subject, bytes, session.maxPayload))
       return
     }
     publications[slot] = ++published
-    session.publish(subject, payload, headers, `${inbox}.${tokens[slot]}`)
+    outbox.add(subject, `${inbox}.${tokens[slot]}`, headers, payload)
   }
 
   function enter(slot: number, state: number): void {
@@ -200,7 +202,7 @@ function openLane(
     if (slot === probe) {
       probe = -1
       attempt = 0
-      for (const other of failedInOrder()) publishAgain(other)
+      for (const other of failedInOrder()) publish(other, AGAIN)
     }
     if (failed + again === 0) {
       clearTimeout(retryTimer)
@@ -229,13 +231,8 @@ function openLane(
     const [oldest] = failedInOrder()
     if (oldest === undefined) return
     probe = oldest
-    publishAgain(oldest)
+    publish(oldest, AGAIN)
     void confirm()
-  }
-
-  function publishAgain(slot: number): void {
-    stats.resent++
-    publish(slot, AGAIN)
   }
 
   function failedInOrder(): number[] {
@@ -249,6 +246,7 @@ function openLane(
     if (confirming) return
     confirming = true
     while (arrived < published && !connection.isClosed()) {
+      outbox.flush()
       const upTo = published
       // It rejects only when the session is over, although that has not been heard yet.
       await session.confirm().catch((error) => session.close(messageOf(error)))

@@ -6,7 +6,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { Socket } from 'node:net'
 import { setImmediate as afterPoll } from 'node:timers/promises'
 import { TLSSocket } from 'node:tls'
-import { connect, type MsgHdrs, type NatsConnection, PermissionViolationError } from 'nats'
+import { connect, type NatsConnection, PermissionViolationError } from 'nats'
 import type { Credentials, Identity } from './credentials.ts'
 import { messageOf, printable } from './errors.ts'
 import type { Server } from './servers.ts'
@@ -35,8 +35,6 @@ export interface Session {
   /** For requests and subscriptions. */
   readonly connection: NatsConnection
   readonly inboxPrefix: string
-  /** `headers` are encoded: `NATS/1.0\r\n…\r\n\r\n`. */
-  publish(subject: string, payload: Uint8Array, headers?: Uint8Array, reply?: string): void
   /**
    * Sends messages that are ready as they are, `PUB subject size ↵ payload ↵`. The bytes must stay what they are
    * until the server has confirmed, or the session is over.
@@ -149,7 +147,6 @@ function watch(
     denied,
     connection,
     inboxPrefix,
-    publish: createPublish(connection),
     write: (messages) => writtenTo(connection)?.write(messages),
     get proven() {
       return confirmed || performance.now() - openedAt > PING_INTERVAL_MS
@@ -170,24 +167,6 @@ function watch(
       if (why) reason ||= why
       destroy()
     },
-  }
-}
-
-/**
- * The client takes headers as an object of its own, encodes them anew for each message, and asks
- * for nothing else of it: so one object that gives what is encoded already does for all messages.
- * jetstream.test.ts fails should that change.
- */
-function createPublish(connection: NatsConnection): Session['publish'] {
-  let encoded: Uint8Array
-  const headers = { encode: () => encoded } as unknown as MsgHdrs
-  const plain = { reply: '' }
-  const withHeaders = { reply: '', headers }
-  return (subject, payload, headerBytes, reply = '') => {
-    const options = headerBytes ? withHeaders : plain
-    if (headerBytes) encoded = headerBytes
-    options.reply = reply
-    connection.publish(subject, payload, options)
   }
 }
 

@@ -10,6 +10,8 @@ import { fixturePath } from './support/fixtures.ts'
 import { startNats } from './support/nats.ts'
 import { until } from './support/wait.ts'
 
+const message = (subject: string, payload: Buffer) =>
+  Buffer.concat([Buffer.from(`PUB ${subject} ${payload.length}\r\n`), payload, Buffer.from('\r\n')])
 const IDENTITY = { name: 'test', inboxPrefix: '_INBOX' }
 
 const never = new AbortController().signal
@@ -73,7 +75,7 @@ it.each([
     expect(session.proven).toBe(true)
     nats.freeze()
     const payload = Buffer.alloc(1024 * 1024)
-    for (let n = 0; n < 32; n++) session.publish('falco.test', payload)
+    for (let n = 0; n < 32; n++) session.write(message('falco.test', payload))
     let confirmed = false
     void session.confirm().then(() => {
       confirmed = true
@@ -92,7 +94,7 @@ it('counts what the server denies, before it confirms', async () => {
   const credentials = readCredentials({} as CredentialOptions, server!)
   const session = await openSession(server!, credentials, IDENTITY, never)
   for (const subject of ['falco.ok', 'falco.no', 'falco.no', 'falco.not'])
-    session.publish(subject, Buffer.from('x'))
+    session.write(message(subject, Buffer.from('x')))
   await session.confirm()
   await until('all is heard', () => session.denied.size === 2)
   expect([...session.denied]).toEqual([

@@ -21,6 +21,7 @@ const ORDER = [
   'spool',
   'jetstream',
   'acks',
+  'outbox',
   'stream',
   'stream-settings',
   'courier',
