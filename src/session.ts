@@ -147,7 +147,15 @@ function watch(
     denied,
     connection,
     inboxPrefix,
-    write: (messages) => writtenTo(connection)?.write(messages),
+    write(messages) {
+      const socket = writtenTo(connection)
+      // With what follows in this turn of the event loop, such as a PING, it is one packet.
+      if (socket?.writableCorked === 0) {
+        socket.cork()
+        process.nextTick(uncork, socket)
+      }
+      socket?.write(messages)
+    },
     get proven() {
       return confirmed || performance.now() - openedAt > PING_INTERVAL_MS
     },
@@ -180,3 +188,5 @@ function writtenTo(connection: NatsConnection): Socket | undefined {
   type Internals = { protocol?: { transport?: { socket?: Socket } } }
   return (connection as unknown as Internals).protocol?.transport?.socket
 }
+
+const uncork = (socket: Socket) => socket.uncork()
