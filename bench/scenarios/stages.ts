@@ -1,0 +1,79 @@
+// Each stage alone, in this process, so that a regression has a place.
+
+import { readFileSync } from 'node:fs'
+import { parseAlert } from '../../src/alert.ts'
+import { createBatchPool } from '../../src/batch.ts'
+import { createEncoder } from '../../src/encode.ts'
+import { createKinds } from '../../src/kinds.ts'
+import { createLineSplitter } from '../../src/lines.ts'
+import { SLOTS, scan } from '../../src/scan.ts'
+import { createSubjects, parseTemplate } from '../../src/subject.ts'
+import type { Suite } from '../support/suite.ts'
+
+const READ_BYTES = 64 * 1024
+const BATCH_BYTES = 256 * 1024
+const PASSES = 20
+
+export async function stages(suite: Suite): Promise<void> {
+  const text = readFileSync(suite.file().path)
+  const ends: number[] = []
+  for (let at = 0; at < text.length; at = ends.at(-1)! + 1) ends.push(text.indexOf(10, at))
+  const each = (visit: (start: number, end: number) => void) => () => {
+    let start = 0
+    for (const end of ends) {
+      visit(start, end)
+      start = end + 1
+    }
+  }
+  const subjects = createSubjects(parseTemplate('falco.<priority>.<rule>'))
+  const splitter = createLineSplitter(1024 * 1024, { line() {}, tooLong() {} })
+  const found = { starts: new Int32Array(SLOTS), ends: new Int32Array(SLOTS) }
+  const kinds = createKinds(subjects, undefined)
+  const encoder = createEncoder(subjects)
+  const kind = kinds.read(text, 0, ends[0]!)
+  const alert = parseAlert(text, 0, ends[0]!)
+  if (typeof kind === 'string' || typeof alert === 'string') throw new Error('not an alert')
+  const pool = createBatchPool(BATCH_BYTES)
+  let batch = pool.borrow()
+  const all = [
+    {
+      name: 'split into lines',
+      pass: () => {
+        for (let at = 0; at < text.length; at += READ_BYTES)
+          splitter.push(text.subarray(at, at + READ_BYTES))
+      },
+    },
+    { name: 'scan', pass: each((start, end) => void scan(text, start, end, found)) },
+    {
+      name: 'scan and find the kind',
+      pass: each((start, end) => void kinds.read(text, start, end)),
+    },
+    {
+      name: 'parse, where scan is in doubt',
+      pass: each((start, end) => void parseAlert(text, start, end)),
+    },
+    { name: 'subject, for a new kind', pass: each(() => void subjects(alert)) },
+    {
+      name: 'copy into a batch',
+      pass: each((start, end) => {
+        if (batch.used + end - start > BATCH_BYTES) {
+          pool.giveBack(batch)
+          batch = pool.borrow()
+        }
+        encoder.add(batch, kind, text, start, end)
+      }),
+    },
+  ]
+  await suite.compare(
+    `stages: ${ends.length} alerts`,
+    all,
+    async ({ pass }) => {
+      pass()
+      const from = performance.now()
+      for (let n = 0; n < PASSES; n++) pass()
+      const ns = ((performance.now() - from) / PASSES) * 1e6
+      return { 'ns/alert': ns / ends.length, 'ns/byte': ns / text.length }
+    },
+    { ratios: false },
+  )
+}
