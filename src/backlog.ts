@@ -7,7 +7,7 @@
 // memory goes to disk, oldest first, and so does what comes until all on disk is on its way again.
 // When both are full, reading stops or alerts are shed.
 
-import { type Batch, type BatchPool, linesOf } from './batch.ts'
+import { type Batch, type BatchPool, compactCopy, linesOf } from './batch.ts'
 import type { Encoder } from './encode.ts'
 import { messageOf } from './errors.ts'
 import type { Logger } from './log.ts'
@@ -167,10 +167,10 @@ export function createBacklog(options: BacklogOptions) {
     const left = pool.borrow()
     encoder.addLines(left, linesOf(shed), severity)
     stats.dropped[severity]! += shed.count - left.count
-    // Cut to what is in it, or nothing would be gained.
-    left.bytes = Buffer.from(left.bytes.subarray(0, left.used))
-    memoryBytes += left.bytes.length
-    memory.splice(index, 1, ...(left.count > 0 ? [left] : []))
+    const kept = left.count > 0 ? [compactCopy(left)] : []
+    for (const batch of kept) memoryBytes += batch.bytes.length
+    memory.splice(index, 1, ...kept)
+    pool.giveBack(left)
     forget(shed)
   }
 

@@ -134,13 +134,28 @@ export function messageAt(batch: Batch, index: number): Buffer {
 
 const LINE_END_BYTES = 2
 
-/** All alerts as lines, each with a newline: what is spooled. */
+/** All alerts as lines, each with a newline: what is spooled. A view, valid until the next call. */
 export function linesOf(batch: Batch): Buffer {
-  const lines = Buffer.allocUnsafe(batch.used)
+  if (lines.length < batch.used) lines = Buffer.allocUnsafeSlow(batch.used)
   let at = 0
   for (let index = 0; index < batch.count; index++) {
     at += payloadAt(batch, index).copy(lines, at)
     lines[at++] = NEWLINE
   }
   return lines.subarray(0, at)
+}
+
+let lines = Buffer.alloc(0)
+
+/** A copy that takes no more room than it needs. */
+export function compactCopy(batch: Batch): Batch {
+  const { count, used } = batch
+  return {
+    ...batch,
+    bytes: Buffer.from(batch.bytes.subarray(0, used)),
+    kinds: batch.kinds.slice(0, count),
+    starts: batch.starts.slice(0, count),
+    ends: batch.ends.slice(0, count),
+    times: batch.times.slice(0, count),
+  }
 }
