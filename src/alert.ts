@@ -37,8 +37,7 @@ export interface Alert {
 
 /** The alert with nothing but the fields that we look at, so that no long text is kept for them. */
 export function pickFields(alert: Alert): Alert {
-  const { priority, rule, source, hostname, tags, output_fields: fields } = alert
-  const known = typeof fields === 'object' && fields !== null ? (fields as Fields) : {}
+  const { priority, rule, source, hostname, tags } = alert
   return {
     priority,
     rule,
@@ -46,13 +45,17 @@ export function pickFields(alert: Alert): Alert {
     hostname,
     tags,
     output_fields: {
-      'k8s.ns.name': known['k8s.ns.name'],
-      'k8s.pod.name': known['k8s.pod.name'],
+      'k8s.ns.name': outputField(alert, 'k8s.ns.name'),
+      'k8s.pod.name': outputField(alert, 'k8s.pod.name'),
     },
   }
 }
 
-type Fields = Readonly<Record<string, unknown>>
+/** One of the alert's `output_fields`, which may be anything, and so may they. */
+export function outputField({ output_fields: fields }: Alert, name: string): unknown {
+  const known = typeof fields === 'object' && fields !== null
+  return known ? (fields as Readonly<Record<string, unknown>>)[name] : undefined
+}
 
 /** Why a line is not an alert. */
 export type LineReject = 'invalid_json' | 'not_an_alert'

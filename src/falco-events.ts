@@ -1,7 +1,7 @@
 // How many alerts there were of each kind, with pod and namespace: the series of `falco_events`, as
 // falco-exporter counted them. Bounded: pods come and go, and each would stay for ever.
 
-import type { Alert } from './alert.ts'
+import { type Alert, outputField } from './alert.ts'
 
 /** What tells one series from another. A missing or odd value is the empty text. */
 export const EVENT_LABELS = [
@@ -98,8 +98,7 @@ export function createFalcoEvents(seriesMax: number): FalcoEvents {
 }
 
 function valuesOf({ alert, severity }: Countable): string[] {
-  const { rule, hostname, source, tags, output_fields: fields } = alert
-  const known = typeof fields === 'object' && fields !== null ? (fields as Fields) : {}
+  const { rule, hostname, source, tags } = alert
   const names = Array.isArray(tags) ? tags.filter((tag) => typeof tag === 'string') : []
   return [
     clean(rule),
@@ -107,12 +106,10 @@ function valuesOf({ alert, severity }: Countable): string[] {
     clean(hostname),
     clean(source),
     clean(`,${names.join(',')},`, TAGS_LENGTH_MAX),
-    clean(known['k8s.ns.name']),
-    clean(known['k8s.pod.name']),
+    clean(outputField(alert, 'k8s.ns.name')),
+    clean(outputField(alert, 'k8s.pod.name')),
   ]
 }
-
-type Fields = Readonly<Record<string, unknown>>
 
 /** As it is where it is short and well-formed, which is always but for somebody who means harm. */
 function clean(value: unknown, length = VALUE_LENGTH_MAX): string {

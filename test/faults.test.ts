@@ -8,7 +8,13 @@ import { mkdirSync, openSync, readFileSync, statSync, writeFileSync } from 'node
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
-import { falcoNats, MAIN, type Running, stopped as stoppedAtOnce } from './support/cli.ts'
+import {
+  falcoNats,
+  MAIN,
+  memoryKiB,
+  type Running,
+  stopped as stoppedAtOnce,
+} from './support/cli.ts'
 import { numberedAlert } from './support/fixtures.ts'
 import {
   createStream,
@@ -271,11 +277,11 @@ describe('the network', () => {
       const args = ['--buffer-bytes', '512KiB', '--drain-timeout', '30s', ...SCRAPED]
       await using running = falcoNats(['-f', dir.file('nats'), '-s', proxy.url, ...args])
       await running.logged('connected')
-      const before = memoryKiB(running, 'VmRSS')
+      const before = memoryKiB(running.child.pid!)
       // Ten times as much as gets through.
       await using writing = await write(dir, sent, 15_000)
       await allHaveCome(subscriber.messages, sent)
-      const grown = memoryKiB(running, 'VmHWM') - before
+      const grown = memoryKiB(running.child.pid!, 'VmHWM') - before
       expect(await writing.done()).toBe(0)
       expect((await stopped(running)).code).toBe(0)
       expect(report('12 slow network', subscriber.messages, sent)).toEqual(NONE_LOST)
@@ -286,11 +292,6 @@ describe('the network', () => {
     TIMEOUT_MS,
   )
 })
-
-const memoryKiB = ({ child }: Running, what: 'VmRSS' | 'VmHWM') =>
-  Number(
-    new RegExp(`${what}:\\s+(\\d+)`).exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))![1],
-  )
 
 function missingNumbers(messages: readonly Received[], sent = LOAD): number[] {
   const come = new Set(messages.map(numberOf))

@@ -3,7 +3,7 @@
 import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { falcoNats, rssKiB, runFalcoNats, stopped } from './support/cli.ts'
+import { falcoNats, memoryKiB, runFalcoNats, stopped } from './support/cli.ts'
 import { alertLines, fixture, fixturePath, numberedAlert } from './support/fixtures.ts'
 import { createStream, readStream, startNats, streamCount, subscribe } from './support/nats.ts'
 import { countNumbered, expectedSubject, writePipe } from './support/pipe.ts'
@@ -231,12 +231,12 @@ describe('while NATS misbehaves', () => {
       '30s',
     ])
     await running.logged('connected')
-    const before = rssKiB(running.child.pid!)
+    const before = memoryKiB(running.child.pid!)
     server.freeze()
     await using writing = await writePipe(dir.file('nats'), `numbered:${LOAD * 3}`, 65536)
     const lost = await running.logged('disconnected', 45_000)
     expect(lost.reason).toBe('no answer to 2 pings')
-    const grown = rssKiB(running.child.pid!) - before
+    const grown = memoryKiB(running.child.pid!) - before
     console.info(`RSS grew by ${grown} KiB against a frozen server`)
     // 36 MB were offered; the buffer, copies in the socket and the code that ran come to this.
     expect(grown).toBeLessThan((16 + 24) * 1024)

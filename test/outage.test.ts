@@ -2,7 +2,7 @@
 
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
-import { falcoNats, type Running, rssKiB, runFalcoNats, stopped } from './support/cli.ts'
+import { falcoNats, memoryKiB, type Running, runFalcoNats, stopped } from './support/cli.ts'
 import { type NatsServer, readStream, startNats, streamCount, subscribe } from './support/nats.ts'
 import { countNumbered, writePipe } from './support/pipe.ts'
 import { startProxy } from './support/proxy.ts'
@@ -182,7 +182,7 @@ it('stays within its limits on disk and in memory, and then lets Falco wait', as
     '20s',
   )
   await running.logged('cannot connect')
-  const before = rssKiB(running.child.pid!)
+  const before = memoryKiB(running.child.pid!)
   await using writing = await writePipe(dir.file('nats'), `numbered:${LOAD}`, 65536)
   await until('the spool is full', () => spoolBytes(dir) > 3 * MIB)
   const read = () => /rchar: (\d+)/.exec(readFileSync(`/proc/${running.child.pid}/io`, 'utf8'))![1]
@@ -194,7 +194,7 @@ it('stays within its limits on disk and in memory, and then lets Falco wait', as
     return same
   })
   expect(writing.child.exitCode).toBeNull()
-  const grown = rssKiB(running.child.pid!) - before
+  const grown = memoryKiB(running.child.pid!) - before
   console.info(`12 MB offered: spool ${spoolBytes(dir)} bytes, RSS grew by ${grown} KiB`)
   expect(spoolBytes(dir)).toBeLessThanOrEqual(8 * MIB)
   expect(grown).toBeLessThan(40 * 1024)

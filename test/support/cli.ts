@@ -88,6 +88,6 @@ export async function stopped(running: Running, signal: NodeJS.Signals = 'SIGTER
   return { code, last: running.log().at(-1)! }
 }
 
-/** Resident memory of a process, in KiB. */
-export const rssKiB = (pid: number) =>
-  Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1])
+/** Memory of a process, in KiB: resident now, or at its highest. */
+export const memoryKiB = (pid: number, what: 'VmRSS' | 'VmHWM' = 'VmRSS') =>
+  Number(new RegExp(`${what}:\\s+(\\d+)`).exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1])
