@@ -3,6 +3,7 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { afterAll } from 'vitest'
 import { parse, parseAllDocuments, stringify } from 'yaml'
 import { fixturePath } from './fixtures.ts'
 import { tempDir } from './temp.ts'
@@ -36,7 +37,8 @@ if (official && existsSync(join(official, 'Chart.yaml')))
 else console.info('FALCO_CHART names no unpacked falco chart: a stand-in has to do')
 
 const home = tempDir()
-process.on('exit', () => home[Symbol.dispose]())
+// The runner ends its workers without an `exit`.
+afterAll(() => home[Symbol.dispose]())
 
 /** Our chart with its dependency in place, as `helm dependency update` leaves it. */
 export function assembled(falcoChart: { name: string; path: string }): string {
