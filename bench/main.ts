@@ -62,7 +62,7 @@ const peers = readPeers(values.peers)
 const version = execFileSync('nats-server', ['--version'], { encoding: 'utf8' }).trim()
 console.log(`${cpus()[0]?.model}, ${cpus().length} cores, Linux ${release()}`)
 console.log(
-  `Node ${process.version}, ${version}, bundle ${Math.round(statSync(BUNDLE).size / 1024)} KiB`,
+  `Node ${process.version}, ${version}, bundle ${Math.round(statSync(BUNDLE.replace('falco-nats.js', 'main.js')).size / 1024)} KiB`,
 )
 console.log(`writer and subscriber in ${WRITTEN_IN}`)
 console.log(`medians of ${runs} alternating run${runs === 1 ? '' : 's'}`)

@@ -22,6 +22,10 @@ export interface Batch {
   readonly ends: number[]
   /** When each was raised: milliseconds since 1970, or NaN. */
   readonly times: number[]
+  /** Where it has been written to while it was still being filled, and how much of it. */
+  sentOn: object | undefined
+  sentBytes: number
+  sentCount: number
 }
 
 /** Lends batches and takes them back, so that a steady stream allocates no buffers. */
@@ -49,6 +53,9 @@ export function createBatchPool(batchBytes: number): BatchPool {
         starts: [],
         ends: [],
         times: [],
+        sentOn: undefined,
+        sentBytes: 0,
+        sentCount: 0,
       },
     giveBack(batch) {
       if (idle.length >= IDLE_MAX || batch.bytes.length < batchBytes) return
@@ -56,6 +63,9 @@ export function createBatchPool(batchBytes: number): BatchPool {
       batch.count = 0
       batch.longest = 0
       batch.leastSevere = 0
+      batch.sentOn = undefined
+      batch.sentBytes = 0
+      batch.sentCount = 0
       idle.push(batch)
     },
   }

@@ -20,15 +20,33 @@ export interface Courier {
   (session: Session, batch: Batch): Promise<readonly Refusal[]>
   /** Is told of each new session, before its first batch. */
   readonly opened?: (session: Session) => void
+  /** Writes what has come into a batch that is still being filled, and asks for no answer. False: it has not. */
+  readonly early?: (session: Session, batch: Batch) => boolean
 }
 
 /** Core NATS: an alert is delivered when the server has answered a PING that follows it. */
-export async function publishCore(session: Session, batch: Batch): Promise<readonly Refusal[]> {
+export const coreCourier: Courier = Object.assign(publish, { early: writeEarly })
+
+function writeEarly(session: Session, batch: Batch): boolean {
+  if (batch.longest > session.maxPayload) return false
+  session.write(batch.bytes.subarray(unsent(session, batch).bytes, batch.used), true)
+  batch.sentOn = session
+  batch.sentBytes = batch.used
+  batch.sentCount = batch.count
+  return true
+}
+
+/** From where on. */
+const unsent = (session: Session, { sentOn, sentBytes, sentCount }: Batch) =>
+  sentOn === session ? { bytes: sentBytes, alerts: sentCount } : { bytes: 0, alerts: 0 }
+
+async function publish(session: Session, batch: Batch): Promise<readonly Refusal[]> {
   // The server may change its mind about this before it confirms; what counts is what was sent.
   const { maxPayload } = session
-  if (batch.longest <= maxPayload) session.write(batch.bytes.subarray(0, batch.used))
+  const from = unsent(session, batch)
+  if (batch.longest <= maxPayload) session.write(batch.bytes.subarray(from.bytes, batch.used))
   else
-    for (let index = 0; index < batch.count; index++)
+    for (let index = from.alerts; index < batch.count; index++)
       if (sizeAt(batch, index) <= maxPayload) session.write(messageAt(batch, index))
   await session.confirm()
   // What the server refused it said before the PONG, but the client reports it by another way,

@@ -20,8 +20,8 @@ export interface EventSeries {
   count: number
   /** Grows from alert to alert. */
   seen: number
-  /** It is no more: its count is part of another's. */
-  folded: boolean
+  /** Where its count is now, when it is no more. */
+  into: EventSeries | undefined
 }
 
 /** What an alert says, and where an alert that said the same was counted. */
@@ -54,27 +54,30 @@ export function createFalcoEvents(seriesMax: number): FalcoEvents {
     const key = JSON.stringify(values)
     let series = all.get(key)
     if (series) return series
-    if (all.size >= seriesMax) {
+    if (!isRoom()) {
       fold()
       series = all.get(key)
     }
-    series ??= { values, count: 0, seen: 0, folded: false }
+    series ??= { values, count: 0, seen: 0, into: undefined }
     all.set(key, series)
     return series
   }
 
+  // What was folded and comes back must not fold another: with more kinds than series, each alert would.
+  const isRoom = () => all.size < seriesMax
+
   /** Makes room: the least recently seen lose their pod. Where none has one, the namespace, or all. */
   function fold(): void {
-    while (all.size >= seriesMax) {
+    while (!isRoom()) {
       const ranked = Map.groupBy(all.values(), rankOf)
       const rank = GIVEN_UP.findIndex((_, rank) => ranked.has(rank))
       const oldest = ranked.get(rank)!.sort((a, b) => a.seen - b.seen)
       for (const series of oldest.slice(0, Math.ceil(seriesMax * FOLDED_SHARE))) {
-        series.folded = true
         all.delete(JSON.stringify(series.values))
         const into = findOrAdd(
           series.values.map((value, label) => (GIVEN_UP[rank]!.includes(label) ? '' : value)),
         )
+        series.into = into
         into.count += series.count
         into.seen = Math.max(into.seen, series.seen)
         folded++
@@ -85,8 +88,8 @@ export function createFalcoEvents(seriesMax: number): FalcoEvents {
   return {
     count(countable) {
       let { series } = countable
-      if (series === undefined || series.folded) {
-        series = findOrAdd(valuesOf(countable))
+      if (series === undefined || series.into !== undefined) {
+        series = isRoom() || series === undefined ? findOrAdd(valuesOf(countable)) : lastOf(series)
         countable.series = series
       }
       series.count++
@@ -95,6 +98,12 @@ export function createFalcoEvents(seriesMax: number): FalcoEvents {
     series: () => all,
     folded: () => folded,
   }
+}
+
+function lastOf(series: EventSeries): EventSeries {
+  let last = series
+  while (last.into !== undefined) last = last.into
+  return last
 }
 
 function valuesOf({ alert, severity }: Countable): string[] {

@@ -4,7 +4,7 @@ import { PRIORITIES } from './alert.ts'
 import { createBacklog } from './backlog.ts'
 import { type BatchPool, createBatchPool } from './batch.ts'
 import { createConnector } from './connection.ts'
-import { type Courier, publishCore } from './courier.ts'
+import { type Courier, coreCourier } from './courier.ts'
 import { checkCredentialFiles, identityOf } from './credentials.ts'
 import { openDryRun } from './dry-run.ts'
 import { createEncoder, type Encoder } from './encode.ts'
@@ -28,6 +28,7 @@ import {
 } from './stats.ts'
 import { streamSettings } from './stream-settings.ts'
 import { createSubjects } from './subject.ts'
+import { keepTrim } from './trim.ts'
 import { createWakeup, type Wakeup } from './wakeup.ts'
 import { createEvents, openWatch, routesTo } from './watch.ts'
 
@@ -49,6 +50,7 @@ export async function forward(
   // First, so that a port that is taken leaves the pipe alone.
   await using endpoint = await openWatch(config, log)
   const stats = createStats()
+  using _trim = keepTrim(stats)
   const events = endpoint && createEvents(config)
   const pool = createBatchPool(config.batchBytes)
   const readBytes = Math.min(READ_BYTES_MAX, config.batchBytes >> 1)
@@ -104,7 +106,7 @@ export async function forward(
 async function flow(source: Source, intake: Intake, sink: Sink, stop: AbortSignal): Promise<void> {
   const reading = source.pump(intake, stop)
   reading.catch(() => {}) // heard below, after what was read until then is delivered
-  for await (const batch of intake.batches(sink.wants)) await sink.put(batch)
+  for await (const batch of intake.batches(sink)) await sink.put(batch)
   await sink.drain()
   await reading
 }
@@ -132,7 +134,7 @@ async function openSink(parts: SinkParts): Promise<Sink> {
     stats,
     log,
   })
-  const courier = config.jetstream ? await openJetStream(config, stats, log) : publishCore
+  const courier = config.jetstream ? await openJetStream(config, stats, log) : coreCourier
   return openPublisher({ connector, courier, backlog, stats, changed, onReject })
 }
 

@@ -28,6 +28,14 @@ export interface IntakeOptions {
   readonly onReject: (reason: RejectReason, bytes: Buffer, length: number) => void
 }
 
+/** Whoever takes batches. */
+export interface Taker {
+  /** Whether a batch is wanted now, given whether it is full (or the last); asked anew at each change. */
+  wants(full: boolean): boolean
+  /** Is shown the batch being filled after each read. True: it need not be offered yet. */
+  readonly early?: (batch: Batch) => boolean
+}
+
 export type Intake = ReturnType<typeof createIntake>
 
 export function createIntake(options: IntakeOptions) {
@@ -35,6 +43,7 @@ export function createIntake(options: IntakeOptions) {
     options
   const splitter = createLineSplitter(maxLineBytes, { line, tooLong })
   let batch = pool.borrow()
+  let taker: Taker | undefined
   let ended = false
 
   function line(bytes: Buffer, start: number, end: number): void {
@@ -81,7 +90,7 @@ export function createIntake(options: IntakeOptions) {
     write(chunk: Buffer): boolean {
       stats.bytesRead += chunk.length
       splitter.push(chunk)
-      if (batch.count > 0) changed.notify()
+      if (batch.count > 0 && !taker?.early?.(batch)) changed.notify()
       return !isFull()
     },
 
@@ -104,13 +113,11 @@ export function createIntake(options: IntakeOptions) {
     /** Whether a line has begun whose newline has not come. */
     isMidLine: () => splitter.held() > 0,
 
-    /**
-     * Batches of at least one alert, in order, until the input has ended. `wanted` says whether one
-     * is wanted now, given whether it is full (or the last); it is asked anew at each change.
-     */
-    async *batches(wanted: (full: boolean) => boolean): AsyncGenerator<Batch> {
+    /** Batches of at least one alert, in order, as they are wanted, until the input has ended. */
+    async *batches(by: Taker): AsyncGenerator<Batch> {
+      taker = by
       for (;;) {
-        while (batch.count === 0 || !wanted(ended || isFull())) {
+        while (batch.count === 0 || !by.wants(ended || isFull())) {
           if (batch.count === 0 && ended) return
           await changed.wait()
         }

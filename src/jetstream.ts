@@ -250,7 +250,7 @@ function openLane(
       const upTo = published
       // It rejects only when the session is over, although that has not been heard yet.
       await session.confirm().catch((error) => session.close(messageOf(error)))
-      // See publishCore: what was denied is known a few microtasks later.
+      // See courier.ts: what was denied is known a few microtasks later.
       await afterPoll()
       arrived = upTo
       if (session.denied.size > 0) refuseDenied()

@@ -5,6 +5,7 @@
 import { parseCommandLine } from './cli.ts'
 import { FatalError, messageOf, UsageError } from './errors.ts'
 import { createLogger } from './log.ts'
+import { useKernelRandom } from './random.ts'
 
 main().then((code) => process.exit(code))
 
@@ -25,6 +26,7 @@ async function main(): Promise<number> {
         return await check(invocation.config, process.stdout)
       }
       case 'forward': {
+        useKernelRandom()
         const { stop, abandon } = stopSignals()
         const log = await createLogger(invocation.config)
         const { forward } = await import('./forward.ts')

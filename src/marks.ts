@@ -1,48 +1,82 @@
 // Where in a line strings begin, end or are interrupted: at quotes, backslashes and control characters.
-// By WebAssembly (marks.wat), which looks at 16 bytes at a time; JavaScript looks at one.
+// Under load by WebAssembly (marks.wat), which looks at 16 bytes at a time; until then by JavaScript.
 
 /** A longer line is not looked at. */
 export const MARKED_BYTES_MAX = 64 * 1024
+/** Room for the line, and for as many marks of four bytes. */
+const PAGES = 5
+const PAGE_BYTES = 64 * 1024
 
 // marks.wat, assembled.
 const MODULE =
-  'AGFzbQEAAAABBwFgAn9/AX8DAgEABQMBAAUHEQIGbWVtb3J5AgAEbWFyawAACp8BAZwBAgN/AXsgASEEA0AgAv0ABAAhBSAF/QwiIiIiIiIiIiIiIiIiIiIi/SMgBf0MXFxcXFxcXFxcXFxcXFxcXP0j/VAgBf0MICAgICAgICAgICAgICAgIP0m/VD9ZCEDAkAgA0UNAANAIAQgAiADaGo2AgAgBEEEaiEEIAMgA0EBa3EiAw0ACwsgAkEQaiICIABJDQALIAQgAWtBAnYL'
+  'AGFzbQEAAAABBwFgAn9/AX8CDgECanMGbWVtb3J5AgAFAwIBAAcIAQRtYXJrAAAKnwEBnAECA38BeyABIQQDQCAC/QAEACEFIAX9DCIiIiIiIiIiIiIiIiIiIiL9IyAF/QxcXFxcXFxcXFxcXFxcXFxc/SP9UCAF/QwgICAgICAgICAgICAgICAg/Sb9UP1kIQMCQCADRQ0AA0AgBCACIANoajYCACAEQQRqIQQgAyADQQFrcSIDDQALCyACQRBqIgIgAEkNAAsgBCABa0ECdgs='
 
-/** What we use of it; Node's types leave it to those of browsers. */
+/** What we use of it; Node's types leave it to those of browsers. It is not there with --jitless. */
 declare const WebAssembly: {
+  readonly Memory: new (size: { initial: number }) => { readonly buffer: ArrayBuffer }
   readonly Module: new (bytes: Uint8Array) => object
-  readonly Instance: new (module: object) => { readonly exports: unknown }
+  readonly Instance: new (module: object, imports: object) => { readonly exports: unknown }
 }
 
-interface Exports {
-  readonly memory: { readonly buffer: ArrayBuffer }
-  readonly mark: (length: number, out: number) => number
-}
+type Marker = (length: number, out: number) => number
 
-/** Undefined where there is no WebAssembly (--jitless), or numbers have their bytes the other way round. */
-const found: Exports | undefined = isUsable() ? load() : undefined
-const line = Buffer.from(found?.memory.buffer ?? new ArrayBuffer(0))
+const hasWebAssembly = typeof WebAssembly === 'object'
+const memory = hasWebAssembly
+  ? new WebAssembly.Memory({ initial: PAGES })
+  : { buffer: new ArrayBuffer(PAGES * PAGE_BYTES) }
+const line = Buffer.from(memory.buffer, 0, MARKED_BYTES_MAX)
 
 /** The line that was marked last, from 0 on. */
-export const lineView = new DataView(line.buffer)
+export const lineView = new DataView(memory.buffer, 0, MARKED_BYTES_MAX)
 
 /** Offsets in the line that was marked last, ascending. */
-export const marks = new Int32Array(line.buffer, found ? MARKED_BYTES_MAX : 0)
+export const marks = new Int32Array(memory.buffer, MARKED_BYTES_MAX)
+
+/**
+ * WebAssembly takes half the time, but 4 MB to compile these few bytes. It is loaded when so many lines have
+ * come within so many ms.
+ */
+const MANY_LINES = 4096
+const SHORT_MS = 400
+
+let marker: Marker = markSlowly
+let linesLeft = MANY_LINES
+let countedFrom = performance.now()
 
 /** Marks `bytes[start, end)`; gives how many marks there are, or 0 where it cannot. */
 export function mark(bytes: Buffer, start: number, end: number): number {
   const length = end - start
-  if (found === undefined || length > MARKED_BYTES_MAX) return 0
+  if (length > MARKED_BYTES_MAX) return 0
   bytes.copy(line, 0, start, end)
-  return found.mark(length, MARKED_BYTES_MAX)
+  if (--linesLeft === 0) reconsider()
+  return marker(length, MARKED_BYTES_MAX)
 }
 
-function isUsable(): boolean {
-  const isLittleEndian = new Uint8Array(Int32Array.of(1).buffer)[0] === 1
-  return isLittleEndian && typeof WebAssembly === 'object'
+function markSlowly(length: number): number {
+  let count = 0
+  for (let at = 0; at < length; at++) {
+    const byte = line[at]!
+    if (byte === 0x22 || byte === 0x5c || byte < 0x20) marks[count++] = at
+  }
+  return count
 }
 
-function load(): Exports {
+function reconsider(): void {
+  const now = performance.now()
+  if (now - countedFrom < SHORT_MS) markBy('WebAssembly')
+  else linesLeft = MANY_LINES
+  countedFrom = now
+}
+
+/** From now on. Where there is no WebAssembly, or numbers have their high byte first, it stays JavaScript. */
+export function markBy(way: 'JavaScript' | 'WebAssembly'): void {
+  linesLeft = Number.POSITIVE_INFINITY
+  const isUsable = hasWebAssembly && new Uint8Array(Int32Array.of(1).buffer)[0] === 1
+  marker = way === 'WebAssembly' && isUsable ? loadMarker() : markSlowly
+}
+
+function loadMarker(): Marker {
   const module = new WebAssembly.Module(Buffer.from(MODULE, 'base64'))
-  return new WebAssembly.Instance(module).exports as Exports
+  const { exports } = new WebAssembly.Instance(module, { js: { memory } })
+  return (exports as { mark: Marker }).mark
 }

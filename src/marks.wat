@@ -2,7 +2,7 @@
 ;; time. src/marks.ts has this as it is assembled, and test/marks.test.ts assembles it again.
 (module
   ;; [0, 64 KiB): a line; [64 KiB, 320 KiB): the marks that are found in it, four bytes each.
-  (memory (export "memory") 5)
+  (import "js" "memory" (memory 5))
   ;; Looks at [0, $length), up to 15 bytes further, and writes marks from $out on; gives how many.
   (func (export "mark") (param $length i32) (param $out i32) (result i32)
     (local $at i32) (local $mask i32) (local $to i32) (local $v v128)

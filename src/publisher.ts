@@ -13,6 +13,7 @@ import type { Connector } from './connection.ts'
 import type { Courier, Refusal } from './courier.ts'
 import { messageOf } from './errors.ts'
 import { observe } from './histogram.ts'
+import type { Taker } from './intake.ts'
 import type { RejectLog } from './log.ts'
 import type { Session } from './session.ts'
 import type { Stats } from './stats.ts'
@@ -28,10 +29,16 @@ export const STALLED_MS = 1_000
  */
 const LAGGING_MS = 100
 const LOOK_INTERVAL_MS = 100
+/**
+ * A PING at most so often while little comes: alerts are written as they come, and gather for one that
+ * follows them. Each PING costs a wake-up for its PONG, at a low rate as much as the alert itself.
+ */
+const GATHER_MS = 10
+/** At once, and in one batch: more is no longer little. */
+const EARLY_BYTES = 8 * 1024
+const GATHER_BYTES = 32 * 1024
 
-export interface Sink {
-  /** Whether it takes a batch now, full or not. */
-  wants(full: boolean): boolean
+export interface Sink extends Taker {
   /** Takes the batch over. */
   put(batch: Batch): void | Promise<void>
   /** Resolves when everything taken is delivered. */
@@ -69,6 +76,8 @@ export function openPublisher(options: PublisherOptions): Sink {
   const stop = new AbortController()
   let session: Session | undefined
   let progressAt = performance.now()
+  let gathering = false
+  let takenAt = 0
 
   async function keepConnected(): Promise<void> {
     while (!stop.signal.aborted) {
@@ -94,6 +103,7 @@ export function openPublisher(options: PublisherOptions): Sink {
 
   function send(current: Session, held: Held): void {
     if (sentAt.has(held)) stats.resent += held.batch.count
+    else if (held.batch.sentOn !== current) stats.resent += held.batch.sentCount
     sentAt.set(held, performance.now())
     courier(current, held.batch).then(
       (refusals) => settle(current, held, refusals),
@@ -116,6 +126,29 @@ export function openPublisher(options: PublisherOptions): Sink {
     changed.notify()
   }
 
+  /** Writes what little has come at once, but lets it gather for one PING. */
+  function early(batch: Batch): boolean {
+    const left = takenAt + GATHER_MS - performance.now()
+    const wasGathering = gathering
+    gathering =
+      left > 0 &&
+      batch.used < GATHER_BYTES &&
+      batch.used - batch.sentBytes < EARLY_BYTES &&
+      session !== undefined &&
+      isFree() &&
+      courier.early!(session, batch)
+    if (gathering && !wasGathering) setTimeout(gathered, left)
+    return gathering
+  }
+
+  function gathered(): void {
+    gathering = false
+    changed.notify()
+  }
+
+  /** Whether what comes now can be on its way at once. */
+  const isFree = () => backlog.isEmpty() && backlog.onTheirWay.length < WINDOW
+
   /** How long something has been on its way with nothing confirmed, in ms. */
   const waitingFor = () => (backlog.onTheirWay.length > 0 ? performance.now() - progressAt : 0)
 
@@ -136,10 +169,11 @@ export function openPublisher(options: PublisherOptions): Sink {
   refill()
 
   return {
-    wants: (full) =>
-      (backlog.isEmpty() && backlog.onTheirWay.length < WINDOW) ||
-      (isBehind() && backlog.wants(full)),
+    wants: (full) => (isFree() && (full || !gathering)) || (isBehind() && backlog.wants(full)),
+    ...(courier.early && { early }),
     put(batch) {
+      gathering = false
+      takenAt = performance.now()
       backlog.push(batch)
       refill()
     },

@@ -37,9 +37,10 @@ export interface Session {
   readonly inboxPrefix: string
   /**
    * Sends messages that are ready as they are, `PUB subject size ↵ payload ↵`. The bytes must stay what they are
-   * until the server has confirmed, or the session is over.
+   * until the server has confirmed, or the session is over. Nothing that follows in this turn of the event
+   * loop needs to be in the same packet where they are `alone`.
    */
-  write(messages: Uint8Array): void
+  write(messages: Uint8Array, alone?: boolean): void
   /** Whether it was of any use: the server has confirmed something, or kept it for a while. */
   readonly proven: boolean
   /** Resolves when the server has taken all that was published before; otherwise never settles. */
@@ -147,10 +148,9 @@ function watch(
     denied,
     connection,
     inboxPrefix,
-    write(messages) {
+    write(messages, alone = false) {
       const socket = writtenTo(connection)
-      // With what follows in this turn of the event loop, such as a PING, it is one packet.
-      if (socket?.writableCorked === 0) {
+      if (!alone && socket?.writableCorked === 0) {
         socket.cork()
         process.nextTick(uncork, socket)
       }

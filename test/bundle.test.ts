@@ -1,13 +1,14 @@
-// The one file that people run: on every supported Node, alone in a directory.
+// The two files that people run: on every supported Node, alone in a directory.
 
-import { copyFileSync } from 'node:fs'
+import { cpSync, existsSync } from 'node:fs'
 import { expect, it } from 'vitest'
 import { runFalcoNats } from './support/cli.ts'
 import { fixture } from './support/fixtures.ts'
 import { startNats, subscribe } from './support/nats.ts'
 import { tempDir } from './support/temp.ts'
 
-const BUNDLE = new URL('../dist/falco-nats.js', import.meta.url).pathname
+const DIST = new URL('../dist/', import.meta.url).pathname
+const BUNDLE = `${DIST}falco-nats.js`
 const NODES = {
   'this Node': process.execPath,
   'Node 22': process.env.NODE_22,
@@ -22,7 +23,8 @@ for (const [name, node] of Object.entries(NODES)) {
 
   it.skipIf(node === undefined)(`forwards on ${name} with no node_modules`, async () => {
     using dir = tempDir()
-    copyFileSync(BUNDLE, dir.file('falco-nats.js'))
+    for (const file of ['falco-nats.js', 'main.js', 'package.json'])
+      cpSync(DIST + file, dir.file(file))
     await using server = await startNats()
     await using subscriber = await subscribe(server.url)
     const { code, log } = await runFalcoNats(['-f', '-', '-s', server.url], {
@@ -32,6 +34,8 @@ for (const [name, node] of Object.entries(NODES)) {
     expect(code).toBe(0)
     expect(log.at(-1)).toMatchObject({ delivered: 300 })
     await subscriber.count(300)
+    // For the next start.
+    expect(existsSync(dir.file('compiled'))).toBe(true)
   })
 
   it.skipIf(node === undefined)(`logs for a person on ${name}`, async () => {

@@ -111,7 +111,7 @@ it(`publishes on legal subjects only, ${LINES} lines, seed ${SEED}`, async () =>
     }
     intake.end()
   })()
-  for await (const batch of intake.batches(() => true)) inspect(batch)
+  for await (const batch of intake.batches({ wants: () => true })) inspect(batch)
   await reading
 
   expect(illegal).toEqual([])

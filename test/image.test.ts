@@ -48,7 +48,10 @@ describe('the Dockerfile', () => {
     expect(final.map(([name]) => name)).not.toContain('RUN')
     expect(final.findLast(([name]) => name === 'USER')![1]).toEqual(['65532:65532'])
     const [, entrypoint] = final.find(([name]) => name === 'ENTRYPOINT')!
-    expect(JSON.parse(entrypoint.join(' '))).toEqual(['/nodejs/bin/node', '/falco-nats.cjs'])
+    expect(JSON.parse(entrypoint.join(' '))).toEqual([
+      '/nodejs/bin/node',
+      '/falco-nats/falco-nats.js',
+    ])
   })
 
   it('builds on glibc with the Node.js that it runs on, with the locked packages', () => {

@@ -42,7 +42,7 @@ async function through(chunks: Buffer[], options = {}) {
     for (const chunk of chunks) if (!set.intake.write(chunk)) await set.intake.room()
     set.intake.end()
   })()
-  for await (const batch of set.intake.batches(() => true)) {
+  for await (const batch of set.intake.batches({ wants: () => true })) {
     alerts.push(...contents(batch))
     set.pool.giveBack(batch)
   }
@@ -54,7 +54,7 @@ async function through(chunks: Buffer[], options = {}) {
 describe('createIntake', () => {
   it('gives what is there when it is asked, in one batch', async () => {
     const { intake, pool } = setUp()
-    const batches = intake.batches(() => true)
+    const batches = intake.batches({ wants: () => true })
     intake.write(Buffer.from(`${numberedAlert(1)}\n${numberedAlert(2)}\n`))
     const first = (await batches.next()).value!
     expect(contents(first)).toEqual(
@@ -82,7 +82,7 @@ describe('createIntake', () => {
     })
     await Promise.resolve()
     expect(room).toBe(false)
-    expect((await intake.batches(() => true).next()).value!.count).toBe(2)
+    expect((await intake.batches({ wants: () => true }).next()).value!.count).toBe(2)
     await waiting
   })
 
@@ -96,7 +96,7 @@ describe('createIntake', () => {
       for (const chunk of chunks) if (!intake.write(chunk)) await intake.room()
       intake.end()
     })()
-    for await (const batch of intake.batches(() => true)) {
+    for await (const batch of intake.batches({ wants: () => true })) {
       most = Math.max(most, batch.used)
       count += batch.count
       // Let the writer run until it is full.

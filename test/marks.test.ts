@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
 import wabt from 'wabt'
-import { MARKED_BYTES_MAX, mark, marks } from '../src/marks.ts'
+import { MARKED_BYTES_MAX, mark, markBy, marks } from '../src/marks.ts'
 import { alertLines } from './support/fixtures.ts'
 import { generator, SEED } from './support/random.ts'
 
@@ -25,17 +25,21 @@ it('is what marks.wat says', async () => {
   expect(source).toContain(`'${Buffer.from(buffer).toString('base64')}'`)
 })
 
-it('marks quotes, backslashes and control characters, and nothing else', () => {
-  for (const line of alertLines()) expect(marked(line)).toEqual(expected(line))
-  const random = generator(SEED)
-  for (let length = 0; length < 100; length++) {
-    const line = Buffer.from(Array.from({ length }, () => random(256)))
-    expect(marked(line)).toEqual(expected(line))
-  }
-  expect(marked(Buffer.from(Array.from({ length: 256 }, (_, byte) => byte)))).toHaveLength(34)
-})
+for (const way of ['JavaScript', 'WebAssembly'] as const) {
+  it(`marks quotes, backslashes and control characters, and nothing else, by ${way}`, () => {
+    markBy(way)
+    for (const line of alertLines()) expect(marked(line)).toEqual(expected(line))
+    const random = generator(SEED)
+    for (let length = 0; length < 100; length++) {
+      const line = Buffer.from(Array.from({ length }, () => random(256)))
+      expect(marked(line)).toEqual(expected(line))
+    }
+    expect(marked(Buffer.from(Array.from({ length: 256 }, (_, byte) => byte)))).toHaveLength(34)
+  })
 
-it('has room for a line of nothing but quotes, and looks at no longer one', () => {
-  expect(marked(Buffer.alloc(MARKED_BYTES_MAX, '"'))).toHaveLength(MARKED_BYTES_MAX)
-  expect(marked(Buffer.alloc(MARKED_BYTES_MAX + 1, '"'))).toEqual([])
-})
+  it(`has room for a line of nothing but quotes, and looks at no longer one, by ${way}`, () => {
+    markBy(way)
+    expect(marked(Buffer.alloc(MARKED_BYTES_MAX, '"'))).toHaveLength(MARKED_BYTES_MAX)
+    expect(marked(Buffer.alloc(MARKED_BYTES_MAX + 1, '"'))).toEqual([])
+  })
+}

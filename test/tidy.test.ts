@@ -16,6 +16,7 @@ const ORDER = [
   'health',
   'sample',
   'dry-run',
+  'trim',
   'publisher',
   'backlog',
   'spool',
@@ -53,6 +54,7 @@ const ORDER = [
   'units',
   'backoff',
   'wakeup',
+  'random',
   'errors',
 ]
 

@@ -1,0 +1,82 @@
+// Makes dist/: the program as one file, a start for it, and the code that V8 has compiled of it.
+//
+//   falco-nats.js   the command: finds the compiled code, then loads
+//   main.js         everything else
+//   compiled/       for this Node.js and this user; another one goes without, or makes its own if it may
+
+import { execFileSync } from 'node:child_process'
+import { chmodSync, copyFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { build, type Plugin } from 'esbuild'
+
+const root = new URL('..', import.meta.url).pathname
+const require = createRequire(import.meta.url)
+
+/** What packages ask for at once and seldom use, or later. None is a class that others extend. */
+const DEFERRED = [
+  'assert',
+  'child_process',
+  'crypto',
+  'dns',
+  'http',
+  'os',
+  'perf_hooks',
+  'tls',
+  'url',
+  'worker_threads',
+]
+
+/** What is asked of them early, and can be answered without them. */
+const KNOWN: Record<string, string> = {
+  crypto: 'randomBytes:(...given)=>get().randomBytes(...given)',
+  // A socket that is none of TLS must not need TLS to say so.
+  tls: 'TLSSocket:{[Symbol.hasInstance]:(it)=>it?.encrypted===true}',
+  worker_threads: 'isMainThread:true',
+}
+
+/** Loads them when something of them is first used. */
+const deferBuiltIns: Plugin = {
+  name: 'defer-built-ins',
+  setup({ onResolve, onLoad }) {
+    const filter = new RegExp(`^(node:)?(${DEFERRED.join('|')})$`)
+    onResolve({ filter }, ({ path }) => ({
+      path: path.replace(/^node:/, ''),
+      namespace: 'built-in',
+    }))
+    onLoad({ filter, namespace: 'built-in' }, ({ path }) => ({ contents: deferred(path) }))
+  },
+}
+
+function deferred(path: string): string {
+  const real = require(path)
+  const known = KNOWN[path] ?? ''
+  const getters = Object.keys(real)
+    .filter((name) => !known.startsWith(`${name}:`))
+    .map((name) => `get ${name}(){return get().${name}}`)
+  const members = [...getters, known].join()
+  return `let it
+    const get=()=>it??=process.getBuiltinModule('node:${path}')
+    module.exports=${typeof real === 'function' ? '(...given)=>get()(...given)' : '{}'}
+    Object.defineProperties(module.exports,Object.getOwnPropertyDescriptors({${members}}))`
+}
+
+rmSync(`${root}dist`, { recursive: true, force: true })
+await build({
+  absWorkingDir: root,
+  entryPoints: ['src/main.ts'],
+  outfile: 'dist/main.js',
+  bundle: true,
+  platform: 'node',
+  target: 'node22',
+  // As ESM it would import each built-in module at its start, with all its exports.
+  format: 'cjs',
+  minifySyntax: true,
+  minifyWhitespace: true,
+  legalComments: 'eof',
+  logLevel: 'warning',
+  plugins: [deferBuiltIns],
+})
+writeFileSync(`${root}dist/package.json`, '{"type":"commonjs"}\n')
+copyFileSync(`${root}src/start.cjs`, `${root}dist/falco-nats.js`)
+chmodSync(`${root}dist/falco-nats.js`, 0o755)
+execFileSync(process.execPath, [`${root}dist/falco-nats.js`, '--version'])
