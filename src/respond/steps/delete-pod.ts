@@ -1,0 +1,15 @@
+// delete-pod: not yet.
+
+import { z } from 'zod'
+import type { Step } from '../step.ts'
+
+const params = z.strictObject({})
+
+export const deletePod: Step<z.infer<typeof params>> = {
+  name: 'delete-pod',
+  params,
+  target: 'pod',
+  repeatable: true,
+  rules: () => [],
+  run: async () => ({ outcome: 'skipped', detail: 'not yet' }),
+}
