@@ -2,6 +2,7 @@
 // SCAN_INPUTS=5000000 for a long run.
 
 import { describe, expect, it } from 'vitest'
+import { markBy } from '../src/marks.ts'
 import {
   type Found,
   HOSTNAME,
@@ -229,7 +230,9 @@ it(`agrees with JSON.parse on ${INPUTS} inputs, seed ${SEED}`, { timeout: 3_600_
   const members = (depth: number, member: () => string): string =>
     Array.from({ length: random(depth > 1 ? 3 : 6) }, member).join(pick([',', ' ,', ',\t']))
   let accepted = 0
+  markBy('JavaScript')
   for (let n = 0; n < INPUTS; n++) {
+    if (n === Math.floor(INPUTS / 2)) markBy('WebAssembly')
     let line: Buffer
     const way = random(4)
     if (way === 0) line = Buffer.from(value(0))
