@@ -82,6 +82,49 @@ describe.each(ORDER)('src/%s.ts', (name) => {
   })
 })
 
+const RESPOND = new URL('../src/respond/', import.meta.url)
+const respond = readdirSync(RESPOND, { recursive: true, encoding: 'utf8' }).filter((file) =>
+  file.endsWith('.ts'),
+)
+
+describe.each(respond)('src/respond/%s', (file) => {
+  const text = readFileSync(new URL(file, RESPOND), 'utf8')
+  const imported = [...text.matchAll(/(?:from |import\()'(\.[^']+\.ts)'/g)].map(
+    (match) => new URL(match[1]!, new URL(file, RESPOND)).href,
+  )
+
+  it('begins with what it is, and can be read in one sitting', () => {
+    expect(text.replace(/^#!.*\n/, '')).toMatch(/^\/\/ [A-Z`-]/)
+    expect(text.split('\n').length).toBeLessThan(300)
+  })
+
+  it('takes from the forwarder only what neither reads pipes nor publishes', () => {
+    const shared = imported
+      .filter((href) => !href.startsWith(RESPOND.href))
+      .map((href) => href.replace(/.*\//, '').replace('.ts', ''))
+    const allowed = ORDER.slice(ORDER.indexOf('credentials')).concat('endpoint', 'cli')
+    expect(shared.filter((name) => !allowed.includes(name))).toEqual([])
+  })
+
+  it('is not behind anything that it imports', () => {
+    const seen = new Set<string>()
+    const reach = (href: string): void => {
+      if (seen.has(href) || !href.startsWith(RESPOND.href)) return
+      seen.add(href)
+      const next = readFileSync(new URL(href), 'utf8')
+      for (const match of next.matchAll(/^import (?!type).*from '(\.[^']+\.ts)'/gm))
+        reach(new URL(match[1]!, href).href)
+    }
+    for (const match of text.matchAll(/^import (?!type)[^']*from '(\.[^']+\.ts)'/gm))
+      reach(new URL(match[1]!, new URL(file, RESPOND)).href)
+    expect(seen).not.toContain(new URL(file, RESPOND).href)
+  })
+})
+
+it('knows nothing of the responder in the forwarder', () => {
+  for (const name of ORDER) expect(textOf(name)).not.toContain("from './respond/")
+})
+
 it('has tests that mirror the sources', () => {
   const tested = readdirSync(new URL('.', import.meta.url)).filter((file) =>
     file.endsWith('.test.ts'),
