@@ -1,0 +1,69 @@
+// Subjects with wildcards: which are allowed, what matches them, what several of them have in common.
+
+/** What we publish ourselves. Never acted upon: an answer to an answer would have no end. */
+export const OWN_SUBJECTS = ['falco.response.>', 'falco.dead_letter.>'] as const
+
+const LENGTH_MAX = 512
+
+/** Throws an Error that says what is allowed. */
+export function subjectPattern(text: string): string {
+  const tokens = text.split('.')
+  const wild = tokens.some(
+    (token, index) =>
+      /[*>]/.test(token) && token !== '*' && !(token === '>' && index === tokens.length - 1),
+  )
+  if (!/^[!-~]+$/.test(text) || text.length > LENGTH_MAX || tokens.includes('') || wild)
+    throw new Error(
+      'allowed: a subject in printable ASCII without blanks; * stands for a token, > at the end for one or more',
+    )
+  if (text.startsWith('$')) throw new Error('subjects that begin with $ belong to the NATS server')
+  const own = OWN_SUBJECTS.find((pattern) => covers(pattern, text))
+  if (own !== undefined)
+    throw new Error(`${own} is what playbooks publish themselves, and is never acted upon`)
+  return text
+}
+
+/** As NATS matches: `*` is any one token, `>` at the end is one or more. */
+export function subjectMatches(pattern: string, subject: string): boolean {
+  return covers(pattern, subject)
+}
+
+/** Whether all that `inner` matches is matched by `outer`. */
+export function covers(outer: string, inner: string): boolean {
+  const [wide, narrow] = [outer.split('.'), inner.split('.')]
+  for (const [index, token] of wide.entries()) {
+    const other = narrow[index]
+    if (other === undefined) return false
+    if (token === '>') return true
+    if (other === '>' || (token !== '*' && token !== other)) return false
+  }
+  return wide.length === narrow.length
+}
+
+/** Whether some subject matches both. */
+export function overlap(a: string, b: string): boolean {
+  const [left, right] = [a.split('.'), b.split('.')]
+  for (const [index, token] of left.entries()) {
+    const other = right[index]
+    if (other === undefined) return false
+    if (token === '>' || other === '>') return true
+    if (token !== '*' && other !== '*' && token !== other) return false
+  }
+  return left.length === right.length
+}
+
+/** The narrowest single pattern that covers all of them; `>` where they have nothing in common. */
+export function cover(patterns: readonly string[]): string {
+  const all = patterns.map((pattern) => pattern.split('.'))
+  const [first] = all
+  if (!first) return '>'
+  const merged = (length: number) =>
+    first
+      .slice(0, length)
+      .map((token, index) => (all.every((tokens) => tokens[index] === token) ? token : '*'))
+  const open = all.some((tokens) => tokens.at(-1) === '>')
+  if (!open && all.every((tokens) => tokens.length === first.length))
+    return merged(first.length).join('.')
+  // A `>` takes one token at least, so it may begin at the last one of the shortest.
+  return [...merged(Math.min(...all.map((tokens) => tokens.length)) - 1), '>'].join('.')
+}
