@@ -1,0 +1,60 @@
+// Fills `{{ rule }}`, `{{ output_fields.k8s.pod.name }}` in JSON-like values: a webhook's body, a Job.
+// A name is looked up and nothing else: there is no evaluation, and nothing but the alert to find.
+
+type Fields = Readonly<Record<string, unknown>>
+
+const PLACE = /\{\{([^{}]*)\}\}/g
+const ONE_PLACE = /^\{\{([^{}]*)\}\}$/
+
+/**
+ * A copy of `template` with the places in its strings filled; keys of objects stay as they are. A string that is one
+ * place and nothing else takes the value as it is: a number, a list. What is missing is empty text. `safe` is
+ * applied to each value that is put into text, not to the text around it.
+ */
+export function fill(
+  template: unknown,
+  fields: Fields,
+  safe: (text: string) => string = (text) => text,
+): unknown {
+  if (typeof template === 'string') return fillString(template, fields, safe)
+  if (Array.isArray(template)) return template.map((element) => fill(element, fields, safe))
+  if (typeof template !== 'object' || template === null) return template
+  const entries = Object.entries(template)
+  // Sets even a key such as __proto__ as a plain one.
+  return Object.fromEntries(entries.map(([key, value]) => [key, fill(value, fields, safe)]))
+}
+
+/** The same for text that must stay text. */
+export function fillText(
+  template: string,
+  fields: Fields,
+  safe: (text: string) => string = (text) => text,
+): string {
+  return template.replace(PLACE, (_, name: string) => safe(textOf(lookUp(fields, name.trim()))))
+}
+
+function fillString(template: string, fields: Fields, safe: (text: string) => string): unknown {
+  const [, name] = ONE_PLACE.exec(template) ?? []
+  if (name === undefined) return fillText(template, fields, safe)
+  const value = lookUp(fields, name.trim())
+  return typeof value === 'string' ? safe(value) : (value ?? (value === null ? null : ''))
+}
+
+/** Keys may have dots in them (`k8s.pod.name`), so the longest that is there is taken first. */
+export function lookUp(fields: unknown, path: string): unknown {
+  if (typeof fields !== 'object' || fields === null) return undefined
+  for (let end = path.length; end > 0; end = path.lastIndexOf('.', end - 1)) {
+    const key = path.slice(0, end)
+    if (!Object.hasOwn(fields, key)) continue
+    const value = (fields as Fields)[key]
+    if (end === path.length) return value
+    const found = lookUp(value, path.slice(end + 1))
+    if (found !== undefined) return found
+  }
+  return undefined
+}
+
+function textOf(value: unknown): string {
+  if (value === undefined || value === null) return ''
+  return typeof value === 'string' ? value : JSON.stringify(value)
+}
