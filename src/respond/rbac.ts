@@ -1,0 +1,46 @@
+// The permissions that playbooks need: those of their steps, and to look at what these act on.
+
+import type { Plan } from './playbook.ts'
+import type { RbacRule, TargetKind } from './step.ts'
+
+/** Before anything is done, the target is looked at; on a pod is said what was done. */
+const LOOKING: Readonly<Record<TargetKind, readonly RbacRule[]>> = {
+  pod: [
+    { apiGroups: [''], resources: ['pods'], verbs: ['get'] },
+    { apiGroups: [''], resources: ['events'], verbs: ['create'] },
+  ],
+  node: [{ apiGroups: [''], resources: ['nodes'], verbs: ['get'] }],
+  none: [],
+}
+
+/** One rule for each resource, sorted, with sorted verbs: the same plan always gives the same text. */
+export function rulesFor({ playbooks }: Plan): RbacRule[] {
+  const verbsOf = new Map<string, Set<string>>()
+  for (const { steps } of playbooks)
+    for (const { step, params } of steps)
+      for (const { apiGroups, resources, verbs } of [
+        ...LOOKING[step.target],
+        ...step.rules(params),
+      ])
+        for (const group of apiGroups)
+          for (const resource of resources) {
+            const key = JSON.stringify([group, resource])
+            verbsOf.set(key, new Set([...(verbsOf.get(key) ?? []), ...verbs]))
+          }
+  return [...verbsOf.keys()].sort().map((key) => {
+    const [group, resource] = JSON.parse(key) as [string, string]
+    return { apiGroups: [group], resources: [resource], verbs: [...verbsOf.get(key)!].sort() }
+  })
+}
+
+/** The `rules:` of a Role or ClusterRole. JSON's lists are YAML's. */
+export function rbacYaml(plan: Plan): string {
+  const rules = rulesFor(plan).map(
+    ({ apiGroups, resources, verbs }) =>
+      `  - apiGroups: ${listOf(apiGroups)}\n    resources: ${listOf(resources)}\n    verbs: ${listOf(verbs)}\n`,
+  )
+  return rules.length === 0 ? 'rules: []\n' : `rules:\n${rules.join('')}`
+}
+
+const listOf = (texts: readonly string[]) =>
+  `[${texts.map((text) => JSON.stringify(text)).join(', ')}]`
