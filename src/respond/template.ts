@@ -37,7 +37,8 @@ function fillString(template: string, fields: Fields, safe: (text: string) => st
   const [, name] = ONE_PLACE.exec(template) ?? []
   if (name === undefined) return fillText(template, fields, safe)
   const value = lookUp(fields, name.trim())
-  return typeof value === 'string' ? safe(value) : (value ?? (value === null ? null : ''))
+  if (value === undefined) return ''
+  return typeof value === 'string' ? safe(value) : value
 }
 
 /** Keys may have dots in them (`k8s.pod.name`), so the longest that is there is taken first. */
