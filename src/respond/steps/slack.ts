@@ -1,15 +1,110 @@
-// slack: not yet.
+// slack: posts a message to an incoming webhook of Slack, or of what takes the same (Mattermost, Rocket.Chat).
 
 import { z } from 'zod'
-import type { Step } from '../step.ts'
+import { priorityIndex } from '../../alert.ts'
+import { readSecret, secretUrl, send } from '../http.ts'
+import { type Step, type StepContext, StepError } from '../step.ts'
+import { nodeOf, podOf } from '../target.ts'
+import { fillText } from '../template.ts'
 
-const params = z.strictObject({})
+const params = z
+  .strictObject({
+    webhookUrlFile: z.string().min(1).optional(),
+    /** The name of a variable: the URL is a secret, and never in the file. */
+    webhookUrlEnv: z
+      .string()
+      .regex(/^[A-Za-z_]\w*$/, 'allowed: the name of an environment variable')
+      .optional(),
+    channel: z.string().min(1).optional(),
+    /** With templates. Slack's own markup works in it; in what is filled in it does not. */
+    text: z.string().min(1).optional(),
+  })
+  .refine(
+    ({ webhookUrlFile, webhookUrlEnv }) =>
+      (webhookUrlFile === undefined) !== (webhookUrlEnv === undefined),
+    { message: 'allowed: one of webhookUrlFile and webhookUrlEnv' },
+  )
 
-export const slack: Step<z.infer<typeof params>> = {
+type Params = z.infer<typeof params>
+
+/** By index of priority. */
+const EMOJI = [
+  ':rotating_light:',
+  ':rotating_light:',
+  ':rotating_light:',
+  ':red_circle:',
+  ':warning:',
+  ':large_blue_circle:',
+  ':information_source:',
+  ':mag:',
+]
+/** Slack cuts messages at 40,000 characters; people stop before. */
+const OUTPUT_MAX = 3000
+
+export const slack: Step<Params> = {
   name: 'slack',
   params,
   target: 'none',
-  repeatable: true,
+  repeatable: false,
   rules: () => [],
-  run: async () => ({ outcome: 'skipped', detail: 'not yet' }),
+  async run(params, { alert, id, subject, playbook, dryRun, signal }) {
+    const url = await urlOf(params, signal)
+    const text =
+      params.text === undefined
+        ? defaultText(alert)
+        : fillText(params.text, { ...alert, id, subject, playbook }, escaped)
+    const body = JSON.stringify({
+      text,
+      ...(params.channel && { channel: params.channel }),
+      // A URL in an alert may be an attacker's: Slack must not fetch it to show what is there.
+      unfurl_links: false,
+      unfurl_media: false,
+    })
+    const size = `${Buffer.byteLength(body)} bytes`
+    if (dryRun) return { outcome: 'dry_run', detail: `would POST ${size} to ${url.host}` }
+    const headers = { 'Content-Type': 'application/json', 'User-Agent': 'falco-nats' }
+    const status = await send({ url, method: 'POST', headers, body, secrets: [], signal })
+    return { outcome: 'ok', detail: `${url.host} answered ${status} to ${size}` }
+  },
+}
+
+async function urlOf(
+  { webhookUrlFile: file, webhookUrlEnv: name }: Params,
+  signal: AbortSignal,
+): Promise<URL> {
+  if (file !== undefined)
+    return secretUrl(await readSecret('webhookUrlFile', file, signal), `webhookUrlFile: ${file}`)
+  const url = process.env[name!]
+  if (!url) throw new StepError(`webhookUrlEnv: ${name} is not set`, { mayPass: false })
+  return secretUrl(url, `webhookUrlEnv: ${name}`)
+}
+
+/** Priority and rule, what happened, and where. */
+function defaultText(alert: StepContext['alert']): string {
+  const { priority, rule, output } = alert
+  const emoji = EMOJI[priorityIndex(priority) ?? -1] ?? ':grey_question:'
+  const pod = podOf(alert)
+  const node = nodeOf(alert)
+  const where = [pod && `pod ${pod.namespace}/${pod.name}`, node && `node ${node}`]
+  const lines = [
+    `${emoji} *${escaped(priority)}* ${escaped(rule)}`,
+    typeof output === 'string' && output !== '' && `\`\`\`${quoted(output)}\`\`\``,
+    escaped(where.filter(Boolean).join(', ')),
+  ]
+  return lines.filter(Boolean).join('\n')
+}
+
+/** Within three backticks, which it must not close. */
+function quoted(output: string): string {
+  const text = [...output].slice(0, OUTPUT_MAX).join('')
+  return escaped((text.length < output.length ? `${text}…` : text).replaceAll('```', "'''"))
+}
+
+/** As Slack wants it: so nothing in an alert is a mention, a link or a command, or turns text around. */
+function escaped(text: string): string {
+  return text
+    .replace(/[\p{Bidi_Control}\p{Cc}]/gu, (char) => (char === '\n' ? char : '\ufffd'))
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;')
 }
