@@ -6,7 +6,6 @@ import { checkCredentialOptions } from './credentials.ts'
 import { messageOf, printable, UsageError } from './errors.ts'
 import {
   environmentNames,
-  envName,
   longFlag,
   type OptionRow,
   type OptionTable,
@@ -21,7 +20,7 @@ export type Invocation =
   /** --help and --version. */
   | { readonly run: 'print'; readonly text: string }
 
-type Environment = Readonly<Record<string, string | undefined>>
+export type Environment = Readonly<Record<string, string | undefined>>
 
 /**
  * Understands a command line (without node and script) in an environment.
@@ -59,17 +58,21 @@ export function parseCommandLine(argv: readonly string[], env: Environment): Inv
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error
     if (error.exitCode === 0) return { run: 'print', text: printed }
-    // What stands behind a = may be a secret that somebody hoped could be given so.
-    const reason = error.message
-      .replace(/^error: /, '')
-      .replace(/=[^']*/g, '=...')
-      .replace(/\s+/g, ' ')
-    throw new UsageError(`${printable(reason)}; falco-nats --help lists what is allowed`)
+    throw usageErrorOf(error, 'falco-nats')
   }
   return invocation!
 }
 
-function addOptions(command: Command, table: OptionTable): void {
+export function usageErrorOf(error: CommanderError, command: string): UsageError {
+  // What stands behind a = may be a secret that somebody hoped could be given so.
+  const reason = error.message
+    .replace(/^error: /, '')
+    .replace(/=[^']*/g, '=...')
+    .replace(/\s+/g, ' ')
+  return new UsageError(`${printable(reason)}; ${command} --help lists what is allowed`)
+}
+
+export function addOptions(command: Command, table: OptionTable): void {
   for (const [key, row] of Object.entries(table)) {
     const names = environmentNames(key, row).join(', ')
     if (row.flags === undefined) {
@@ -77,22 +80,22 @@ function addOptions(command: Command, table: OptionTable): void {
       continue
     }
     const preset = row.defaultText ?? (row.flags.includes('<') ? row.default : undefined)
-    const notes = preset === undefined ? `env: ${names}` : `default: ${preset}; env: ${names}`
-    command.addOption(new Option(row.flags, `${row.help} (${notes})`))
+    const notes = [preset && `default: ${preset}`, names && `env: ${names}`].filter(Boolean)
+    const shown = notes.length > 0 ? `${row.help} (${notes.join('; ')})` : row.help
+    command.addOption(new Option(row.flags, shown))
   }
 }
 
 /** Flag, then our variable, then the nats CLI's, then the default. An empty variable is unset. */
-function resolveOptions<Table extends OptionTable>(
+export function resolveOptions<Table extends OptionTable>(
   table: Table,
   given: Record<string, string | true | undefined>,
   env: Environment,
 ): ValuesOf<Table> {
   const values = Object.entries(table).map(([key, row]) => {
-    const origins: [name: string | undefined, text: string | undefined][] = [
+    const origins: (readonly [name: string | undefined, text: string | undefined])[] = [
       [longFlag(row), given[key] === true ? 'true' : given[key]],
-      [envName(key), env[envName(key)] || undefined],
-      [row.natsEnv, (row.natsEnv && env[row.natsEnv]) || undefined],
+      ...environmentNames(key, row).map((name) => [name, env[name] || undefined] as const),
       [longFlag(row), row.default],
     ]
     const [name, text] = origins.find(([, text]) => text !== undefined) ?? []

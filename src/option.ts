@@ -6,6 +6,8 @@ export interface OptionRow<T> {
   readonly flags?: string
   /** The nats CLI's variable, looked at after our own. */
   readonly natsEnv?: string
+  /** There is no variable for it: it says what this one call is to do. */
+  readonly commandLineOnly?: true
   readonly default?: string
   /** What the tables show where the default depends on the machine. */
   readonly defaultText?: string
@@ -37,6 +39,7 @@ export function envName(key: string): string {
 
 /** Ours first, then the nats CLI's. */
 export function environmentNames(key: string, row: OptionRow<unknown>): string[] {
+  if (row.commandLineOnly) return []
   return row.natsEnv ? [envName(key), row.natsEnv] : [envName(key)]
 }
 
@@ -63,7 +66,9 @@ export function optional<T>(row: OptionRow<T>): OptionRow<T> {
 }
 
 /** A switch: no value on the command line, `true` or `false` in the environment. */
-export function flag(row: { flags: string; help: string }): WithDefault<boolean> {
+export function flag(
+  row: Pick<OptionRow<boolean>, 'commandLineOnly' | 'help'> & { flags: string },
+): WithDefault<boolean> {
   return {
     ...row,
     default: 'false',
