@@ -6,15 +6,19 @@ import type { RespondConfig } from './options.ts'
 import { readPlan, singlePlan } from './plan.ts'
 import type { Plan } from './playbook.ts'
 
-type Source = Pick<RespondConfig, 'config' | 'playbook' | 'subject' | 'env' | 'act' | 'dryRun'>
+type Source = Pick<
+  RespondConfig,
+  'config' | 'playbook' | 'subject' | 'env' | 'act' | 'dryRun' | 'test'
+>
 
-/** Throws a UsageError: a file that cannot be read or used, a step that is none. */
-export function loadPlan({ config: file, playbook, subject, env, act, dryRun }: Source): Plan {
+/** Dry with --dry-run and --test, whatever else is said. Throws a UsageError: a file that cannot be read or used, a step that is none. */
+export function loadPlan(source: Source): Plan {
+  const { config: file, playbook, subject, env, act, dryRun, test } = source
   const plan =
     playbook === undefined
       ? readPlan(textOf(file!), file!)
       : singlePlan(playbook, subject ?? [], env ?? [], act)
-  return dryRun ? { ...plan, dryRun: true } : plan
+  return dryRun || test !== undefined ? { ...plan, dryRun: true } : plan
 }
 
 function textOf(file: string): string {

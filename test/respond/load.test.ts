@@ -23,6 +23,7 @@ it('reads the file, and is dry where the file or the option says so', () => {
   writeFileSync(file, `dryRun: false\n${playbooks}`)
   expect(planOf('--config', file).dryRun).toBe(false)
   expect(planOf('--config', file, '--dry-run').dryRun).toBe(true)
+  expect(planOf('--config', file, '--test', 'a.json').dryRun).toBe(true)
 })
 
 it('makes one playbook of the command line', () => {
