@@ -17,20 +17,7 @@
 {{- if and $file.enabled (ne $file.filename $nats.pipe) }}
 {{- fail (printf "falco.falco.file_output writes to %s, and Falco has only one: %s.enabled needs it for the pipe. Switch one of them off" $file.filename $at) }}
 {{- end }}
-{{- $ways := list }}
-{{- range $way := list "creds" "nkey" "token" }}
-{{- if (get $nats $way).secretName }}{{ $ways = append $ways (printf "%s.%s" $at $way) }}{{ end }}
-{{- end }}
-{{- if $nats.user }}{{ $ways = append $ways (printf "%s.user" $at) }}{{ end }}
-{{- if gt (len $ways) 1 }}
-{{- fail (printf "%s are given: choose one way to log in" (join " and " $ways)) }}
-{{- end }}
-{{- if and $nats.password.secretName (not $nats.user) }}
-{{- fail (printf "%s.password is given without %s.user" $at $at) }}
-{{- end }}
-{{- if and $nats.tlsCA.secretName $nats.tlsCA.configMapName }}
-{{- fail (printf "%s.tlsCA: choose one of secretName and configMapName" $at) }}
-{{- end }}
+{{- include "falco-nats.validateLogin" (dict "nats" $nats "at" $at) }}
 {{- range $option, $needed := dict "stream" "jetstream" "createStream" "jetstream" "maxInFlight" "jetstream" "streamMaxAge" "createStream" "duplicateWindow" "createStream" }}
 {{- if and (get $nats $option) (not (get $nats $needed)) }}
 {{- fail (printf "%s.%s is given without %s.%s" $at $option $at $needed) }}
@@ -55,6 +42,26 @@
 {{- end }}
 {{- if and $nats.createStream (regexMatch "^[^.]*<" $nats.subject) }}
 {{- fail (printf "%s.createStream with subject %s: a stream for it would take everything" $at $nats.subject) }}
+{{- end }}
+{{- end }}
+
+{{/* One way to log in: for the sidecar, and for the responder. */}}
+{{- define "falco-nats.validateLogin" }}
+{{- $nats := .nats }}
+{{- $at := .at }}
+{{- $ways := list }}
+{{- range $way := list "creds" "nkey" "token" }}
+{{- if (get $nats $way).secretName }}{{ $ways = append $ways (printf "%s.%s" $at $way) }}{{ end }}
+{{- end }}
+{{- if $nats.user }}{{ $ways = append $ways (printf "%s.user" $at) }}{{ end }}
+{{- if gt (len $ways) 1 }}
+{{- fail (printf "%s are given: choose one way to log in" (join " and " $ways)) }}
+{{- end }}
+{{- if and $nats.password.secretName (not $nats.user) }}
+{{- fail (printf "%s.password is given without %s.user" $at $at) }}
+{{- end }}
+{{- if and $nats.tlsCA.secretName $nats.tlsCA.configMapName }}
+{{- fail (printf "%s.tlsCA: choose one of secretName and configMapName" $at) }}
 {{- end }}
 {{- end }}
 
