@@ -139,6 +139,7 @@ it('has tests that mirror the sources', () => {
     'prometheus',
     'deploy-chart',
     'deploy-manifests',
+    'deploy-respond',
     'image',
     'examples',
     'systemd',
