@@ -1,10 +1,15 @@
 // The responder as it is deployed: by the chart, by Kustomize, and what a real API server says of both.
 
 import { spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
+import { run } from '../deploy/examples/respond/my-playbook.ts'
 import pkg from '../package.json' with { type: 'json' }
 import { fixturePath } from './support/fixtures.ts'
 import {
@@ -434,6 +439,49 @@ describe.skipIf(!hasKubectl)('the responder by Kustomize', () => {
   })
 })
 
+describe('the examples', () => {
+  it('are those of the walk-through, without a word on whether they act', () => {
+    const steps = PLAYBOOKS.map(([file, { playbooks, ...rest }]) => {
+      expect(rest).toEqual({})
+      return [file, playbooks[0].steps.map((step: object) => Object.keys(step)[0])]
+    })
+    expect(Object.fromEntries(steps)).toEqual({
+      'shell-delete-pod.yaml': ['delete-pod'],
+      'error-slack.yaml': ['slack'],
+      'api-server-contact-taint.yaml': ['taint-node'],
+      'critical-contain.yaml': ['isolate-pod', 'capture-logs', 'webhook'],
+      'own-module.yaml': ['module'],
+      'capture-job.yaml': ['run-job'],
+    })
+  })
+
+  it('have a module that does what it says', async () => {
+    const posted: unknown[] = []
+    let status = 200
+    const server = createServer(async (request, response) => {
+      posted.push([request.headers['idempotency-key'], JSON.parse(await text(request))])
+      response.writeHead(status).end()
+    }).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    try {
+      const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
+      const { signal } = new AbortController()
+      const context = { id: 'one', with: { url }, dryRun: false, signal }
+      const alert = { rule: 'Shell', output_fields: { 'user.name': 'ada' } }
+      expect(await run(alert, { ...context, dryRun: true })).toBe('would tell of ada')
+      const nobody = { rule: 'Shell', output_fields: { 'user.name': null } }
+      expect(await run(nobody, context)).toEqual({ skipped: 'the alert names no user' })
+      expect(posted).toEqual([])
+      expect(await run(alert, context)).toBe('told of ada')
+      expect(posted).toEqual([['one', { user: 'ada', rule: 'Shell' }]])
+      status = 503
+      await expect(run(alert, context)).rejects.toThrow('answered 503')
+    } finally {
+      server.close()
+    }
+  })
+})
+
 describe.skipIf(!hasKubernetes)('a real API server, of the responder', () => {
   let kubernetes: Kubernetes
   beforeAll(async () => {
@@ -476,6 +524,23 @@ describe.skipIf(!hasKubernetes)('a real API server, of the responder', () => {
     const { securityContext: _, ...loose } = container
     const open = { ...pod, spec: { ...spec, containers: [loose] } }
     expect(() => kubernetes.dryRun([open])).toThrow('violates PodSecurity')
+  })
+
+  it('takes the Job of the example', () => {
+    const [, { playbooks }] = PLAYBOOKS.find(([file]) => file === 'capture-job.yaml')!
+    const { metadata, spec } = playbooks[0].steps[0]['run-job'].job
+    const { template } = spec
+    const made = { ...template.spec, restartPolicy: 'Never', nodeName: 'node-1' }
+    kubernetes.dryRun([
+      {
+        apiVersion: 'batch/v1',
+        kind: 'Job',
+        metadata: { ...metadata, name: 'capture', namespace: 'falco' },
+        spec: { ...spec, template: { spec: made } },
+      },
+    ])
+    // What is made of it: nothing of the alert gets into what is run.
+    expect(JSON.stringify(spec)).not.toContain('{{')
   })
 
   it.each(HELMS)('has $name install it, and say where to look', ({ program }) => {

@@ -90,7 +90,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{/* An option's variable is its name in capitals. */}}
 {{- define "falco-nats.respond.env" -}}
 {{- $respond := .Values.respond }}
-{{- $values := pick $respond "connectionName" "user" "tlsfirst" "inboxPrefix" "logLevel" "logFormat" }}
+{{- $values := pick $respond "connectionName" "user" "tlsfirst" "stream" "inboxPrefix" "logLevel" "logFormat" }}
 {{- $_ := set $values "server" (include "falco-nats.respond.server" .) }}
 {{- $_ = set $values "metricsAddress" (printf ":%v" $respond.metrics.port) }}
 {{- range $option, $from := include "falco-nats.files" (dict "Values" (dict "natsOutput" $respond)) | fromYaml }}
