@@ -439,6 +439,31 @@ describe.skipIf(!hasKubectl)('the responder by Kustomize', () => {
   })
 })
 
+describe('the values of respond', () => {
+  const text = readFileSync(join(DEPLOY, 'helm/falco-nats/values.yaml'), 'utf8')
+  const values = parse(text).respond
+  const schema = playbooksIn(join(DEPLOY, 'helm/falco-nats/values.schema.json')).$defs.respond
+
+  it('are all known to the schema, and all tried', () => {
+    const keys = Object.keys(values).sort()
+    expect(Object.keys(schema.properties).sort()).toEqual(keys)
+    const tried = playbooksIn(fixturePath('deploy/respond.yaml')).respond
+    const logins = ['nkey', 'password', 'token', 'user']
+    expect([...Object.keys(tried), ...logins].sort()).toEqual(keys)
+  })
+
+  it('are all described', () => {
+    const lines = text.slice(text.indexOf('\nrespond:\n') + 10).split('\n')
+    const at = (depth: number, index: number) => lines[index]?.match(`^ {${depth}}(# --|\\w)`)
+    const undescribed = lines.filter(
+      (line, index) =>
+        /^ {2}\w/.test(line) && !lines[index - 1]?.startsWith('  # --') && !at(4, index + 1),
+    )
+    expect(lines.length).toBeGreaterThan(90)
+    expect(undescribed).toEqual([])
+  })
+})
+
 describe('the examples', () => {
   it('are those of the walk-through, without a word on whether they act', () => {
     const steps = PLAYBOOKS.map(([file, { playbooks, ...rest }]) => {
