@@ -67,7 +67,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- range .Values.respond.playbooks }}
 {{- range .steps }}
 {{- range $step, $params := . }}
-{{- $lifted := and (eq $step "isolate-pod") (get $params "ttl") }}
+{{- $lifted := and (eq $step "isolate-pod") (get ($params | default dict) "ttl") }}
 {{- range concat (get $needs $step | default list) (ternary (list " pods list") list (not (empty $lifted))) }}
 {{- $parts := splitList " " . }}
 {{- $key := join " " (initial $parts) }}
