@@ -26,6 +26,7 @@ import {
   kustomize,
   type Manifest,
   named,
+  nats,
   ofKind,
   set,
   template,
@@ -586,6 +587,29 @@ describe.skipIf(!hasKubernetes)('a real API server, of the responder', () => {
     const dry = install(...EVERYTHING, ...set('respond.dryRun=true'))
     expect(dry).toContain('respond.dryRun=false lets it')
   })
+
+  it.each(HELMS)(
+    'lets $name upgrade from a chart that knew no responder, with --reuse-values',
+    ({ name, program }) => {
+      using directory = tempDir()
+      const older = directory.file('falco-nats')
+      cpSync(chart(), older, { recursive: true })
+      const { falco } = playbooksIn(join(older, 'values.yaml'))
+      const { enabled: _, ...values } = falco
+      writeFileSync(join(older, 'values.yaml'), inYaml([{ falco: values }]))
+      const run = (verb: string, ...args: string[]) =>
+        helm(program, verb, 'falco', ...args, ...ofRelease(name))
+      kubernetes.namespace(name)
+      run('install', older)
+      run('upgrade', chart(), '--reuse-values', ...nats())
+      const manifest = helm(program, 'get', 'manifest', 'falco', ...ofRelease(name))
+      expect(kindsOf(documents(manifest))).toContain('DaemonSet')
+      expect(manifest).not.toContain(NAME)
+      helm(program, 'uninstall', 'falco', ...ofRelease(name))
+    },
+  )
+
+  const ofRelease = (namespace: string) => ['--kubeconfig', kubernetes.kubeconfig, '-n', namespace]
 })
 
 const ALL_STEPS = RULES.map(([step, params], index) => ({
