@@ -35,7 +35,24 @@ export interface Kubernetes extends AsyncDisposable {
   namespace(name: string): void
   /** Asks for what it would be, strictly. Throws an Error with the server's words. */
   dryRun(manifests: readonly Manifest[]): void
+  /** Makes or changes them; then their status, which the API server takes only apart. Gives what they are now. */
+  apply(...manifests: readonly Manifest[]): Manifest[]
+  /** Undefined: there is none. */
+  get(kind: string, name: string, namespace?: string): Manifest | undefined
+  list(kind: string, namespace: string): Manifest[]
+  /** At once, without a kubelet to agree. */
+  remove(kind: string, name: string, namespace?: string): void
+  /** A kubeconfig of somebody who may do just this, everywhere. */
+  userWith(rules: readonly object[]): Promise<string>
 }
+
+export const kubeconfigOf = ({ server, token }: { server: string; token: string }): string =>
+  stringify({
+    clusters: [{ name: 'test', cluster: { server, 'insecure-skip-tls-verify': true } }],
+    users: [{ name: 'test', user: { token } }],
+    contexts: [{ name: 'test', context: { cluster: 'test', user: 'test' } }],
+    'current-context': 'test',
+  })
 
 export async function startKubernetes(): Promise<Kubernetes> {
   await using stack = new AsyncDisposableStack()
@@ -54,17 +71,7 @@ export async function startKubernetes(): Promise<Kubernetes> {
   writeFileSync(directory.file('tokens.csv'), 'token,admin,admin,system:masters\n')
   writeFileSync(
     directory.file('kubeconfig'),
-    stringify({
-      clusters: [
-        {
-          name: 'test',
-          cluster: { server: `https://127.0.0.1:${port}`, 'insecure-skip-tls-verify': true },
-        },
-      ],
-      users: [{ name: 'test', user: { token: 'token' } }],
-      contexts: [{ name: 'test', context: { cluster: 'test', user: 'test' } }],
-      'current-context': 'test',
-    }),
+    kubeconfigOf({ server: `https://127.0.0.1:${port}`, token: 'token' }),
   )
 
   function start(program: string, ...args: string[]): void {
@@ -131,6 +138,9 @@ export async function startKubernetes(): Promise<Kubernetes> {
   // JSON, since kubectl takes a bare `on` of YAML for true.
   const list = (items: readonly Manifest[]) =>
     JSON.stringify({ apiVersion: 'v1', kind: 'List', items })
+  const inNamespace = (namespace: string | undefined) => (namespace ? ['-n', namespace] : [])
+  const json = (text: string): Manifest => JSON.parse(text)
+  let users = 0
   const started = stack.move()
   return {
     kubeconfig: directory.file('kubeconfig'),
@@ -139,6 +149,58 @@ export async function startKubernetes(): Promise<Kubernetes> {
       void (answers('get', 'namespace', name) ?? ask(['create', 'namespace', name])),
     dryRun: (manifests) =>
       void ask(['create', '--dry-run=server', '--validate=strict', '-f', '-'], list(manifests)),
+    apply: (...manifests) =>
+      manifests.map((manifest) => {
+        const applied = ask(['apply', '-o', 'json', '-f', '-'], JSON.stringify(manifest))
+        const { status, kind, metadata } = manifest
+        if (!status) return json(applied)
+        const patch = ['-p', JSON.stringify({ status }), '--subresource=status', '--type=merge']
+        const where = inNamespace(metadata.namespace)
+        return json(ask(['patch', kind, metadata.name, ...where, ...patch, '-o', 'json']))
+      }),
+    get: (kind, name, namespace) => {
+      const found = ask([
+        'get',
+        kind,
+        name,
+        ...inNamespace(namespace),
+        '--ignore-not-found',
+        '-o',
+        'json',
+      ])
+      return found ? json(found) : undefined
+    },
+    list: (kind, namespace) => json(ask(['get', kind, '-n', namespace, '-o', 'json'])).items,
+    remove: (kind, name, namespace) =>
+      void ask(['delete', kind, name, ...inNamespace(namespace), '--force', '--grace-period=0']),
+    async userWith(rules) {
+      const name = `user-${++users}`
+      const metadata = { name }
+      const account = { kind: 'ServiceAccount', name, namespace: 'default' }
+      const apiVersion = 'rbac.authorization.k8s.io/v1'
+      const roleRef = { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name }
+      const manifests = [
+        {
+          apiVersion: 'v1',
+          kind: 'ServiceAccount',
+          metadata: { name, namespace: 'default' },
+        },
+        { apiVersion, kind: 'ClusterRole', metadata, rules },
+        { apiVersion, kind: 'ClusterRoleBinding', metadata, roleRef, subjects: [account] },
+      ]
+      ask(['create', '-f', '-'], list(manifests))
+      const token = ask(['create', 'token', name, '-n', 'default']).trim()
+      // The API server learns of roles a little after it has them.
+      for (const { verbs, resources } of rules.slice(-1) as Manifest[]) {
+        const [resource, sub] = resources.at(-1).split('/')
+        const question = ['auth', 'can-i', verbs.at(-1), resource, '-A', `--token=${token}`]
+        const all = sub ? [...question, `--subresource=${sub}`] : question
+        await until(`${name} may do what it may`, () => answers(...all))
+      }
+      const path = directory.file(`${name}.kubeconfig`)
+      writeFileSync(path, kubeconfigOf({ server: `https://127.0.0.1:${port}`, token }))
+      return path
+    },
     [Symbol.asyncDispose]: () => started.disposeAsync(),
   }
 }

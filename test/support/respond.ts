@@ -1,0 +1,107 @@
+// What a step is given, and objects to act upon.
+
+import { pino } from 'pino'
+import { type Cluster, openCluster } from '../../src/respond/cluster.ts'
+import type { Done, RbacRule, Step, StepContext } from '../../src/respond/step.ts'
+import type { NodeTarget, PodTarget } from '../../src/respond/target.ts'
+import type { Manifest } from './helm.ts'
+
+export const ID = 'AbCdEfGhIjKlMnOpQrStUv'
+export const CONTAINER_ID = 'a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f90'
+
+/** As the program would open it, were this its kubeconfig. */
+export function clusterAt(kubeconfig: string): Cluster {
+  const before = process.env.KUBECONFIG
+  process.env.KUBECONFIG = kubeconfig
+  try {
+    return openCluster()
+  } finally {
+    if (before === undefined) delete process.env.KUBECONFIG
+    else process.env.KUBECONFIG = before
+  }
+}
+
+/** Of a shell in a container, a little after now. */
+export function shellAlert(fields: Record<string, unknown>, more: Record<string, unknown> = {}) {
+  return {
+    hostname: 'node-1',
+    output_fields: fields,
+    priority: 'Notice',
+    rule: 'Terminal shell in container',
+    source: 'syscall',
+    time: new Date().toISOString(),
+    ...more,
+  }
+}
+
+export function contextOf(cluster: Cluster, more: Partial<StepContext> = {}): StepContext {
+  return {
+    alert: shellAlert({}),
+    id: ID,
+    subject: 'falco.notice.terminal_shell_in_container',
+    playbook: 'contain-shells',
+    dryRun: false,
+    signal: AbortSignal.timeout(20_000),
+    cluster: () => cluster,
+    bucket: () => Promise.reject(new Error('no bucket was expected')),
+    log: pino({ level: 'silent' }),
+    ...more,
+  }
+}
+
+/** With what the file says, checked as the file is. */
+export function run<P>(step: Step<P>, params: unknown, context: StepContext): Promise<Done> {
+  return step.run(step.params.parse(params), context)
+}
+
+export const rulesOf = <P>(step: Step<P>, params: unknown): readonly RbacRule[] =>
+  step.rules(step.params.parse(params))
+
+/** What looking at a target needs, beside the rules of the step. */
+export const TARGET_RULES: Readonly<Record<string, readonly RbacRule[]>> = {
+  pod: [{ apiGroups: [''], resources: ['pods'], verbs: ['get'] }],
+  node: [{ apiGroups: [''], resources: ['nodes'], verbs: ['get'] }],
+  none: [],
+}
+
+export function podManifest(
+  namespace: string,
+  name: string,
+  { nodeName = 'node-1', owned = true, status = {}, ...metadata }: Manifest = {},
+): Manifest {
+  const controller = { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'web', uid: 'of-web' }
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: {
+      namespace,
+      name,
+      ...(owned ? { ownerReferences: [{ ...controller, controller: true }] } : {}),
+      ...metadata,
+    },
+    spec: {
+      ...(nodeName ? { nodeName } : {}),
+      automountServiceAccountToken: false,
+      containers: [{ name: 'main', image: 'busybox' }],
+    },
+    status,
+  }
+}
+
+export const nodeManifest = (name: string): Manifest => ({
+  apiVersion: 'v1',
+  kind: 'Node',
+  metadata: { name },
+})
+
+export const podTarget = ({ metadata, spec }: Manifest): PodTarget => ({
+  namespace: metadata.namespace,
+  name: metadata.name,
+  uid: metadata.uid,
+  nodeName: spec.nodeName,
+})
+
+export const nodeTarget = ({ metadata }: Manifest): NodeTarget => ({
+  name: metadata.name,
+  uid: metadata.uid,
+})
