@@ -1,15 +1,103 @@
-// capture-logs: not yet.
+// capture-logs: keeps what the containers of the pod have written, before it is gone.
 
+import { mkdir, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { z } from 'zod'
-import type { Step } from '../step.ts'
+import { messageOf } from '../../errors.ts'
+import { formatBytes } from '../../units.ts'
+import type { Pod } from '../objects.ts'
+import { type Step, type StepContext, StepError } from '../step.ts'
 
-const params = z.strictObject({})
+const params = z
+  .strictObject({
+    /** The last ones. Undefined: all. */
+    tailLines: z.int().min(1).optional(),
+    /** Of each container. */
+    limitBytes: z
+      .int()
+      .min(1)
+      .max(64 * 1024 * 1024)
+      .default(1024 * 1024),
+    directory: z.string().min(1).optional(),
+    /** A NATS object store. */
+    bucket: z
+      .string()
+      .regex(/^[A-Za-z0-9_-]+$/, { error: 'may have only letters, digits, "-" and "_"' })
+      .optional(),
+  })
+  .refine(({ directory, bucket }) => (directory === undefined) !== (bucket === undefined), {
+    error: 'must have exactly one of directory and bucket',
+  })
 
-export const captureLogs: Step<z.infer<typeof params>> = {
+type Params = z.infer<typeof params>
+
+export const captureLogs: Step<Params> = {
   name: 'capture-logs',
   params,
   target: 'pod',
   repeatable: true,
-  rules: () => [],
-  run: async () => ({ outcome: 'skipped', detail: 'not yet' }),
+  rules: () => [{ apiGroups: [''], resources: ['pods/log'], verbs: ['get'] }],
+  async run(options, context) {
+    const { cluster, dryRun, signal } = context
+    const target = context.pod!
+    const shown = `${target.namespace}/${target.name}`
+    const live = await cluster().pod(target, signal)
+    if (live?.metadata.uid !== target.uid)
+      return { outcome: 'skipped', detail: `the pod ${shown} is gone` }
+    const containers = containersOf(live)
+    const where = options.directory ?? `the bucket ${options.bucket}`
+    if (dryRun) {
+      const detail = `would keep the logs of ${containers.join(', ')} of ${shown} in ${where}`
+      return { outcome: 'dry_run', detail }
+    }
+    const put = await storeOf(options, context)
+    let files = 0
+    let bytes = 0
+    let failure: unknown
+    for (const container of containers) {
+      for (const previous of [false, true]) {
+        try {
+          const { tailLines, limitBytes } = options
+          const logOptions = { container, previous, tailLines, limitBytes }
+          const log = await cluster().log(target, logOptions, signal)
+          if (!log) continue
+          await put(`${context.id}/${shown}/${container}${previous ? '.previous' : ''}.log`, log)
+          files++
+          bytes += log.length
+        } catch (error) {
+          // One container's must not be lost for another's.
+          failure ??= error
+          if (signal.aborted) break
+        }
+      }
+    }
+    if (failure !== undefined) throw failure
+    if (files === 0) return { outcome: 'skipped', detail: `the pod ${shown} has no logs` }
+    const detail = `kept ${files} logs of ${shown} (${formatBytes(bytes)}) in ${where}`
+    return { outcome: 'ok', detail }
+  },
+}
+
+function containersOf({ spec }: Pod): string[] {
+  const { initContainers = [], containers, ephemeralContainers = [] } = spec
+  return [...initContainers, ...containers, ...ephemeralContainers].map(({ name }) => name)
+}
+
+type Put = (name: string, bytes: Buffer) => Promise<void>
+
+/** Names are of what the API server has checked and of our own id: they lead nowhere else. */
+async function storeOf({ directory, bucket }: Params, context: StepContext): Promise<Put> {
+  if (bucket !== undefined) {
+    const store = await context.bucket(bucket)
+    return (name, bytes) => store.put(name, bytes)
+  }
+  return async (name, bytes) => {
+    const path = join(directory!, name)
+    try {
+      await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+      await writeFile(path, bytes, { mode: 0o600 })
+    } catch (error) {
+      throw new StepError(`cannot keep a log: ${messageOf(error)}`, { mayPass: true, cause: error })
+    }
+  }
 }

@@ -1,15 +1,40 @@
-// delete-pod: not yet.
+// delete-pod: deletes the pod of the alert, so that a clean one takes its place.
 
 import { z } from 'zod'
 import type { Step } from '../step.ts'
 
-const params = z.strictObject({})
+const params = z.strictObject({
+  /** Undefined: the pod's own. */
+  gracePeriodSeconds: z.int().min(0).max(86_400).optional(),
+  /** Also one that nothing would re-create. */
+  evenStandalone: z.boolean().default(false),
+})
+
+/** On the API server's image of a pod that the node runs from a file: deleting it stops nothing. */
+const MIRROR = 'kubernetes.io/config.mirror'
 
 export const deletePod: Step<z.infer<typeof params>> = {
   name: 'delete-pod',
   params,
   target: 'pod',
   repeatable: true,
-  rules: () => [],
-  run: async () => ({ outcome: 'skipped', detail: 'not yet' }),
+  rules: () => [{ apiGroups: [''], resources: ['pods'], verbs: ['delete'] }],
+  async run({ gracePeriodSeconds, evenStandalone }, { cluster, pod, dryRun, signal }) {
+    const target = pod!
+    const shown = `${target.namespace}/${target.name}`
+    const skipped = (detail: string) => ({ outcome: 'skipped', detail }) as const
+    const live = await cluster().pod(target, signal)
+    if (live?.metadata.uid !== target.uid) return skipped(`the pod ${shown} is gone`)
+    const { deletionTimestamp, annotations = {}, ownerReferences = [] } = live.metadata
+    if (deletionTimestamp) return skipped(`the pod ${shown} is being deleted already`)
+    if (annotations[MIRROR] !== undefined)
+      return skipped(`the pod ${shown} is run by its node from a file: deleting it stops nothing`)
+    if (!evenStandalone && !ownerReferences.some(({ controller }) => controller))
+      return skipped(`nothing would re-create the pod ${shown}: see evenStandalone`)
+    if (dryRun) return { outcome: 'dry_run', detail: `would delete the pod ${shown}` }
+    const deleted = await cluster().deletePod(target, { gracePeriodSeconds }, signal)
+    return deleted
+      ? { outcome: 'ok', detail: `deleted the pod ${shown}` }
+      : skipped(`the pod ${shown} is gone`)
+  },
 }

@@ -1,15 +1,116 @@
-// run-job: not yet.
+// run-job: runs a Job of the user's on the node of the alert.
 
+import { createHash } from 'node:crypto'
 import { z } from 'zod'
-import type { Step } from '../step.ts'
+import { ownNamespace } from '../cluster.ts'
+import { MANAGED_BY } from '../objects.ts'
+import type { Step, StepContext } from '../step.ts'
+import { fill } from '../template.ts'
 
-const params = z.strictObject({})
+const texts = z.record(z.string(), z.string())
+
+/** As much as is written to; the API server checks the rest, strictly. */
+const manifest = z.looseObject({
+  apiVersion: z.literal('batch/v1').optional(),
+  kind: z.literal('Job').optional(),
+  metadata: z
+    .looseObject({
+      name: z.undefined({ error: 'is given by the step' }).optional(),
+      namespace: z.undefined({ error: 'stands beside job' }).optional(),
+      labels: texts.optional(),
+      annotations: texts.optional(),
+    })
+    .optional(),
+  spec: z.looseObject({
+    ttlSecondsAfterFinished: z.int().min(0).optional(),
+    template: z.looseObject({
+      metadata: z.looseObject({ labels: texts.optional() }).optional(),
+      spec: z.looseObject({
+        containers: z.array(z.looseObject({})).min(1),
+        restartPolicy: z.enum(['Never', 'OnFailure']).optional(),
+      }),
+    }),
+  }),
+})
+
+type Job = z.infer<typeof manifest>
+
+const params = z.strictObject({
+  /** Undefined: our own. */
+  namespace: z
+    .string()
+    .regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, { error: 'must be the name of a namespace' })
+    .optional(),
+  /** With templates of the alert in its texts. */
+  job: manifest,
+})
+
+const KEPT_SECONDS = 3600
+/** Which alert it was run for. */
+const ALERT_ANNOTATION = 'falco-nats.io/alert'
 
 export const runJob: Step<z.infer<typeof params>> = {
   name: 'run-job',
   params,
   target: 'node',
   repeatable: true,
-  rules: () => [],
-  run: async () => ({ outcome: 'skipped', detail: 'not yet' }),
+  rules: () => [{ apiGroups: ['batch'], resources: ['jobs'], verbs: ['create'] }],
+  async run({ namespace = ownNamespace() ?? 'default', job }, context) {
+    const { cluster, node, dryRun, signal } = context
+    const name = nameOf(job, context)
+    const shown = `${namespace}/${name}`
+    // Filled as a whole: its keys cannot change by it, only texts within.
+    const filled = fill(job, context.alert) as Job
+    const made = await cluster().createJob(
+      namespace,
+      complete(filled, { name, namespace }, node!.name, context.id),
+      { dryRun },
+      signal,
+    )
+    if (!made)
+      return { outcome: dryRun ? 'dry_run' : 'ok', detail: `the job ${shown} is there already` }
+    return dryRun
+      ? { outcome: 'dry_run', detail: `would run the job ${shown} on ${node!.name}` }
+      : { outcome: 'ok', detail: `runs the job ${shown} on ${node!.name}` }
+  },
+}
+
+/** The same at each delivery, so that it is made once; another for another job of the same playbook. */
+function nameOf(job: Job, { playbook, id }: StepContext): string {
+  const hash = createHash('sha256')
+    .update(`${id} ${JSON.stringify(job)}`)
+    .digest('hex')
+  return `falco-nats-${playbook.slice(0, 20)}-${hash.slice(0, 16)}`
+}
+
+function complete(
+  { metadata = {}, spec, ...rest }: Job,
+  names: { name: string; namespace: string },
+  nodeName: string,
+  id: string,
+): object {
+  const { template } = spec
+  return {
+    ...rest,
+    apiVersion: 'batch/v1',
+    kind: 'Job',
+    metadata: {
+      ...metadata,
+      ...names,
+      labels: { ...metadata.labels, ...MANAGED_BY },
+      annotations: { ...metadata.annotations, [ALERT_ANNOTATION]: id },
+    },
+    spec: {
+      ttlSecondsAfterFinished: KEPT_SECONDS,
+      ...spec,
+      template: {
+        ...template,
+        metadata: {
+          ...template.metadata,
+          labels: { ...template.metadata?.labels, ...MANAGED_BY },
+        },
+        spec: { restartPolicy: 'Never', ...template.spec, nodeName },
+      },
+    },
+  }
 }

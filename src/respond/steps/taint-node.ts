@@ -1,15 +1,58 @@
-// taint-node: not yet.
+// taint-node: keeps pods that do not tolerate it off the node of the alert.
 
 import { z } from 'zod'
+import { ApiError } from '../api-call.ts'
+import type { Taint } from '../objects.ts'
 import type { Step } from '../step.ts'
+import { labelKey, labelValue } from './names.ts'
 
-const params = z.strictObject({})
+const params = z.strictObject({
+  key: labelKey.default('falco/alert'),
+  value: labelValue.default('true'),
+  effect: z.enum(['NoSchedule', 'PreferNoSchedule', 'NoExecute']).default('NoSchedule'),
+})
+
+/** Others write to a node too; after so many in a row the alert waits its turn. */
+const TRIES = 5
 
 export const taintNode: Step<z.infer<typeof params>> = {
   name: 'taint-node',
   params,
   target: 'node',
   repeatable: true,
-  rules: () => [],
-  run: async () => ({ outcome: 'skipped', detail: 'not yet' }),
+  rules: () => [{ apiGroups: [''], resources: ['nodes'], verbs: ['patch'] }],
+  async run(taint, { cluster, node, dryRun, signal }) {
+    const target = node!
+    const shown = `${taint.key}=${taint.value}:${taint.effect}`
+    const gone = { outcome: 'skipped', detail: `the node ${target.name} is gone` } as const
+    for (let attempt = 1; ; attempt++) {
+      const live = await cluster().node(target.name, signal)
+      if (live?.metadata.uid !== target.uid) return gone
+      const taints = live.spec.taints ?? []
+      const known = taints.find((other) => isSame(other, taint))
+      if (known && (known.value ?? '') === taint.value)
+        return {
+          outcome: dryRun ? 'dry_run' : 'ok',
+          detail: `the node ${target.name} has ${shown} already`,
+        }
+      if (dryRun)
+        return { outcome: 'dry_run', detail: `would taint the node ${target.name} with ${shown}` }
+      const rest = taints.filter((other) => !isSame(other, taint))
+      const patch = { spec: { taints: [...rest, taint] } }
+      try {
+        // The list is replaced as a whole, so nobody else may have changed it meanwhile.
+        const { resourceVersion } = live.metadata
+        const done = await cluster().patchNode(target, patch, signal, resourceVersion)
+        return done
+          ? { outcome: 'ok', detail: `tainted the node ${target.name} with ${shown}` }
+          : gone
+      } catch (error) {
+        const isConflict = error instanceof ApiError && error.status === 409
+        if (!isConflict || attempt === TRIES) throw error
+      }
+    }
+  },
 }
+
+/** A node may have only one of a key and effect. */
+const isSame = (one: Taint, other: Taint) => one.key === other.key && one.effect === other.effect
