@@ -87,8 +87,15 @@ export function openCluster(): Cluster {
 
 function createCluster(config: KubeConfig): Cluster {
   const call = createCall(config)
-  const json = async <T>(request: ApiRequest): Promise<T> =>
-    JSON.parse((await call(request)).toString())
+  async function json<T>(request: ApiRequest): Promise<T> {
+    const bytes = await call(request)
+    try {
+      return JSON.parse(bytes.toString())
+    } catch (error) {
+      const message = `${request.what}: the answer is not JSON`
+      throw new StepError(message, { mayPass: true, cause: error })
+    }
+  }
   const get = <T>(what: string, path: string, signal: AbortSignal) =>
     orMissing(json<T>({ what: `get ${what}`, method: HttpMethod.GET, path, signal }))
   const create = (
