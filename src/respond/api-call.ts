@@ -7,6 +7,7 @@ import {
   RequestContext,
 } from '@kubernetes/client-node'
 import { messageOf, printable } from '../errors.ts'
+import { ApiError } from './api-error.ts'
 import { StepError } from './step.ts'
 
 export interface ApiRequest {
@@ -19,22 +20,6 @@ export interface ApiRequest {
   readonly contentType?: string
   readonly signal: AbortSignal
 }
-
-/** What the API server refused. */
-export class ApiError extends StepError {
-  override name = 'ApiError'
-  readonly status: number
-  /** Such as `AlreadyExists`; empty where it gave none. */
-  readonly reason: string
-  constructor(message: string, status: number, reason: string) {
-    super(message, { mayPass: PASSING.has(status) || status >= 500 })
-    this.status = status
-    this.reason = reason
-  }
-}
-
-/** Permissions and tokens may be mended, and conflicts and limits pass. */
-const PASSING = new Set([401, 403, 408, 409, 429])
 
 /** Long enough to save handshakes, short enough to notice renewed certificates. */
 const KEEP_CONNECTIONS_MS = 300_000

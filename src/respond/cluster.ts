@@ -1,9 +1,9 @@
 // The Kubernetes API, as far as steps need it. Opened once, when the first step needs it.
 
-import { readFileSync } from 'node:fs'
 import { HttpMethod, KubeConfig, PatchStrategy } from '@kubernetes/client-node'
 import { messageOf } from '../errors.ts'
-import { ApiError, type ApiRequest, createCall } from './api-call.ts'
+import { type ApiRequest, createCall } from './api-call.ts'
+import { ApiError } from './api-error.ts'
 import type { NetworkPolicy, Node, Pod } from './objects.ts'
 import { StepError } from './step.ts'
 import type { NamedPod, NodeTarget, PodTarget } from './target.ts'
@@ -238,17 +238,5 @@ async function orThere(answer: Promise<unknown>): Promise<boolean> {
   } catch (error) {
     if (error instanceof ApiError && error.reason === 'AlreadyExists') return false
     throw error
-  }
-}
-
-const NAMESPACE_FILE = '/var/run/secrets/kubernetes.io/serviceaccount/namespace'
-
-/** Where we run, if that is in a pod. */
-export function ownNamespace(): string | undefined {
-  if (process.env.POD_NAMESPACE) return process.env.POD_NAMESPACE
-  try {
-    return readFileSync(NAMESPACE_FILE, 'utf8').trim() || undefined
-  } catch {
-    return undefined
   }
 }

@@ -3,7 +3,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { messageOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
-import { ApiError } from './api-call.ts'
+import { ApiError } from './api-error.ts'
 import type { Cluster } from './cluster.ts'
 import { ISOLATED_LABEL, ISOLATED_UNTIL, type Pod } from './objects.ts'
 

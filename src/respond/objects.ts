@@ -28,6 +28,7 @@ export interface Pod {
   readonly metadata: Metadata
   readonly spec: {
     readonly nodeName?: string
+    readonly hostNetwork?: boolean
     readonly containers: readonly { readonly name: string }[]
     readonly initContainers?: readonly { readonly name: string }[]
     readonly ephemeralContainers?: readonly { readonly name: string }[]

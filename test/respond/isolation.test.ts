@@ -80,12 +80,9 @@ describe.skipIf(!hasKubernetes)('with a real API server', () => {
     const time = inMs(1_500)
     isolated('shop', 'soon', time)
     await using lifts = lifting([cluster])
-    const [line] = await until('it is lifted', () => {
-      const lines = lifts.said('lifted')
-      return lines.length > 0 && lines
-    })
+    const line = await until('it is lifted', () => lifts.said('lifted')[0])
     expect(line).toMatchObject({ namespace: 'shop', pod: 'soon' })
-    expect(line!.time).toBeGreaterThanOrEqual(Date.parse(time))
+    expect(line.time).toBeGreaterThanOrEqual(Date.parse(time))
     expect(now('shop', 'soon').labels).toEqual({ app: 'web' })
   })
 

@@ -67,7 +67,7 @@ export const TARGET_RULES: Readonly<Record<string, readonly RbacRule[]>> = {
 export function podManifest(
   namespace: string,
   name: string,
-  { nodeName = 'node-1', owned = true, status = {}, ...metadata }: Manifest = {},
+  { nodeName = 'node-1', owned = true, status = {}, spec = {}, ...metadata }: Manifest = {},
 ): Manifest {
   const controller = { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'web', uid: 'of-web' }
   return {
@@ -83,6 +83,7 @@ export function podManifest(
       ...(nodeName ? { nodeName } : {}),
       automountServiceAccountToken: false,
       containers: [{ name: 'main', image: 'busybox' }],
+      ...spec,
     },
     status,
   }

@@ -49,6 +49,10 @@ export const isolatePod: Step<z.infer<typeof params>> = {
     const live = await cluster().pod(target, signal)
     if (live?.metadata.uid !== target.uid)
       return { outcome: 'skipped', detail: `the pod ${shown} is gone` }
+    if (live.spec.hostNetwork) {
+      const detail = `the pod ${shown} uses the network of its node, which no NetworkPolicy cuts off`
+      return { outcome: 'skipped', detail }
+    }
     // Without the policy the label would say what is not so.
     const hasPolicy = await hasOurPolicy(cluster(), target.namespace, signal)
     const until = untilWhen(live.metadata, ttl)

@@ -2,8 +2,8 @@
 
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
-import { ownNamespace } from '../cluster.ts'
 import { MANAGED_BY } from '../objects.ts'
+import { ownNamespace } from '../own-namespace.ts'
 import type { Step, StepContext } from '../step.ts'
 import { fill } from '../template.ts'
 

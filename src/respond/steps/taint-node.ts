@@ -1,7 +1,7 @@
 // taint-node: keeps pods that do not tolerate it off the node of the alert.
 
 import { z } from 'zod'
-import { ApiError } from '../api-call.ts'
+import { ApiError } from '../api-error.ts'
 import type { Taint } from '../objects.ts'
 import type { Step } from '../step.ts'
 import { labelKey, labelValue } from './names.ts'

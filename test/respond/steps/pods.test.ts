@@ -208,6 +208,16 @@ describe.skipIf(!hasKubernetes)('with a real API server', () => {
       expect(now()!.metadata.labels).toBeUndefined()
     })
 
+    it('does not say that it isolates what uses the network of its node', async () => {
+      const { namespace, context, now } = somePod({ spec: { hostNetwork: true } })
+      expect(await run(isolatePod, {}, context)).toMatchObject({
+        outcome: 'skipped',
+        detail: expect.stringContaining('no NetworkPolicy cuts off'),
+      })
+      expect(kubernetes.list('networkpolicy', namespace)).toEqual([])
+      expect(now()!.metadata.labels).toBeUndefined()
+    })
+
     it('does not label another pod of the same name', async () => {
       const { namespace, target, context, now } = somePod()
       replace(namespace)
