@@ -94,7 +94,7 @@ describe.each(respond)('src/respond/%s', (file) => {
   )
 
   it('begins with what it is, and can be read in one sitting', () => {
-    expect(text.replace(/^#!.*\n/, '')).toMatch(/^\/\/ [A-Z`-]/)
+    expect(text.replace(/^#!.*\n/, '')).toMatch(/^\/\/ [A-Za-z`-]/)
     expect(text.split('\n').length).toBeLessThan(300)
   })
 

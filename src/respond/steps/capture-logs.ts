@@ -8,6 +8,8 @@ import { formatBytes } from '../../units.ts'
 import type { Pod } from '../objects.ts'
 import { type Step, type StepContext, StepError } from '../step.ts'
 
+const BUCKET = 'falco-logs'
+
 const params = z
   .strictObject({
     /** The last ones. Undefined: all. */
@@ -19,19 +21,17 @@ const params = z
       .max(64 * 1024 * 1024)
       .default(1024 * 1024),
     directory: z.string().min(1).optional(),
-    /** A NATS object store. */
+    /** A NATS object store, where no directory is named. */
     bucket: z
       .string()
       .regex(/^[A-Za-z0-9_-]+$/, { error: 'may have only letters, digits, "-" and "_"' })
       .optional(),
   })
-  .refine(({ directory, bucket }) => (directory === undefined) !== (bucket === undefined), {
-    error: 'must have exactly one of directory and bucket',
+  .refine(({ directory, bucket }) => directory === undefined || bucket === undefined, {
+    error: 'must not have both directory and bucket',
   })
 
-type Params = z.infer<typeof params>
-
-export const captureLogs: Step<Params> = {
+export const captureLogs: Step<z.infer<typeof params>> = {
   name: 'capture-logs',
   params,
   target: 'pod',
@@ -45,12 +45,13 @@ export const captureLogs: Step<Params> = {
     if (live?.metadata.uid !== target.uid)
       return { outcome: 'skipped', detail: `the pod ${shown} is gone` }
     const containers = containersOf(live)
-    const where = options.directory ?? `the bucket ${options.bucket}`
+    const { directory, bucket = BUCKET } = options
+    const where = directory ?? `the bucket ${bucket}`
     if (dryRun) {
       const detail = `would keep the logs of ${containers.join(', ')} of ${shown} in ${where}`
       return { outcome: 'dry_run', detail }
     }
-    const put = await storeOf(options, context)
+    const put = directory === undefined ? await bucketOf(bucket, context) : filesIn(directory)
     let files = 0
     let bytes = 0
     let failure: unknown
@@ -85,14 +86,15 @@ function containersOf({ spec }: Pod): string[] {
 
 type Put = (name: string, bytes: Buffer) => Promise<void>
 
+async function bucketOf(name: string, context: StepContext): Promise<Put> {
+  const store = await context.bucket(name)
+  return (name, bytes) => store.put(name, bytes)
+}
+
 /** Names are of what the API server has checked and of our own id: they lead nowhere else. */
-async function storeOf({ directory, bucket }: Params, context: StepContext): Promise<Put> {
-  if (bucket !== undefined) {
-    const store = await context.bucket(bucket)
-    return (name, bytes) => store.put(name, bytes)
-  }
+function filesIn(directory: string): Put {
   return async (name, bytes) => {
-    const path = join(directory!, name)
+    const path = join(directory, name)
     try {
       await mkdir(dirname(path), { recursive: true, mode: 0o700 })
       await writeFile(path, bytes, { mode: 0o600 })

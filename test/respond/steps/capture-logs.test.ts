@@ -94,10 +94,12 @@ describe('capture-logs', () => {
     const bucket = async (name: string): Promise<Bucket> => ({
       put: async (key, bytes) => void kept.set(`${name}: ${key}`, bytes.toString('latin1')),
     })
-    const done = await run(captureLogs, { bucket: 'logs' }, pod.context({ bucket }))
-    expect(done.detail).toBe('kept 5 logs of shop/web (14 bytes) in the bucket logs')
-    expect([...kept.keys()]).toContain(`logs: ${ID}/shop/web/main.previous.log`)
-    expect(kept.get(`logs: ${ID}/shop/web/main.log`)).toBe(BYTES.toString('latin1'))
+    const done = await run(captureLogs, {}, pod.context({ bucket }))
+    expect(done.detail).toBe('kept 5 logs of shop/web (14 bytes) in the bucket falco-logs')
+    expect([...kept.keys()]).toContain(`falco-logs: ${ID}/shop/web/main.previous.log`)
+    expect(kept.get(`falco-logs: ${ID}/shop/web/main.log`)).toBe(BYTES.toString('latin1'))
+    await run(captureLogs, { bucket: 'logs' }, pod.context({ bucket }))
+    expect([...kept.keys()]).toContain(`logs: ${ID}/shop/web/main.log`)
     expect(pod.asked[0]!.has('tailLines')).toBe(false)
   })
 
@@ -164,7 +166,6 @@ describe('capture-logs', () => {
   })
 
   it.each([
-    {},
     { directory: '/logs', bucket: 'logs' },
     { directory: '' },
     { bucket: 'a/b' },
