@@ -105,7 +105,7 @@ const playbookSchema = z.strictObject({
   steps: z.array(z.unknown()).min(1, 'allowed: at least one step'),
   concurrency: wholeNumber(1, 100).default(4),
   maxDeliver: wholeNumber(1, 1000).default(5),
-  coolDown: parsed(duration('7d'), 'a duration such as 5m').default(0),
+  coolDown: parsed(duration('1d'), 'a duration such as 5m').default(0),
 })
 
 const namespace = z

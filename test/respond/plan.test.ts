@@ -165,7 +165,7 @@ playbooks:
     ],
     [
       one('coolDown: 5'),
-      '4:15: playbooks[0].coolDown: allowed: a duration such as 500ms, 10s or 2m, up to 7d',
+      '4:15: playbooks[0].coolDown: allowed: a duration such as 500ms, 10s or 2m, up to 1d',
     ],
     [one('coolDown: [5s]'), '4:15: playbooks[0].coolDown: allowed: a duration such as 5m'],
     [one('coolDown:'), '4:5: playbooks[0].coolDown: allowed: a duration such as 5m'],
