@@ -1,0 +1,168 @@
+// With JetStream: workers that pull one message at a time from a playbook's consumer, and keep doing
+// so whatever becomes of stream, consumer and connection.
+
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Consumer, ConsumerMessages, JsMsg } from '@nats-io/jetstream'
+import type { NatsConnection } from 'nats'
+import { backoff } from '../backoff.ts'
+import { messageOf } from '../errors.ts'
+import type { Logger } from '../log.ts'
+import { ACK_WAIT_MS, bindConsumer, streamFor } from './consumer.ts'
+import type { Desk } from './desk.ts'
+import type { Playbook } from './playbook.ts'
+
+/** Where the alerts of one playbook come from. */
+export interface Intake {
+  /** Whether alerts can come. */
+  isReady(): boolean
+  /** Resolves after a stop, when all that was begun is over. */
+  readonly finished: Promise<void>
+}
+
+export interface ConsumeParts {
+  readonly connection: NatsConnection
+  readonly playbook: Playbook
+  readonly desk: Desk
+  /** Undefined: the one that takes the playbook's subjects. */
+  readonly stream: string | undefined
+  readonly prefix: string
+  readonly log: Logger
+  readonly stop: AbortSignal
+}
+
+const PULL_EXPIRES_MS = 10_000
+const WORKING_MS = ACK_WAIT_MS / 3
+const REBIND_FIRST_MS = 250
+
+export function consume(parts: ConsumeParts): Intake {
+  const { playbook, stop } = parts
+  const binding = createBinding(parts)
+  const workers = Array.from({ length: playbook.concurrency }, async () => {
+    while (!stop.aborted) {
+      const consumer = await binding.current()
+      if (consumer === undefined) return
+      try {
+        const messages = await pull(consumer, stop)
+        binding.works()
+        for (const message of messages) await take(parts, message)
+      } catch (error) {
+        await binding.lost(consumer, error)
+      }
+    }
+  })
+  return { isReady: binding.isThere, finished: Promise.all(workers).then(() => {}) }
+}
+
+/** At most one message, but for a pull that was repeated when the connection came back. */
+async function pull(consumer: Consumer, stop: AbortSignal): Promise<JsMsg[]> {
+  const messages: ConsumerMessages = await consumer.fetch({
+    max_messages: 1,
+    expires: PULL_EXPIRES_MS,
+  })
+  const close = () => void messages.close()
+  // The client may wait for ever for a consumer that it knew before the connection was lost.
+  const timer = setTimeout(close, 2 * PULL_EXPIRES_MS)
+  stop.addEventListener('abort', close)
+  try {
+    if (stop.aborted) close()
+    const pulled: JsMsg[] = []
+    for await (const message of messages) pulled.push(message)
+    return pulled
+  } finally {
+    clearTimeout(timer)
+    stop.removeEventListener('abort', close)
+  }
+}
+
+async function take({ playbook, desk, log }: ConsumeParts, message: JsMsg): Promise<void> {
+  const working = setInterval(() => answer(() => message.working()), WORKING_MS)
+  const answer = (say: () => void) => {
+    try {
+      say()
+    } catch (error) {
+      log.debug({ playbook: playbook.name, reason: messageOf(error) }, 'cannot acknowledge')
+    }
+  }
+  try {
+    const fate = await desk.treat(playbook, {
+      subject: message.subject,
+      payload: message.data,
+      msgIdHeader: message.headers?.get('Nats-Msg-Id') || undefined,
+      delivery: message.info.deliveryCount,
+    })
+    answer(() => {
+      if (fate.kind === 'over') message.ack()
+      else if (fate.kind === 'again') message.nak(fate.afterMs)
+      // Without a reason, which older servers do not understand.
+      else message.term()
+    })
+  } finally {
+    clearInterval(working)
+  }
+}
+
+/** The consumer that the workers share, found or made again whenever one of them has lost it. */
+function createBinding({
+  connection,
+  playbook,
+  stream: givenStream,
+  prefix,
+  log,
+  stop,
+}: ConsumeParts) {
+  const told = { playbook: playbook.name }
+  /** What has been said since alerts last came, or could have. */
+  const saidTroubles = new Set<string>()
+  let failures = 0
+  let there = false
+  let current: Promise<Consumer | undefined> | undefined
+
+  function trouble(error: unknown): void {
+    there = false
+    failures++
+    const reason = messageOf(error)
+    if (stop.aborted || saidTroubles.has(reason)) return
+    saidTroubles.add(reason)
+    log.warn({ ...told, reason }, 'cannot get alerts, will keep trying')
+  }
+
+  /** Pauses, but for the first time: a consumer may be there and still give nothing. */
+  async function bind(): Promise<Consumer | undefined> {
+    for (;;) {
+      const pause = failures === 0 ? 0 : backoff(failures, REBIND_FIRST_MS)
+      await delay(pause, undefined, { signal: stop }).catch(() => {})
+      if (stop.aborted) return undefined
+      try {
+        const stream = givenStream ?? (await streamFor(connection, playbook.on))
+        if (stream === undefined)
+          throw new Error(`no stream takes ${playbook.on.join(', ')}; --stream names one`)
+        const name = `${prefix}-${playbook.name}`
+        const consumer = await bindConsumer(connection, stream, name, playbook.on)
+        there = true
+        if (failures === 0 || saidTroubles.size > 0)
+          log.info({ ...told, stream, consumer: name, on: playbook.on }, 'waiting for alerts')
+        return consumer
+      } catch (error) {
+        trouble(error)
+      }
+    }
+  }
+
+  return {
+    isThere: () => there,
+    /** Undefined when it is time to stop. */
+    current: () => {
+      current ??= bind()
+      return current
+    },
+    works(): void {
+      failures = 0
+      saidTroubles.clear()
+    },
+    async lost(consumer: Consumer, error: unknown): Promise<void> {
+      if (current === undefined || (await current) !== consumer) return
+      trouble(error)
+      current = undefined
+    },
+  }
+}

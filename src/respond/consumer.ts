@@ -1,0 +1,109 @@
+// A playbook's durable consumer: which stream it is on, what it lets through, and how it is kept so.
+
+import {
+  AckPolicy,
+  type Consumer,
+  type ConsumerConfig,
+  DeliverPolicy,
+  JetStreamApiError,
+  type JetStreamManager,
+  jetstream,
+  jetstreamManager,
+} from '@nats-io/jetstream'
+import { type NatsConnection, nanos } from 'nats'
+import { cover, overlap } from './match.ts'
+
+export const ACK_WAIT_MS = 30_000
+/** Those that wait to be tried again count too. */
+const MAX_ACK_PENDING = 50_000
+/** https://github.com/nats-io/nats-server/blob/main/server/errors.json */
+const CONSUMER_NOT_FOUND = 10014
+const FILTER_NO_SUBSET = 10093
+
+type Filter = Pick<ConsumerConfig, 'filter_subject' | 'filter_subjects'>
+
+/** The stream that takes all of the subjects, undefined where there is none. */
+export async function streamFor(
+  connection: NatsConnection,
+  subjects: readonly string[],
+): Promise<string | undefined> {
+  const { streams } = await jetstreamManager(connection, { checkAPI: false })
+  let common: string[] | undefined
+  for (const subject of subjects) {
+    const names: string[] = []
+    for await (const name of streams.names(subject)) if (!/^(KV|OBJ)_/.test(name)) names.push(name)
+    common = common?.filter((name) => names.includes(name)) ?? names
+  }
+  return common?.sort()[0]
+}
+
+/** Makes the consumer, or has it let through what the playbook wants now. */
+export async function bindConsumer(
+  connection: NatsConnection,
+  stream: string,
+  name: string,
+  subjects: readonly string[],
+): Promise<Consumer> {
+  const manager = await jetstreamManager(connection, { checkAPI: false })
+  const filter = filterOf(subjects, hasFilterSubjects(connection))
+  try {
+    await ensureConsumer(manager, stream, name, filter)
+  } catch (error) {
+    // What covers several may be more than the stream has. What comes in vain is acknowledged.
+    if (subjects.length === 1 || codeOf(error) !== FILTER_NO_SUBSET) throw error
+    await ensureConsumer(manager, stream, name, {})
+  }
+  return await jetstream(connection).consumers.get(stream, name)
+}
+
+async function ensureConsumer(
+  { consumers }: JetStreamManager,
+  stream: string,
+  name: string,
+  filter: Filter,
+): Promise<void> {
+  const { filter_subject, filter_subjects } = filter
+  let config: ConsumerConfig
+  try {
+    config = (await consumers.info(stream, name)).config
+  } catch (error) {
+    if (codeOf(error) !== CONSUMER_NOT_FOUND) throw error
+    await consumers.add(stream, {
+      durable_name: name,
+      ack_policy: AckPolicy.Explicit,
+      ack_wait: nanos(ACK_WAIT_MS),
+      // Who gives up is us, with a reason.
+      max_deliver: -1,
+      max_ack_pending: MAX_ACK_PENDING,
+      // What was there before the playbook is history.
+      deliver_policy: DeliverPolicy.New,
+      ...filter,
+    })
+    return
+  }
+  if (textOf(config) === textOf(filter)) return
+  // The client lays this over what the consumer has, so what is not wanted has to be named.
+  const change = { filter_subject, filter_subjects } as Filter
+  await consumers.update(stream, name, change)
+}
+
+const textOf = ({ filter_subject, filter_subjects }: Filter) =>
+  (filter_subjects ?? [filter_subject ?? '>']).toSorted().join(' ')
+
+/** Exactly the subjects where the server can; else one that covers them. */
+export function filterOf(subjects: readonly string[], several: boolean): Filter {
+  const [only, ...more] = [...new Set(subjects)]
+  if (only !== undefined && more.length === 0) return { filter_subject: only }
+  const unique = [...new Set(subjects)]
+  const disjoint = unique.every((one, at) => !unique.slice(at + 1).some((two) => overlap(one, two)))
+  if (several && disjoint) return { filter_subjects: unique }
+  return { filter_subject: cover(unique) }
+}
+
+/** From nats-server 2.10. */
+function hasFilterSubjects({ info }: NatsConnection): boolean {
+  const [major, minor] = (info?.version ?? '0.0').split('.').map(Number)
+  return major! > 2 || (major === 2 && minor! >= 10)
+}
+
+const codeOf = (error: unknown) => (error instanceof JetStreamApiError ? error.code : undefined)

@@ -1,0 +1,273 @@
+// One alert through one playbook: is it meant, may it be acted upon, then step by step.
+
+import { hash } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
+import { type Alert, parseAlert } from '../alert.ts'
+import { messageOf, printable } from '../errors.ts'
+import type { Logger } from '../log.ts'
+import type { Cluster } from './cluster.ts'
+import { checkNode, checkPod } from './guard.ts'
+import { matches } from './match.ts'
+import { OUTCOME_PREFIX, type Outcomes, type StepOutcome } from './outcomes.ts'
+import type { Plan, PlannedStep, Playbook } from './playbook.ts'
+import type { RespondMetrics } from './respond-metrics.ts'
+import type { State } from './state.ts'
+import { type Bucket, type StepContext, StepError, type TargetKind } from './step.ts'
+import { type NodeTarget, nodeOf, type PodTarget, podOf } from './target.ts'
+
+/** A message as it came. */
+export interface Arrival {
+  readonly subject: string
+  readonly payload: Uint8Array
+  /** The header Nats-Msg-Id. */
+  readonly msgIdHeader?: string | undefined
+  /** From 1. */
+  readonly delivery: number
+}
+
+/** What is to become of the message. */
+export type Verdict =
+  | { readonly kind: 'done'; readonly matched: boolean }
+  /** Again later; without `afterMs` as late as the delivery says. */
+  | { readonly kind: 'retry'; readonly reason: string; readonly afterMs?: number }
+  | { readonly kind: 'giveUp'; readonly reason: string; readonly invalid?: boolean }
+
+export interface Runner {
+  /** Never rejects. */
+  handle(playbook: Playbook, arrival: Arrival): Promise<Verdict>
+}
+
+export interface RunnerParts {
+  readonly plan: Plan
+  readonly state: State
+  readonly cluster: () => Cluster
+  readonly bucket: (name: string) => Promise<Bucket>
+  readonly outcomes: Outcomes
+  readonly metrics: RespondMetrics
+  readonly log: Logger
+  /** What only waits is given back. */
+  readonly stop: AbortSignal
+  /** What runs is given up. */
+  readonly abandon: AbortSignal
+}
+
+export const DEAD_LETTER_PREFIX = 'falco.dead_letter.'
+/** 22 characters of base64 are 132 bits. */
+const ID_LENGTH = 22
+const WAIT_MAX_MS = 5_000
+
+export function createRunner(parts: RunnerParts): Runner {
+  return {
+    async handle(playbook, arrival) {
+      try {
+        return await handle(parts, playbook, arrival)
+      } catch (error) {
+        return { kind: 'retry', reason: messageOf(error) }
+      }
+    },
+  }
+}
+
+async function handle(parts: RunnerParts, playbook: Playbook, arrival: Arrival): Promise<Verdict> {
+  const { subject, payload } = arrival
+  // What we say ourselves is never acted upon, whatever a playbook listens to.
+  if (subject.startsWith(OUTCOME_PREFIX) || subject.startsWith(DEAD_LETTER_PREFIX)) return IGNORED
+  const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength)
+  const alert = parseAlert(bytes, 0, bytes.length)
+  if (typeof alert === 'string')
+    return { kind: 'giveUp', reason: `this is no alert: ${NO_ALERT[alert]}`, invalid: true }
+  const why = matches(playbook, subject, alert)
+  if (why !== true) {
+    parts.log.debug({ playbook: playbook.name, subject: printable(subject), why }, 'not meant')
+    return IGNORED
+  }
+  const run = createRun(parts, playbook, arrival, alert, idOf(arrival))
+  const trouble = (await leftAlone(run)) ?? (await waitForRoom(parts))
+  return trouble ?? (await runSteps(run))
+}
+
+const IGNORED: Verdict = { kind: 'done', matched: false }
+const DONE: Verdict = { kind: 'done', matched: true }
+const NO_ALERT = { invalid_json: 'not JSON', not_an_alert: 'without priority or rule' } as const
+
+/** The same at each delivery, and where a forwarder sends the same line twice. */
+export function idOf({ msgIdHeader, subject, payload }: Arrival): string {
+  if (msgIdHeader !== undefined && /^[A-Za-z0-9_-]{1,64}$/.test(msgIdHeader)) return msgIdHeader
+  const both = Buffer.concat([Buffer.from(`${subject}\n`), payload])
+  return hash('sha256', both, 'base64url').slice(0, ID_LENGTH)
+}
+
+/** A playbook at work on one alert. */
+interface Run extends RunnerParts {
+  readonly playbook: Playbook
+  readonly arrival: Arrival
+  readonly alert: Alert
+  readonly id: string
+  /** What was looked up: the object, or why it cannot be acted upon. */
+  readonly found: { pod?: PodTarget | string; node?: NodeTarget | string }
+  readonly tell: (
+    planned: PlannedStep,
+    told: Pick<StepOutcome, 'outcome' | 'text' | 'durationMs'>,
+  ) => void
+}
+
+function createRun(
+  parts: RunnerParts,
+  playbook: Playbook,
+  arrival: Arrival,
+  alert: Alert,
+  id: string,
+): Run {
+  const found: Run['found'] = {}
+  const { subject, delivery } = arrival
+  const same = { id, playbook: playbook.name, subject, alert, delivery, dryRun: parts.plan.dryRun }
+  const tell: Run['tell'] = ({ step }, told) => {
+    const pod = typeof found.pod === 'object' ? found.pod : undefined
+    const node = typeof found.node === 'object' ? found.node : undefined
+    parts.outcomes.tell({ ...same, ...told, step: step.name, pod, node })
+  }
+  return { ...parts, playbook, arrival, alert, id, found, tell }
+}
+
+/** A target that was acted upon a moment ago is left alone; that is told once, not for each step. */
+async function leftAlone(run: Run): Promise<Verdict | undefined> {
+  const { playbook, alert, state, metrics, id, tell } = run
+  const target = playbook.coolDownMs > 0 ? targetText(playbook, alert) : undefined
+  const first = playbook.steps[0]
+  if (target === undefined || first === undefined) return undefined
+  if (await state.coolDown(playbook.name, target, playbook.coolDownMs, id)) return undefined
+  metrics.delayed('cool_down')
+  const text = `left alone, with all steps: it cools down since this playbook acted on ${target}`
+  tell(first, { outcome: 'skipped', text, durationMs: 0 })
+  return DONE
+}
+
+/** What all of its steps act on, as the alert has it. */
+function targetText({ steps }: Playbook, alert: Alert): string | undefined {
+  const kinds = new Set(steps.map(({ step }) => step.target))
+  const pod = kinds.has('pod') ? podOf(alert) : undefined
+  if (pod) return `pod ${pod.namespace}/${pod.name}`
+  const node = kinds.has('node') ? nodeOf(alert) : undefined
+  return node === undefined ? undefined : `node ${node}`
+}
+
+/**
+ * Waits here, and does not give the message back: each time it came again would count as a failure,
+ * and the limit holds for all that come behind it as well.
+ */
+async function waitForRoom({ plan, state, metrics, stop }: RunnerParts) {
+  for (let first = true; ; first = false) {
+    const ms = await state.takeAction(plan.maxActionsPerMinute)
+    if (ms === 0) return undefined
+    if (first) metrics.delayed('rate')
+    const wait = Math.min(ms, WAIT_MAX_MS) * (0.5 + Math.random() / 2)
+    await delay(wait, undefined, { signal: stop }).catch(() => {})
+    if (stop.aborted) {
+      const reason = 'stopped while it waited for room under maxActionsPerMinute'
+      return { kind: 'retry', reason, afterMs: 1 } as const
+    }
+  }
+}
+
+async function runSteps(run: Run): Promise<Verdict> {
+  const { playbook, state, id, plan } = run
+  for (const [index, planned] of playbook.steps.entries()) {
+    const { step } = planned
+    const remembered = !step.repeatable && !plan.dryRun
+    if (remembered && (await state.isDone(playbook.name, id, index))) continue
+    const failure = await runStep(run, planned)
+    if (failure === undefined) {
+      if (remembered) await state.markDone(playbook.name, id, index)
+    } else if (!planned.continueOnError) {
+      const reason = `${step.name}: ${messageOf(failure)}`
+      const mayPass = !(failure instanceof StepError) || failure.mayPass
+      return mayPass ? { kind: 'retry', reason } : { kind: 'giveUp', reason }
+    }
+  }
+  return DONE
+}
+
+/** Gives what went wrong. */
+async function runStep(run: Run, planned: PlannedStep): Promise<unknown> {
+  const { step, params } = planned
+  const begun = performance.now()
+  const durationMs = () => performance.now() - begun
+  try {
+    const { outcome, detail } = await within(planned.timeoutMs, run.abandon, async (signal) => {
+      const target = await findTarget(run, step.target, signal)
+      if (typeof target === 'string') return { outcome: 'skipped' as const, detail: target }
+      return await step.run(params, contextOf(run, target, signal))
+    })
+    run.tell(planned, { outcome, text: detail, durationMs: durationMs() })
+    return undefined
+  } catch (error) {
+    run.tell(planned, { outcome: 'failed', text: messageOf(error), durationMs: durationMs() })
+    return error ?? new Error('unknown')
+  }
+}
+
+function contextOf(
+  run: Run,
+  target: Pick<StepContext, 'pod' | 'node'>,
+  signal: AbortSignal,
+): StepContext {
+  const { alert, id, arrival, playbook, plan, cluster, bucket, log } = run
+  return {
+    alert: alert as StepContext['alert'],
+    id,
+    subject: arrival.subject,
+    playbook: playbook.name,
+    ...target,
+    dryRun: plan.dryRun,
+    signal,
+    cluster,
+    bucket,
+    log,
+  }
+}
+
+/** Once for each kind; an API that fails is asked again by the next step. */
+async function findTarget(
+  { cluster, alert, plan, found }: Run,
+  kind: TargetKind,
+  signal: AbortSignal,
+): Promise<Pick<StepContext, 'pod' | 'node'> | string> {
+  if (kind === 'pod') {
+    found.pod ??= await checkPod(cluster(), alert, plan.protectedNamespaces, signal)
+    return typeof found.pod === 'string' ? found.pod : { pod: found.pod }
+  }
+  if (kind === 'node') {
+    found.node ??= await checkNode(cluster(), alert, signal)
+    return typeof found.node === 'string' ? found.node : { node: found.node }
+  }
+  return {}
+}
+
+/** A step that does not heed its signal is left behind, so that it holds up nobody. */
+async function within<T>(
+  ms: number,
+  abandon: AbortSignal,
+  act: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const over = new AbortController()
+  const given = Promise.withResolvers<never>()
+  const end = (message: string) => {
+    const error = new StepError(message, { mayPass: true })
+    // First, so that this is what is told, and not what the step makes of its signal.
+    given.reject(error)
+    over.abort(error)
+  }
+  const onAbandon = () => end('given up: asked to end at once')
+  const timer = setTimeout(() => end(`took longer than its timeout of ${ms / 1000} s`), ms)
+  abandon.addEventListener('abort', onAbandon)
+  try {
+    if (abandon.aborted) onAbandon()
+    const acting = act(over.signal)
+    acting.catch(() => {})
+    return await Promise.race([given.promise, acting])
+  } finally {
+    clearTimeout(timer)
+    abandon.removeEventListener('abort', onAbandon)
+    given.promise.catch(() => {})
+  }
+}
