@@ -2,14 +2,14 @@
 // so whatever becomes of stream, consumer and connection.
 
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Consumer, ConsumerMessages, JsMsg } from '@nats-io/jetstream'
-import type { NatsConnection } from 'nats'
+import type { Msg, NatsConnection } from 'nats'
 import { backoff } from '../backoff.ts'
 import { messageOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { ACK_WAIT_MS, bindConsumer, streamFor } from './consumer.ts'
 import type { Desk } from './desk.ts'
 import type { Playbook } from './playbook.ts'
+import { ACK, type BoundConsumer, deliveryOf, nak, pull, TERM, WORKING } from './pull.ts'
 
 /** Where the alerts of one playbook come from. */
 export interface Intake {
@@ -30,7 +30,6 @@ export interface ConsumeParts {
   readonly stop: AbortSignal
 }
 
-const PULL_EXPIRES_MS = 10_000
 const WORKING_MS = ACK_WAIT_MS / 3
 const REBIND_FIRST_MS = 250
 
@@ -42,7 +41,7 @@ export function consume(parts: ConsumeParts): Intake {
       const consumer = await binding.current()
       if (consumer === undefined) return
       try {
-        const messages = await pull(consumer, stop)
+        const messages = await pull(parts.connection, consumer, stop)
         binding.works()
         for (const message of messages) await take(parts, message)
       } catch (error) {
@@ -53,49 +52,23 @@ export function consume(parts: ConsumeParts): Intake {
   return { isReady: binding.isThere, finished: Promise.all(workers).then(() => {}) }
 }
 
-/** At most one message, but for a pull that was repeated when the connection came back. */
-async function pull(consumer: Consumer, stop: AbortSignal): Promise<JsMsg[]> {
-  const messages: ConsumerMessages = await consumer.fetch({
-    max_messages: 1,
-    expires: PULL_EXPIRES_MS,
-  })
-  const close = () => void messages.close()
-  // The client may wait for ever for a consumer that it knew before the connection was lost.
-  const timer = setTimeout(close, 2 * PULL_EXPIRES_MS)
-  stop.addEventListener('abort', close)
-  try {
-    if (stop.aborted) close()
-    const pulled: JsMsg[] = []
-    for await (const message of messages) pulled.push(message)
-    return pulled
-  } finally {
-    clearTimeout(timer)
-    stop.removeEventListener('abort', close)
-  }
-}
-
-async function take({ playbook, desk, log }: ConsumeParts, message: JsMsg): Promise<void> {
-  const working = setInterval(() => answer(() => message.working()), WORKING_MS)
-  const answer = (say: () => void) => {
+async function take({ playbook, desk, log }: ConsumeParts, message: Msg): Promise<void> {
+  const answer = (text: string) => {
     try {
-      say()
+      message.respond(text)
     } catch (error) {
       log.debug({ playbook: playbook.name, reason: messageOf(error) }, 'cannot acknowledge')
     }
   }
+  const working = setInterval(() => answer(WORKING), WORKING_MS)
   try {
     const fate = await desk.treat(playbook, {
       subject: message.subject,
       payload: message.data,
       msgIdHeader: message.headers?.get('Nats-Msg-Id') || undefined,
-      delivery: message.info.deliveryCount,
+      delivery: deliveryOf(message),
     })
-    answer(() => {
-      if (fate.kind === 'over') message.ack()
-      else if (fate.kind === 'again') message.nak(fate.afterMs)
-      // Without a reason, which older servers do not understand.
-      else message.term()
-    })
+    answer(fate.kind === 'over' ? ACK : fate.kind === 'again' ? nak(fate.afterMs) : TERM)
   } finally {
     clearInterval(working)
   }
@@ -115,7 +88,7 @@ function createBinding({
   const saidTroubles = new Set<string>()
   let failures = 0
   let there = false
-  let current: Promise<Consumer | undefined> | undefined
+  let current: Promise<BoundConsumer | undefined> | undefined
 
   function trouble(error: unknown): void {
     there = false
@@ -127,7 +100,7 @@ function createBinding({
   }
 
   /** Pauses, but for the first time: a consumer may be there and still give nothing. */
-  async function bind(): Promise<Consumer | undefined> {
+  async function bind(): Promise<BoundConsumer | undefined> {
     for (;;) {
       const pause = failures === 0 ? 0 : backoff(failures, REBIND_FIRST_MS)
       await delay(pause, undefined, { signal: stop }).catch(() => {})
@@ -137,11 +110,11 @@ function createBinding({
         if (stream === undefined)
           throw new Error(`no stream takes ${playbook.on.join(', ')}; --stream names one`)
         const name = `${prefix}-${playbook.name}`
-        const consumer = await bindConsumer(connection, stream, name, playbook.on)
+        await bindConsumer(connection, stream, name, playbook.on)
         there = true
         if (failures === 0 || saidTroubles.size > 0)
           log.info({ ...told, stream, consumer: name, on: playbook.on }, 'waiting for alerts')
-        return consumer
+        return { stream, name }
       } catch (error) {
         trouble(error)
       }
@@ -159,7 +132,7 @@ function createBinding({
       failures = 0
       saidTroubles.clear()
     },
-    async lost(consumer: Consumer, error: unknown): Promise<void> {
+    async lost(consumer: BoundConsumer, error: unknown): Promise<void> {
       if (current === undefined || (await current) !== consumer) return
       trouble(error)
       current = undefined

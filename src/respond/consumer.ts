@@ -2,12 +2,10 @@
 
 import {
   AckPolicy,
-  type Consumer,
   type ConsumerConfig,
   DeliverPolicy,
   JetStreamApiError,
   type JetStreamManager,
-  jetstream,
   jetstreamManager,
 } from '@nats-io/jetstream'
 import { type NatsConnection, nanos } from 'nats'
@@ -43,17 +41,17 @@ export async function bindConsumer(
   stream: string,
   name: string,
   subjects: readonly string[],
-): Promise<Consumer> {
+): Promise<void> {
   const manager = await jetstreamManager(connection, { checkAPI: false })
-  const filter = filterOf(subjects, hasFilterSubjects(connection))
+  const several = hasFilterSubjects(connection)
+  const filter = filterOf(subjects, several)
   try {
-    await ensureConsumer(manager, stream, name, filter)
+    await ensureConsumer(manager, stream, name, filter, several)
   } catch (error) {
     // What covers several may be more than the stream has. What comes in vain is acknowledged.
     if (subjects.length === 1 || codeOf(error) !== FILTER_NO_SUBSET) throw error
-    await ensureConsumer(manager, stream, name, {})
+    await ensureConsumer(manager, stream, name, {}, several)
   }
-  return await jetstream(connection).consumers.get(stream, name)
 }
 
 async function ensureConsumer(
@@ -61,8 +59,8 @@ async function ensureConsumer(
   stream: string,
   name: string,
   filter: Filter,
+  several: boolean,
 ): Promise<void> {
-  const { filter_subject, filter_subjects } = filter
   let config: ConsumerConfig
   try {
     config = (await consumers.info(stream, name)).config
@@ -81,11 +79,21 @@ async function ensureConsumer(
     })
     return
   }
-  if (textOf(config) === textOf(filter)) return
+  const { filter_subject, filter_subjects } = several ? filter : updatable(config, filter)
+  if (textOf(config) === textOf({ filter_subject, filter_subjects } as Filter)) return
   // The client lays this over what the consumer has, so what is not wanted has to be named.
   const change = { filter_subject, filter_subjects } as Filter
   await consumers.update(stream, name, change)
 }
+
+/**
+ * nats-server 2.9 goes on to take a consumer's filter literally when it becomes one with wildcards:
+ * rather let everything through, and acknowledge what is not meant.
+ */
+const updatable = (was: Filter, wanted: Filter): Filter =>
+  isWild(wanted.filter_subject) && !isWild(was.filter_subject) ? {} : wanted
+
+const isWild = (subject: string | undefined) => subject !== undefined && /[*>]/.test(subject)
 
 const textOf = ({ filter_subject, filter_subjects }: Filter) =>
   (filter_subjects ?? [filter_subject ?? '>']).toSorted().join(' ')

@@ -1,0 +1,149 @@
+// An engine of playbooks with small steps, on a real nats-server.
+
+import { type ConnectionOptions, connect, type NatsConnection } from 'nats'
+import { pino } from 'pino'
+import { z } from 'zod'
+import type { Cluster } from '../../src/respond/cluster.ts'
+import { createDesk, type Desk } from '../../src/respond/desk.ts'
+import { createOutcomes, type StepOutcome } from '../../src/respond/outcomes.ts'
+import type { Plan, PlannedStep, Playbook } from '../../src/respond/playbook.ts'
+import { createRespondMetrics, type RespondMetrics } from '../../src/respond/respond-metrics.ts'
+import { createRunner, type Runner } from '../../src/respond/runner.ts'
+import { createMemoryState, type State } from '../../src/respond/state.ts'
+import { type Done, type Step, type StepContext, StepError } from '../../src/respond/step.ts'
+import type { LogLine } from './cli.ts'
+
+/** A step that does what the test says. */
+export function fakeStep(
+  run: (context: StepContext) => Promise<Done | string | undefined> | Done | string | undefined,
+  { name = 'fake', repeatable = true, target = 'none' as Step['target'] } = {},
+): Step {
+  return {
+    name,
+    params: z.strictObject({}),
+    target,
+    repeatable,
+    rules: () => [],
+    async run(_params, context) {
+      const done = await run(context)
+      return typeof done === 'object' ? done : { outcome: 'ok', detail: done ?? 'done' }
+    },
+  }
+}
+
+export const planned = (step: Step, more: Partial<PlannedStep> = {}): PlannedStep => ({
+  step,
+  params: {},
+  timeoutMs: 10_000,
+  continueOnError: false,
+  ...more,
+})
+
+export const playbookOf = (
+  steps: readonly (Step | PlannedStep)[],
+  more: Partial<Playbook> = {},
+): Playbook => ({
+  name: 'test',
+  on: ['falco.notice.>'],
+  match: {},
+  steps: steps.map((step) => ('step' in step ? step : planned(step))),
+  concurrency: 4,
+  maxDeliver: 5,
+  coolDownMs: 0,
+  ...more,
+})
+
+export const planOf = (playbooks: readonly Playbook[], more: Partial<Plan> = {}): Plan => ({
+  dryRun: false,
+  maxActionsPerMinute: 100_000,
+  protectedNamespaces: ['kube-system'],
+  playbooks,
+  ...more,
+})
+
+export interface Engine extends AsyncDisposable {
+  readonly runner: Runner
+  readonly desk: Desk
+  readonly state: State
+  readonly metrics: RespondMetrics
+  readonly connection: NatsConnection
+  readonly told: StepOutcome[]
+  readonly logger: pino.Logger
+  log(): LogLine[]
+  readonly stop: AbortController
+  readonly abandon: AbortController
+}
+
+/** All between messages and steps, with a connection of its own. */
+export async function openEngine(
+  url: string,
+  plan: Plan,
+  {
+    stateOf = () => createMemoryState(),
+    options = {},
+  }: { stateOf?: (connection: NatsConnection) => State; options?: ConnectionOptions } = {},
+): Promise<Engine> {
+  const connection = await connect({
+    servers: url,
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: 50,
+    ...options,
+  })
+  const lines: string[] = []
+  const formatters = { level: (level: string) => ({ level }) }
+  const logger = pino({ level: 'debug', formatters }, { write: (line) => void lines.push(line) })
+  const stop = new AbortController()
+  const abandon = new AbortController()
+  const state = stateOf(connection)
+  const metrics = createRespondMetrics()
+  const told: StepOutcome[] = []
+  const cluster = (): Cluster => {
+    throw new StepError('there is no cluster', { mayPass: false })
+  }
+  const real = createOutcomes({ connection, cluster, metrics, log: logger })
+  const outcomes = {
+    ...real,
+    tell(outcome: StepOutcome) {
+      told.push(outcome)
+      real.tell(outcome)
+    },
+  }
+  const runner = createRunner({
+    plan,
+    state,
+    cluster,
+    bucket: async () => ({ put: async () => {} }),
+    outcomes,
+    metrics,
+    log: logger,
+    stop: stop.signal,
+    abandon: abandon.signal,
+  })
+  const desk = createDesk({
+    runner,
+    async send(subject, payload, headers) {
+      connection.publish(subject, payload, { headers })
+      await connection.flush()
+    },
+    metrics,
+    log: logger,
+    abandon: abandon.signal,
+  })
+  return {
+    runner,
+    desk,
+    state,
+    metrics,
+    connection,
+    told,
+    logger,
+    log: () => lines.map((line) => JSON.parse(line)),
+    stop,
+    abandon,
+    async [Symbol.asyncDispose]() {
+      stop.abort()
+      abandon.abort()
+      await connection.close()
+    },
+  }
+}
