@@ -1,7 +1,8 @@
-// Makes dist/: the program as one file, a start for it, and the code that V8 has compiled of it.
+// Makes dist/: the program as one file for each half, a start for them, and the code that V8 has compiled of it.
 //
 //   falco-nats.js   the command: finds the compiled code, then loads
-//   main.js         everything else
+//   main.js         the forwarder
+//   respond.js      the other half, which acts on alerts: loaded only for `falco-nats respond`
 //   compiled/       for this Node.js and this user; another one goes without, or makes its own if it may
 
 import { execFileSync } from 'node:child_process'
@@ -61,22 +62,27 @@ function deferred(path: string): string {
 }
 
 rmSync(`${root}dist`, { recursive: true, force: true })
-await build({
-  absWorkingDir: root,
-  entryPoints: ['src/main.ts'],
-  outfile: 'dist/main.js',
-  bundle: true,
-  platform: 'node',
-  target: 'node22',
-  // As ESM it would import each built-in module at its start, with all its exports.
-  format: 'cjs',
-  minifySyntax: true,
-  minifyWhitespace: true,
-  legalComments: 'eof',
-  logLevel: 'warning',
-  plugins: [deferBuiltIns],
-})
+for (const [from, to] of [
+  ['src/main.ts', 'dist/main.js'],
+  ['src/respond/main.ts', 'dist/respond.js'],
+] as const)
+  await build({
+    absWorkingDir: root,
+    entryPoints: [from],
+    outfile: to,
+    bundle: true,
+    platform: 'node',
+    target: 'node22',
+    // As ESM it would import each built-in module at its start, with all its exports.
+    format: 'cjs',
+    minifySyntax: true,
+    minifyWhitespace: true,
+    legalComments: 'eof',
+    logLevel: 'warning',
+    plugins: [deferBuiltIns],
+  })
 writeFileSync(`${root}dist/package.json`, '{"type":"commonjs"}\n')
 copyFileSync(`${root}src/start.cjs`, `${root}dist/falco-nats.js`)
 chmodSync(`${root}dist/falco-nats.js`, 0o755)
 execFileSync(process.execPath, [`${root}dist/falco-nats.js`, '--version'])
+execFileSync(process.execPath, [`${root}dist/falco-nats.js`, 'respond', '--help'])

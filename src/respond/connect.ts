@@ -1,0 +1,105 @@
+// The connection of `respond`: tried until it is there, and then for ever again, a line per change.
+
+import { setTimeout as delay } from 'node:timers/promises'
+import { type Authenticator, type ConnectionOptions, connect, type NatsConnection } from 'nats'
+import { backoff } from '../backoff.ts'
+import { type CredentialOptions, type Identity, readCredentials } from '../credentials.ts'
+import { messageOf, printable } from '../errors.ts'
+import type { Logger } from '../log.ts'
+import type { Server } from '../servers.ts'
+import type { RespondMetrics } from './respond-metrics.ts'
+
+export interface RespondConnectOptions {
+  readonly servers: readonly Server[]
+  readonly credentials: CredentialOptions
+  readonly identity: Identity
+  readonly metrics: RespondMetrics
+  readonly log: Logger
+}
+
+const RETRY_FIRST_MS = 250
+const RECONNECT_MS = 1_000
+
+/** Undefined when it was stopped before there was one. */
+export async function connectPatiently(
+  { servers, credentials, identity, metrics, log }: RespondConnectOptions,
+  stop: AbortSignal,
+): Promise<NatsConnection | undefined> {
+  const said = new Set<string>()
+  for (let attempt = 1; !stop.aborted; attempt++)
+    try {
+      const connection = await connect({
+        servers: servers.map(({ address }) => address),
+        ...identity,
+        ...secretsOf(credentials, servers),
+        maxReconnectAttempts: -1,
+        reconnectTimeWait: RECONNECT_MS,
+        // A secret may be rotated before we are told.
+        ignoreAuthErrorAbort: true,
+      })
+      log.info({ server: connection.getServer(), version: connection.info?.version }, 'connected')
+      metrics.connected(true)
+      void watch(connection, metrics, log)
+      return connection
+    } catch (error) {
+      const reason = messageOf(error)
+      if (!said.has(reason)) log.warn({ reason }, 'cannot connect, will keep trying')
+      said.add(reason)
+      const pause = backoff(attempt, RETRY_FIRST_MS)
+      await delay(pause, undefined, { signal: stop }).catch(() => {})
+    }
+  return undefined
+}
+
+/** Files are read again at each connect. Half-way through a rotation, what was there before is used. */
+function secretsOf(
+  credentials: CredentialOptions,
+  servers: readonly Server[],
+): Pick<ConnectionOptions, 'authenticator' | 'tls'> {
+  const [first] = servers
+  const { authenticator, tls } = readCredentials(credentials, first!)
+  let last: Authenticator | undefined = authenticator
+  const again: Authenticator = (nonce) => {
+    try {
+      last = readCredentials(credentials, first!).authenticator
+    } catch {}
+    return last?.(nonce)
+  }
+  // The name to expect is that of one server; with several, each has its own.
+  const { servername, host, ...files } = tls ?? {}
+  const named = servers.length === 1 ? { servername, host } : {}
+  return {
+    ...(authenticator && { authenticator: again }),
+    ...(tls && { tls: { ...files, ...defined(named) } }),
+  }
+}
+
+const defined = (values: Record<string, string | undefined>) =>
+  Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined))
+
+async function watch(
+  connection: NatsConnection,
+  metrics: RespondMetrics,
+  log: Logger,
+): Promise<void> {
+  const said = new Set<string>()
+  for await (const status of connection.status())
+    switch (status.type) {
+      case 'disconnect':
+        metrics.connected(false)
+        log.warn({ server: printable(status.server) }, 'disconnected')
+        break
+      case 'reconnect':
+        metrics.connected(true)
+        said.clear()
+        log.info({ server: printable(status.server) }, 'connected again')
+        break
+      case 'error': {
+        const reason = messageOf(status.error)
+        if (!said.has(reason)) log.warn({ reason }, 'the NATS server refuses something')
+        said.add(reason)
+        break
+      }
+    }
+  metrics.connected(false)
+}

@@ -1,0 +1,61 @@
+#!/usr/bin/env node
+// The process edge of `falco-nats respond`, as main.ts is that of the forwarder: a file of its own,
+// so that neither loads the other's half.
+
+import { FatalError, messageOf, UsageError } from '../errors.ts'
+import { createLogger } from '../log.ts'
+import { parseRespond } from './cli.ts'
+import { loadPlan } from './load.ts'
+
+main().then((code) => process.exit(code))
+
+async function main(): Promise<number> {
+  try {
+    const argv = process.argv.slice(2)
+    const invocation = parseRespond(argv[0] === 'respond' ? argv.slice(1) : argv, process.env)
+    switch (invocation.run) {
+      case 'print':
+        process.stdout.write(invocation.text)
+        return 0
+      case 'check': {
+        const { describePlan } = await import('./describe.ts')
+        process.stdout.write(describePlan(loadPlan(invocation.config)))
+        return 0
+      }
+      case 'rbac': {
+        const { rbacYaml } = await import('./rbac.ts')
+        process.stdout.write(rbacYaml(loadPlan(invocation.config)))
+        return 0
+      }
+      case 'test': {
+        const plan = loadPlan(invocation.config)
+        const { tryAlert } = await import('./try.ts')
+        return await tryAlert(invocation.alert, plan, process.stdout)
+      }
+      case 'respond': {
+        const { stop, abandon } = stopSignals()
+        const plan = loadPlan(invocation.config)
+        const log = await createLogger(invocation.config)
+        const { respond } = await import('./respond.ts')
+        return await respond(invocation.config, plan, log, stop, abandon)
+      }
+    }
+  } catch (error) {
+    if (error instanceof UsageError || error instanceof FatalError) {
+      process.stderr.write(`falco-nats: ${error.message}\n`)
+      return error instanceof UsageError ? 2 : 1
+    }
+    process.stderr.write(`falco-nats: this is a bug: ${messageOf(error)}\n`)
+    process.stderr.write(`${error instanceof Error ? error.stack : ''}\n`)
+    return 1
+  }
+}
+
+/** The first SIGTERM, SIGINT or SIGHUP asks for an orderly stop, the second for an end at once. */
+function stopSignals(): { stop: AbortSignal; abandon: AbortSignal } {
+  const stop = new AbortController()
+  const abandon = new AbortController()
+  for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const)
+    process.on(name, () => (stop.signal.aborted ? abandon : stop).abort())
+  return { stop: stop.signal, abandon: abandon.signal }
+}
