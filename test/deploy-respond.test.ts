@@ -447,6 +447,49 @@ describe.skipIf(!hasKubectl)('the responder by Kustomize', () => {
   })
 })
 
+/** Parameters where a step cannot do without. */
+const LEAST: Manifest = {
+  slack: { webhookUrlFile: '/x' },
+  webhook: { url: 'https://a' },
+  'label-pod': { labels: { a: 'b' } },
+  'capture-logs': { bucket: 'logs' },
+  'run-job': { job: { spec: { template: { spec: { containers: [{ name: 'a' }] } } } } },
+}
+const planOf = (manifests: readonly Manifest[]) =>
+  readPlan(ofKind(manifests, 'ConfigMap').data['playbooks.yaml'], '/etc/falco-nats/playbooks.yaml')
+
+describe.skipIf(HELMS.length === 0)('the program', () => {
+  const byChart = (values: object) => render(HELMS[0]!.program, values)
+
+  it.each(RULES)('asks for %s with %j what the chart gives', (step, params, rules) => {
+    const rendered = byChart({ playbooks: [playbook({ [step]: LEAST[step] ?? params })] })
+    expect(rulesFor(planOf(rendered))).toEqual(asRules(rules))
+  })
+
+  it.each(PLAYBOOKS)(
+    'understands the example %s, dry, and asks for what the chart gives',
+    (_file, values) => {
+      const rendered = byChart(values)
+      const plan = planOf(rendered)
+      expect(plan.dryRun).toBe(true)
+      const given = rendered.find(({ kind }) => kind === 'ClusterRole')?.rules ?? []
+      expect(rulesFor(plan)).toEqual(given)
+    },
+  )
+
+  it('understands every value', () => {
+    const plan = planOf(documents(template(HELMS[0]!.program, chart(), ...EVERYTHING)))
+    expect(plan).toMatchObject({ dryRun: false, maxActionsPerMinute: 100_000 })
+    expect(plan.playbooks.map(({ name }) => name)).toEqual(['contain', 'mine'])
+  })
+
+  it('asks for what the kustomize base gives', () => {
+    const path = join(BASE, 'playbooks.yaml')
+    const [, role] = manifestsIn(join(BASE, 'rbac.yaml'))
+    expect(rulesFor(readPlan(readFileSync(path, 'utf8'), path))).toEqual(role!.rules)
+  })
+})
+
 describe('the values of respond', () => {
   const text = readFileSync(join(DEPLOY, 'helm/falco-nats/values.yaml'), 'utf8')
   const values = parse(text).respond
