@@ -5,7 +5,7 @@ import { jetstream } from '@nats-io/jetstream'
 import type { MsgHdrs, NatsConnection } from 'nats'
 import { checkCredentialFiles, type Identity } from '../credentials.ts'
 import { openEndpoint } from '../endpoint.ts'
-import { messageOf } from '../errors.ts'
+import { FatalError, messageOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { type Cluster, openCluster } from './cluster.ts'
 import { connectPatiently } from './connect.ts'
@@ -20,11 +20,13 @@ import { ownNamespace } from './own-namespace.ts'
 import type { Plan } from './playbook.ts'
 import { listen } from './queue.ts'
 import { createRespondMetrics, type RespondMetrics } from './respond-metrics.ts'
-import { createRunner, DEAD_LETTER_PREFIX } from './runner.ts'
+import { createRunner } from './runner.ts'
 import { createMemoryState, openKvState, type State } from './state.ts'
 import type { Bucket } from './step.ts'
 
 const GOODBYE_MS = 2_000
+/** Of a dead letter: three values of at most 256 characters, and their names. */
+const HEADERS_BYTES_MAX = 2048
 
 /** Responds until `stop`, and finishes what runs. `abandon` gives it up. Gives the exit code. */
 export async function respond(
@@ -38,12 +40,12 @@ export async function respond(
   const plan = protectOurselves(given)
   await using endpoint = config.metricsAddress && (await openEndpoint(config.metricsAddress))
   if (endpoint) log.info({ address: endpoint.address }, 'serving /metrics, /livez and /readyz')
-  const metrics = createRespondMetrics()
+  const { metrics, isConnected } = createWatchedMetrics()
   const intakes: Intake[] = []
   endpoint?.serve({
     metrics: metrics.text,
     live: () => undefined,
-    ready: () => notReady(intakes, plan, stop),
+    ready: () => notReady(intakes, plan, isConnected(), stop),
   })
   announce(plan, log)
   const abandon = giveUpAfter(config.drainTimeout, stop, abandonedByHand)
@@ -98,15 +100,33 @@ async function work(parts: Work): Promise<void> {
     intakes.push(mode.kind === 'core' ? listen(own) : consume({ ...own, stream: config.stream }))
   }
   stop.addEventListener('abort', () => log.info('stopping: finishing what runs'))
-  const lifting = liftsIsolation(plan)
-    ? keepLifting(cluster(), { signal: stop, log, dryRun: plan.dryRun })
-    : undefined
-  lifting?.catch((error) => log.error({ reason: messageOf(error) }, 'cannot lift isolation'))
+  if (liftsIsolation(plan)) void keepLiftingIfThereIsACluster(parts, cluster)
   const abandoned = new Promise((resolve) => abandon.addEventListener('abort', resolve))
   const finished = Promise.all(intakes.map(({ finished }) => finished))
   // What is given up still has its outcome to tell, and its message to give back.
-  await Promise.race([finished, abandoned.then(() => Promise.race([finished, pause(GOODBYE_MS)]))])
+  const givenUp = abandoned.then(() => Promise.race([finished, pause(GOODBYE_MS)]))
+  await Promise.race([finished, givenUp, unexpectedEnd(connection, stop)])
   await Promise.race([outcomes.settled(), pause(GOODBYE_MS)])
+}
+
+/** The client tries for ever; should it end all the same, whoever has started us is to start us again. */
+async function unexpectedEnd(connection: NatsConnection, stop: AbortSignal): Promise<never> {
+  const reason = await connection.closed()
+  if (stop.aborted) return await new Promise(() => {})
+  throw new FatalError(
+    `the connection to NATS was closed: ${messageOf(reason ?? 'no reason given')}`,
+  )
+}
+
+async function keepLiftingIfThereIsACluster(
+  { plan: { dryRun }, log, stop: signal }: Work,
+  cluster: () => Cluster,
+): Promise<void> {
+  try {
+    await keepLifting(cluster(), { signal, log, dryRun })
+  } catch (error) {
+    log.error({ reason: messageOf(error) }, 'isolation is not lifted when its ttl has passed')
+  }
 }
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
@@ -134,9 +154,24 @@ function announce(
   else log.info(fields, 'responding for real')
 }
 
-function notReady(intakes: readonly Intake[], plan: Plan, stop: AbortSignal): string | undefined {
+function createWatchedMetrics(): { metrics: RespondMetrics; isConnected: () => boolean } {
+  const metrics = createRespondMetrics()
+  let connected = false
+  const note = (is: boolean) => {
+    connected = is
+    metrics.connected(is)
+  }
+  return { metrics: { ...metrics, connected: note }, isConnected: () => connected }
+}
+
+function notReady(
+  intakes: readonly Intake[],
+  plan: Plan,
+  connected: boolean,
+  stop: AbortSignal,
+): string | undefined {
   if (stop.aborted) return 'stopping: what runs is being finished'
-  if (intakes.length === 0) return 'not connected to NATS yet'
+  if (!connected) return 'not connected to NATS'
   const missing = plan.playbooks.filter((_, index) => !intakes[index]?.isReady())
   if (missing.length === 0) return undefined
   return `no alerts can come for ${missing.map(({ name }) => name).join(', ')}`
@@ -172,10 +207,16 @@ async function openBucket(connection: NatsConnection, name: string): Promise<Buc
   }
 }
 
-/** Dead letters go to a stream where one takes them, and are stored when that says so. */
+/**
+ * Dead letters go to a stream where one takes them, and are stored when that says so. An alert that
+ * has no room beside the reason loses its end, and a header says how long it was.
+ */
 function createSender(connection: NatsConnection): DeskParts['send'] {
-  return async (subject: string, payload: Uint8Array, headers: MsgHdrs) => {
-    const stream = await streamFor(connection, [`${DEAD_LETTER_PREFIX}x`]).catch(() => undefined)
+  return async (subject: string, whole: Uint8Array, headers: MsgHdrs) => {
+    const room = (connection.info?.max_payload ?? Number.POSITIVE_INFINITY) - HEADERS_BYTES_MAX
+    const payload = whole.subarray(0, Math.max(0, room))
+    if (payload.length < whole.length) headers.set('Falco-Respond-Cut-From', String(whole.length))
+    const stream = await streamFor(connection, [subject]).catch(() => undefined)
     if (stream !== undefined) {
       await jetstream(connection).publish(subject, payload, { headers })
       return

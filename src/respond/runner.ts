@@ -155,11 +155,17 @@ function targetText({ steps }: Playbook, alert: Alert): string | undefined {
  * Waits here, and does not give the message back: each time it came again would count as a failure,
  * and the limit holds for all that come behind it as well.
  */
-async function waitForRoom({ plan, state, metrics, stop }: RunnerParts) {
+async function waitForRoom({ plan, state, metrics, log, stop }: RunnerParts) {
+  // What is not done needs no limit.
+  if (plan.dryRun) return undefined
   for (let first = true; ; first = false) {
     const ms = await state.takeAction(plan.maxActionsPerMinute)
     if (ms === 0) return undefined
-    if (first) metrics.delayed('rate')
+    if (first) {
+      metrics.delayed('rate')
+      const { maxActionsPerMinute } = plan
+      log.warn({ maxActionsPerMinute, ms }, 'an alert waits: there were too many actions')
+    }
     const wait = Math.min(ms, WAIT_MAX_MS) * (0.5 + Math.random() / 2)
     await delay(wait, undefined, { signal: stop }).catch(() => {})
     if (stop.aborted) {

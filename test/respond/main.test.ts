@@ -8,7 +8,7 @@ import { connect } from 'nats'
 import { expect, it } from 'vitest'
 import { falcoNats, runFalcoNats } from '../support/cli.ts'
 import { numberedAlert } from '../support/fixtures.ts'
-import { createStream, startNats, subscribe } from '../support/nats.ts'
+import { createStream, readStream, startNats, subscribe } from '../support/nats.ts'
 import { get, SCRAPED } from '../support/scrape.ts'
 import { tempDir } from '../support/temp.ts'
 import { until } from '../support/wait.ts'
@@ -96,6 +96,29 @@ it('finishes what runs at the first signal, and ends at the second', async () =>
     expect(await running.exited()).toBe(0)
     expect(running.log().at(-1)).toMatchObject(patient ? { done: 1 } : { done: 0, retried: 1 })
   }
+})
+
+it('keeps in the stream what it gave up, as much of it as a message may have', async () => {
+  using dir = tempDir()
+  await using server = await startNats(
+    `max_payload: 65536\njetstream { store_dir: "${dir.file('js')}" }`,
+  )
+  await createStream(server.url)
+  const file = `${fileOf('http://127.0.0.1:1', 'dryRun: false')}    maxDeliver: 1\n`
+  writeFileSync(dir.file('p.yaml'), file)
+  const args = ['--config', dir.file('p.yaml'), '--server', server.url]
+  await using running = falcoNats(args, { program })
+  await running.logged('waiting for alerts')
+  const alert = JSON.stringify({ rule: 'r', priority: 'Notice', output: 'x'.repeat(65_000) })
+  await using connection = await connect({ servers: server.url })
+  connection.publish(SUBJECT, alert)
+  const { reason } = await running.logged('gave up an alert')
+  expect(reason).toMatch(/^webhook: .*ECONNREFUSED.* \(tried 1 times\)$/)
+  const stored = await readStream(server.url)
+  const dead = stored.find(({ subject }) => subject === 'falco.dead_letter.call')
+  expect(dead?.headers?.get('Falco-Respond-Cut-From')).toBe(String(alert.length))
+  expect(alert.startsWith(dead!.data.toString())).toBe(true)
+  expect(dead!.data.length).toBe(65_536 - 2048)
 })
 
 it('warns of the weaker promise where no stream takes the subjects, and acts', async () => {

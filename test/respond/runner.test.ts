@@ -179,6 +179,44 @@ it('does not act upon what it is not meant for, what is no alert, and what it sa
   })
 })
 
+it('leaves a target alone that was just acted upon, but for the alert that did', async () => {
+  let ran = 0
+  const playbook = playbookOf(
+    [
+      fakeStep(() => void ran++),
+      planned(
+        fakeStep(() => '', { target: 'pod' }),
+        { continueOnError: true },
+      ),
+    ],
+    { coolDownMs: 60_000 },
+  )
+  const about = (pod: string | null, n: number, delivery = 1) => {
+    const output_fields = { n, 'k8s.ns.name': 'shop', 'k8s.pod.name': pod }
+    const alert = { priority: 'Notice', rule: 'r', time: '2026-11-21T12:00:00Z', output_fields }
+    return { subject: SUBJECT, payload: Buffer.from(JSON.stringify(alert)), delivery }
+  }
+  await withEngine(playbook, async ({ runner, told, metrics }) => {
+    expect(await runner.handle(playbook, about('web-1', 1))).toEqual(DONE)
+    told.length = 0
+    expect(await runner.handle(playbook, about('web-1', 2))).toEqual(DONE)
+    expect(told.map(({ outcome, text }) => [outcome, text])).toEqual([
+      ['skipped', expect.stringMatching(/^left alone, with all steps: .* on pod shop\/web-1$/)],
+    ])
+    expect(ran).toBe(1)
+    expect(await metrics.text()).toContain('delayed_total{reason="cool_down"} 1')
+    // Its own redelivery, another pod, and twice none.
+    for (const [pod, n] of [
+      ['web-1', 1],
+      ['web-2', 3],
+      [null, 4],
+      [null, 5],
+    ] as const)
+      await runner.handle(playbook, about(pod, n, 2))
+    expect(ran).toBe(5)
+  })
+})
+
 it('waits for room under the cap and gives back what waits at a stop', async () => {
   let ran = 0
   const playbook = playbookOf([fakeStep(() => void ran++)])
