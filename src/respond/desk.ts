@@ -66,7 +66,8 @@ export function createDesk({ runner, send, metrics, log, abandon }: DeskParts): 
         const { delivery, subject } = arrival
         // What is broken off by our end has not failed.
         if (delivery >= maxDeliver && verdict.afterMs === undefined && !abandon.aborted) {
-          const reason = `${verdict.reason} (tried ${delivery} times)`
+          const times = delivery === 1 ? 'once' : `${delivery} times`
+          const reason = `${verdict.reason} (tried ${times})`
           return await settle(playbook, arrival, { kind: 'giveUp', reason })
         }
         const afterMs = verdict.afterMs ?? (abandon.aborted ? 1 : retryDelay(delivery))
