@@ -1,5 +1,6 @@
 // The main job of `respond`: playbooks at work on alerts, until somebody says stop.
 
+import { setMaxListeners } from 'node:events'
 import { hostname } from 'node:os'
 import { jetstream } from '@nats-io/jetstream'
 import type { MsgHdrs, NatsConnection } from 'nats'
@@ -49,6 +50,8 @@ export async function respond(
   })
   announce(plan, log)
   const abandon = giveUpAfter(config.drainTimeout, stop, abandonedByHand)
+  // Every worker and every step listens: that is no leak.
+  setMaxListeners(0, stop, abandon)
   const { server: servers } = config
   const connection = await connectPatiently(
     { servers, credentials: config, identity: identityOf(config), metrics, log },

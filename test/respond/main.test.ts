@@ -121,6 +121,26 @@ it('keeps in the stream what it gave up, as much of it as a message may have', a
   expect(dead!.data.length).toBe(65_536 - 2048)
 })
 
+it('says nothing but its log with many workers at work', async () => {
+  using dir = tempDir()
+  await using server = await startNats(`jetstream { store_dir: "${dir.file('js')}" }`)
+  await createStream(server.url)
+  await using hook = await openHook()
+  const file = `${fileOf(hook.url, 'dryRun: false')}    concurrency: 16\n`
+  writeFileSync(dir.file('p.yaml'), file)
+  const args = ['--config', dir.file('p.yaml'), '--server', server.url]
+  await using running = falcoNats(args, { program })
+  await running.logged('waiting for alerts')
+  for (let n = 0; n < 16; n++) await publish(server.url)
+  await until('all run at a time', () => hook.calls.length === 16)
+  running.child.kill('SIGTERM')
+  for (const answer of hook.calls) answer()
+  expect(await running.exited()).toBe(0)
+  expect(running.log().at(-1)).toMatchObject({ msg: 'done', done: 16 })
+  const lines = running.stderr().trimEnd().split('\n')
+  expect(lines.filter((line) => !line.startsWith('{'))).toEqual([])
+})
+
 it('warns of the weaker promise where no stream takes the subjects, and acts', async () => {
   using dir = tempDir()
   await using server = await startNats()
