@@ -30,7 +30,9 @@ export function parseCommandLine(argv: readonly string[], env: Environment): Inv
   let invocation: Invocation | undefined
   let printed = ''
   const program = new Command('falco-nats')
-    .description("Forwards Falco's alerts from a named pipe or standard input to NATS.")
+    .description(
+      "Forwards Falco's alerts from a named pipe or standard input to NATS. The command respond acts on them.",
+    )
     .version(pkg.version, '--version')
     .helpOption('--help')
     .helpCommand(false)

@@ -1,11 +1,11 @@
 #!/usr/bin/env node
-// The process edge: command line in, exit code out. The only place that reads process.argv, listens
-// to signals and exits.
+// The process edge: command line in, exit code out. The only place that reads process.argv and exits.
 
 import { parseCommandLine } from './cli.ts'
 import { FatalError, messageOf, UsageError } from './errors.ts'
 import { createLogger } from './log.ts'
 import { useKernelRandom } from './random.ts'
+import { stopSignals } from './signals.ts'
 
 main().then((code) => process.exit(code))
 
@@ -46,13 +46,4 @@ async function main(): Promise<number> {
     process.stderr.write(`${error instanceof Error ? error.stack : ''}\n`)
     return 1
   }
-}
-
-/** The first SIGTERM, SIGINT or SIGHUP asks for an orderly stop, the second for an end at once. */
-function stopSignals(): { stop: AbortSignal; abandon: AbortSignal } {
-  const stop = new AbortController()
-  const abandon = new AbortController()
-  for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const)
-    process.on(name, () => (stop.signal.aborted ? abandon : stop).abort())
-  return { stop: stop.signal, abandon: abandon.signal }
 }

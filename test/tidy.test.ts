@@ -55,6 +55,7 @@ const ORDER = [
   'backoff',
   'wakeup',
   'random',
+  'signals',
   'errors',
 ]
 

@@ -4,6 +4,7 @@
 
 import { FatalError, messageOf, UsageError } from '../errors.ts'
 import { createLogger } from '../log.ts'
+import { stopSignals } from '../signals.ts'
 import { parseRespond } from './cli.ts'
 import { loadPlan } from './load.ts'
 
@@ -49,13 +50,4 @@ async function main(): Promise<number> {
     process.stderr.write(`${error instanceof Error ? error.stack : ''}\n`)
     return 1
   }
-}
-
-/** The first SIGTERM, SIGINT or SIGHUP asks for an orderly stop, the second for an end at once. */
-function stopSignals(): { stop: AbortSignal; abandon: AbortSignal } {
-  const stop = new AbortController()
-  const abandon = new AbortController()
-  for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const)
-    process.on(name, () => (stop.signal.aborted ? abandon : stop).abort())
-  return { stop: stop.signal, abandon: abandon.signal }
 }

@@ -43,7 +43,7 @@ export const RESPOND_OPTIONS = {
   check: flag({
     flags: '--check',
     commandLineOnly: true,
-    help: 'validate the playbooks, try the servers once, say what was found, exit',
+    help: 'say what is wrong with the playbooks, or what they do, and exit',
   }),
   rbac: flag({
     flags: '--rbac',

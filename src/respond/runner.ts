@@ -181,7 +181,7 @@ async function runSteps(run: Run): Promise<Verdict> {
     const { step } = planned
     const remembered = !step.repeatable && !plan.dryRun
     if (remembered && (await state.isDone(playbook.name, id, index))) continue
-    const failure = await runStep(run, planned)
+    const failure = await runStep(run, planned, index)
     if (failure === undefined) {
       if (remembered) await state.markDone(playbook.name, id, index)
     } else if (!planned.continueOnError) {
@@ -194,7 +194,7 @@ async function runSteps(run: Run): Promise<Verdict> {
 }
 
 /** Gives what went wrong. */
-async function runStep(run: Run, planned: PlannedStep): Promise<unknown> {
+async function runStep(run: Run, planned: PlannedStep, index: number): Promise<unknown> {
   const { step, params } = planned
   const begun = performance.now()
   const durationMs = () => performance.now() - begun
@@ -202,7 +202,7 @@ async function runStep(run: Run, planned: PlannedStep): Promise<unknown> {
     const { outcome, detail } = await within(planned.timeoutMs, run.abandon, async (signal) => {
       const target = await findTarget(run, step.target, signal)
       if (typeof target === 'string') return { outcome: 'skipped' as const, detail: target }
-      return await step.run(params, contextOf(run, target, signal))
+      return await step.run(params, contextOf(run, index, target, signal))
     })
     run.tell(planned, { outcome, text: detail, durationMs: durationMs() })
     return undefined
@@ -214,6 +214,7 @@ async function runStep(run: Run, planned: PlannedStep): Promise<unknown> {
 
 function contextOf(
   run: Run,
+  index: number,
   target: Pick<StepContext, 'pod' | 'node'>,
   signal: AbortSignal,
 ): StepContext {
@@ -223,6 +224,7 @@ function contextOf(
     id,
     subject: arrival.subject,
     playbook: playbook.name,
+    index,
     ...target,
     dryRun: plan.dryRun,
     signal,

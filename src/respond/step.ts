@@ -42,6 +42,8 @@ export interface StepContext {
   readonly id: string
   readonly subject: string
   readonly playbook: string
+  /** Which of the playbook's steps it is, from 0. */
+  readonly index: number
   /** Of the kind that the step names; checked. */
   readonly pod?: PodTarget
   readonly node?: NodeTarget

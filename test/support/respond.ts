@@ -40,6 +40,7 @@ export function contextOf(cluster: Cluster, more: Partial<StepContext> = {}): St
     id: ID,
     subject: 'falco.notice.terminal_shell_in_container',
     playbook: 'contain-shells',
+    index: 0,
     dryRun: false,
     signal: AbortSignal.timeout(20_000),
     cluster: () => cluster,

@@ -21,6 +21,7 @@ export function stepContext(more: Partial<StepContext> = {}): StepContext {
     id: 'AAAAAAAAAAAAAAAAAAAAAA',
     subject: 'falco.critical.terminal_shell_in_container',
     playbook: 'on-call',
+    index: 0,
     dryRun: false,
     signal: new AbortController().signal,
     cluster: none,

@@ -55,7 +55,7 @@ export const webhook: Step<Params> = {
   repeatable: false,
   rules: () => [],
   async run(params, context) {
-    const { alert, id, subject, playbook, dryRun, signal } = context
+    const { alert, id, subject, playbook, index, dryRun, signal } = context
     const url = await urlOf(params, signal)
     const body = JSON.stringify(
       params.body === undefined ? alert : fill(params.body, { ...alert, id, subject, playbook }),
@@ -68,7 +68,7 @@ export const webhook: Step<Params> = {
     const headers = new Headers({ 'Content-Type': 'application/json', 'User-Agent': 'falco-nats' })
     for (const [name, value] of Object.entries({ ...params.headers, ...fromFiles }))
       headers.set(name, value)
-    headers.set('Idempotency-Key', `${context.id}-${playbook}`)
+    headers.set('Idempotency-Key', `${id}-${playbook}-${index}`)
     if (secret) headers.set(SIGNATURE, signatureOf(body, secret, Math.floor(Date.now() / 1000)))
     const status = await send({
       url,

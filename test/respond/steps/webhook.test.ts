@@ -39,7 +39,7 @@ it('posts the alert itself, with a key that is the same each time', async () => 
       path: '/hook',
       headers: {
         'content-type': 'application/json',
-        'idempotency-key': 'AAAAAAAAAAAAAAAAAAAAAA-on-call',
+        'idempotency-key': 'AAAAAAAAAAAAAAAAAAAAAA-on-call-0',
         'user-agent': 'falco-nats',
       },
     })
