@@ -257,6 +257,7 @@ describe('the files agree', () => {
     expect(made.map(([, namespace, name]) => `${namespace}/${name}`)).toEqual([
       'nats/nats-admin',
       'falco/falco-nats',
+      'falco/falco-nats-respond',
     ])
     expect(natsOutput.nkey.secretName).toBe('falco-nats')
     expect(natsOutput.tlsCA.secretName).toBe('falco-nats')
@@ -279,7 +280,7 @@ describe.skipIf(!hasChart)('the chart of NATS', () => {
   const newKey = () => nkeys.createUser().getPublicKey()
 
   it.each([
-    ['with both keys', newKey(), 0],
+    ['with all keys', newKey(), 0],
     ['not without one', '', 1],
   ])('makes a configuration that nats-server takes: %s', (_, ADMIN_NKEY, status) => {
     using dir = tempDir()
@@ -301,6 +302,7 @@ describe.skipIf(!hasChart)('the chart of NATS', () => {
           PATH: process.env.PATH,
           SERVER_NAME: 'nats-0',
           FORWARDER_NKEY: newKey(),
+          RESPONDER_NKEY: newKey(),
           ADMIN_NKEY,
         },
         encoding: 'utf8',

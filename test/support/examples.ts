@@ -21,13 +21,21 @@ export interface Permissions {
 
 /**
  * The account of nats-values.yaml with new keys, for a nats-server with TLS and JetStream; `change`
- * may alter what the forwarder is allowed.
+ * may alter what the forwarder is allowed, `changeResponder` what the responder is.
  */
-export function exampleNats(change = (_: Permissions) => {}) {
+export function exampleNats(
+  change = (_: Permissions) => {},
+  changeResponder = (_: Permissions) => {},
+) {
   const [values] = example('nats-values.yaml')
-  const keys = { FORWARDER_NKEY: nkeys.createUser(), ADMIN_NKEY: nkeys.createUser() }
+  const keys = {
+    FORWARDER_NKEY: nkeys.createUser(),
+    RESPONDER_NKEY: nkeys.createUser(),
+    ADMIN_NKEY: nkeys.createUser(),
+  }
   const { accounts } = values.config.merge
   change(accounts.falco.users[0].permissions)
+  changeResponder(accounts.falco.users[1].permissions)
   // The chart takes the quotes off <<…>>, so that the server looks the variable up.
   const text = JSON.stringify(accounts).replace(/"<< \$(\w+) >>"/g, (_, name) =>
     JSON.stringify(keys[name as keyof typeof keys].getPublicKey()),
@@ -38,13 +46,17 @@ export function exampleNats(change = (_: Permissions) => {}) {
     authenticator: nkeyAuthenticator(keys.ADMIN_NKEY.getSeed()),
     tls: { ca },
   }
+  const seedOf = (name: keyof typeof keys) => new TextDecoder().decode(keys[name].getSeed())
   return {
     config: `jetstream { store_dir: js }
       tls { cert_file: "${tls('server.crt')}", key_file: "${tls('server.key')}", ca_file: "${tls('ca.crt')}" }
       accounts ${text}`,
     /** What the sidecars have, as in the Secret of the README. */
-    secret: { 'nats.nk': new TextDecoder().decode(keys.FORWARDER_NKEY.getSeed()), 'ca.crt': ca },
+    secret: { 'nats.nk': seedOf('FORWARDER_NKEY'), 'ca.crt': ca },
+    /** What the responder has. */
+    respondSecret: { 'nats.nk': seedOf('RESPONDER_NKEY'), 'ca.crt': ca },
     admin,
+    responder: { ...admin, authenticator: nkeyAuthenticator(keys.RESPONDER_NKEY.getSeed()) },
     forwarder: { ...admin, authenticator: nkeyAuthenticator(keys.FORWARDER_NKEY.getSeed()) },
   }
 }
