@@ -101,10 +101,7 @@ playbooks:
           .some(({ msg, playbook }) => msg === 'waiting for alerts' && playbook === 'call'),
       )
       await using admin = await connect({ servers: server.url, ...nats.admin })
-      for (const rule of rules) {
-        const alert = { ...JSON.parse(numberedAlert(0).toString()), rule }
-        admin.publish(`falco.notice.${rule}`, JSON.stringify(alert))
-      }
+      for (const rule of rules) admin.publish(`falco.notice.${rule}`, numberedAlert(0, rule))
       await admin.flush()
     },
     [Symbol.asyncDispose]: () => held.disposeAsync(),

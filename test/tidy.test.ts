@@ -143,6 +143,7 @@ it('has tests that mirror the sources', () => {
     'deploy-respond',
     'image',
     'examples',
+    'examples-respond',
     'systemd',
     'pod',
   ]
