@@ -1,4 +1,5 @@
-# The image: Node.js, less than a MB of JavaScript, and a mkfifo of 18 KB. No shell, no npm, no node_modules.
+# The image: Node.js, 4.4 MB of JavaScript (of which the forwarder loads 0.76), and a mkfifo of 18 KB. No shell, no npm,
+# no node_modules.
 #
 #   docker build -t falco-nats --build-arg VERSION=0.1.0 --build-arg REVISION="$(git rev-parse HEAD)" \
 #     --build-arg CREATED="$(git log -1 --format=%cI)" .

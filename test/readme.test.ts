@@ -4,12 +4,14 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
 import { optionsMarkdown } from '../src/option.ts'
 import { OPTIONS, SAMPLE_OPTIONS } from '../src/options.ts'
+import { RESPOND_OPTIONS } from '../src/respond/options.ts'
 
 const README = new URL('../README.md', import.meta.url)
 
 it.each([
   ['options', OPTIONS],
   ['sample options', SAMPLE_OPTIONS],
+  ['respond options', RESPOND_OPTIONS],
 ])('has the %s as the program has them', (name, table) => {
   const text = readFileSync(README, 'utf8')
   const [start, end] = [`<!-- ${name} -->\n`, `\n<!-- /${name} -->`]
