@@ -43,7 +43,7 @@ export const RESPOND_OPTIONS = {
   check: flag({
     flags: '--check',
     commandLineOnly: true,
-    help: 'say what is wrong with the playbooks, or what they do, and exit',
+    help: 'validate the playbooks, say what each acts on and does, exit; asks no server',
   }),
   rbac: flag({
     flags: '--rbac',
@@ -83,7 +83,10 @@ export const RESPOND_OPTIONS = {
   tlskey: OPTIONS.tlskey,
   tlsfirst: OPTIONS.tlsfirst,
   inboxPrefix: OPTIONS.inboxPrefix,
-  connectionName: OPTIONS.connectionName,
+  connectionName: optional({
+    ...OPTIONS.connectionName,
+    defaultText: 'falco-nats-respond@<host>',
+  }),
   drainTimeout: required({
     flags: '--drain-timeout <duration>',
     default: '30s',
