@@ -9,7 +9,7 @@ import {
   jetstreamManager,
 } from '@nats-io/jetstream'
 import { type NatsConnection, nanos } from 'nats'
-import { cover, overlap } from './match.ts'
+import { areDisjoint, cover } from './subjects.ts'
 
 export const ACK_WAIT_MS = 30_000
 /** Those that wait to be tried again count too. */
@@ -99,13 +99,10 @@ const textOf = ({ filter_subject, filter_subjects }: Filter) =>
   (filter_subjects ?? [filter_subject ?? '>']).toSorted().join(' ')
 
 /** Exactly the subjects where the server can; else one that covers them. */
-export function filterOf(subjects: readonly string[], several: boolean): Filter {
-  const [only, ...more] = [...new Set(subjects)]
-  if (only !== undefined && more.length === 0) return { filter_subject: only }
-  const unique = [...new Set(subjects)]
-  const disjoint = unique.every((one, at) => !unique.slice(at + 1).some((two) => overlap(one, two)))
-  if (several && disjoint) return { filter_subjects: unique }
-  return { filter_subject: cover(unique) }
+function filterOf(subjects: readonly string[], several: boolean): Filter {
+  if (subjects.length > 1 && several && areDisjoint(subjects))
+    return { filter_subjects: [...subjects] }
+  return { filter_subject: cover(subjects) }
 }
 
 /** From nats-server 2.10. */

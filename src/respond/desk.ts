@@ -7,7 +7,8 @@ import { headerValue } from '../headers.ts'
 import type { Logger } from '../log.ts'
 import type { Playbook } from './playbook.ts'
 import type { RespondMetrics } from './respond-metrics.ts'
-import { type Arrival, DEAD_LETTER_PREFIX, type Runner, type Verdict } from './runner.ts'
+import type { Arrival, Runner, Verdict } from './runner.ts'
+import { DEAD_LETTER_PREFIX } from './subjects.ts'
 
 export type Fate =
   | { readonly kind: 'over' }

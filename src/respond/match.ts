@@ -2,18 +2,14 @@
 
 import { type Alert, PRIORITIES, priorityIndex } from '../alert.ts'
 import { printable } from '../errors.ts'
-import { textsOf } from './alert-fields.ts'
 import type { FieldMatch, Playbook } from './playbook.ts'
-import { OWN_SUBJECTS, subjectMatches } from './subjects.ts'
-
-export { cover, overlap, subjectMatches } from './subjects.ts'
+import { covers, isOwn } from './subjects.ts'
 
 /** True, or why not: a line for people. */
 export function matches(playbook: Playbook, subject: string, alert: Alert): true | string {
   const { match } = playbook
-  if (OWN_SUBJECTS.some((pattern) => subjectMatches(pattern, subject)))
-    return `the subject ${shown(subject)} is of our own answers`
-  if (!playbook.on.some((pattern) => subjectMatches(pattern, subject)))
+  if (isOwn(subject)) return `the subject ${shown(subject)} is of our own answers`
+  if (!playbook.on.some((pattern) => covers(pattern, subject)))
     return `the subject ${shown(subject)} matches none of ${playbook.on.join(', ')}`
   if (match.source && !isIn(match.source, alert.source))
     return `source is ${shown(alert.source)}, not ${match.source.join(' or ')}`
@@ -60,4 +56,12 @@ function shown(value: unknown): string {
   if (value === undefined || value === null) return 'missing'
   const text = printable(JSON.stringify(value) ?? typeof value)
   return text.length > SHOWN_MAX ? `${text.slice(0, SHOWN_MAX)}...` : text
+}
+
+/** Of text, numbers and truth values their text; of a list those of its elements; of anything else none. */
+function textsOf(value: unknown): string[] {
+  if (Array.isArray(value))
+    return value.filter((element) => !Array.isArray(element)).flatMap(textsOf)
+  if (typeof value === 'string') return [value]
+  return typeof value === 'number' || typeof value === 'boolean' ? [String(value)] : []
 }

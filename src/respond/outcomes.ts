@@ -9,6 +9,7 @@ import type { Cluster } from './cluster.ts'
 import { noteOnPod } from './k8s-event.ts'
 import type { RespondMetrics } from './respond-metrics.ts'
 import type { Outcome } from './step.ts'
+import { OUTCOME_PREFIX } from './subjects.ts'
 import type { NodeTarget, PodTarget } from './target.ts'
 
 export interface StepOutcome {
@@ -47,8 +48,6 @@ const NOTE_TIMEOUT_MS = 5_000
 const NOTES_MAX = 64
 const TEXT_LENGTH_MAX = 4096
 
-export const OUTCOME_PREFIX = 'falco.response.'
-
 export function createOutcomes({ connection, cluster, metrics, log }: OutcomeParts): Outcomes {
   const notes = new Set<Promise<void>>()
 
@@ -85,7 +84,7 @@ export function createOutcomes({ connection, cluster, metrics, log }: OutcomePar
     const noted = (async () => {
       const event = {
         reason: outcome === 'ok' ? 'FalcoResponse' : 'FalcoResponseFailed',
-        message: `falco-nats playbook ${playbook}, step ${step}: ${text}`.slice(0, 1024),
+        message: `falco-nats playbook ${playbook}, step ${step}: ${text}`,
         type: outcome === 'ok' ? ('Normal' as const) : ('Warning' as const),
       }
       await noteOnPod(cluster(), pod, event, AbortSignal.timeout(NOTE_TIMEOUT_MS))

@@ -5,10 +5,10 @@ import { messageOf, printable } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Intake } from './consume.ts'
 import type { Desk } from './desk.ts'
-import { cover, overlap } from './match.ts'
 import type { Playbook } from './playbook.ts'
 import type { RespondMetrics } from './respond-metrics.ts'
 import type { Arrival } from './runner.ts'
+import { areDisjoint, cover } from './subjects.ts'
 
 export interface QueueParts {
   readonly connection: NatsConnection
@@ -106,17 +106,12 @@ export function listen(parts: QueueParts): Intake {
     work()
   }
 
-  const subscriptions = disjoint(playbook.on).map((subject) =>
+  // A message that two subscriptions are for would come twice.
+  const subjects = areDisjoint(playbook.on) ? playbook.on : [cover(playbook.on)]
+  const subscriptions = subjects.map((subject) =>
     connection.subscribe(subject, { queue: `${prefix}-${told}`, callback: receive }),
   )
   if (stop.aborted) void end()
   else stop.addEventListener('abort', () => void end())
   return { isReady: () => !connection.isClosed(), finished: finished.promise }
-}
-
-/** A message that two subscriptions are for would come twice. */
-function disjoint(subjects: readonly string[]): string[] {
-  const unique = [...new Set(subjects)]
-  const clash = unique.some((one, at) => unique.slice(at + 1).some((two) => overlap(one, two)))
-  return clash ? [cover(unique)] : unique
 }

@@ -8,11 +8,12 @@ import type { Logger } from '../log.ts'
 import type { Cluster } from './cluster.ts'
 import { checkNode, checkPod } from './guard.ts'
 import { matches } from './match.ts'
-import { OUTCOME_PREFIX, type Outcomes, type StepOutcome } from './outcomes.ts'
+import type { Outcomes, StepOutcome } from './outcomes.ts'
 import type { Plan, PlannedStep, Playbook } from './playbook.ts'
 import type { RespondMetrics } from './respond-metrics.ts'
 import type { State } from './state.ts'
 import { type Bucket, type StepContext, StepError, type TargetKind } from './step.ts'
+import { isOwn } from './subjects.ts'
 import { type NodeTarget, nodeOf, type PodTarget, podOf } from './target.ts'
 
 /** A message as it came. */
@@ -51,7 +52,6 @@ export interface RunnerParts {
   readonly abandon: AbortSignal
 }
 
-export const DEAD_LETTER_PREFIX = 'falco.dead_letter.'
 /** 22 characters of base64 are 132 bits. */
 const ID_LENGTH = 22
 const WAIT_MAX_MS = 5_000
@@ -70,8 +70,8 @@ export function createRunner(parts: RunnerParts): Runner {
 
 async function handle(parts: RunnerParts, playbook: Playbook, arrival: Arrival): Promise<Verdict> {
   const { subject, payload } = arrival
-  // What we say ourselves is never acted upon, whatever a playbook listens to.
-  if (subject.startsWith(OUTCOME_PREFIX) || subject.startsWith(DEAD_LETTER_PREFIX)) return IGNORED
+  // Before it is read: a dead letter that is no alert would become another.
+  if (isOwn(subject)) return IGNORED
   const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength)
   const alert = parseAlert(bytes, 0, bytes.length)
   if (typeof alert === 'string')

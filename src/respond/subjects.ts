@@ -1,7 +1,8 @@
 // Subjects with wildcards: which are allowed, what matches them, what several of them have in common.
 
-/** What we publish ourselves. Never acted upon: an answer to an answer would have no end. */
-export const OWN_SUBJECTS = ['falco.response.>', 'falco.dead_letter.>'] as const
+export const OUTCOME_PREFIX = 'falco.response.'
+export const DEAD_LETTER_PREFIX = 'falco.dead_letter.'
+const OWN_PREFIXES = [OUTCOME_PREFIX, DEAD_LETTER_PREFIX]
 
 const LENGTH_MAX = 512
 
@@ -17,18 +18,19 @@ export function subjectPattern(text: string): string {
       'allowed: a subject in printable ASCII without blanks; * stands for a token, > at the end for one or more',
     )
   if (text.startsWith('$')) throw new Error('subjects that begin with $ belong to the NATS server')
-  const own = OWN_SUBJECTS.find((pattern) => covers(pattern, text))
+  const own = OWN_PREFIXES.find((prefix) => text.startsWith(prefix))
   if (own !== undefined)
-    throw new Error(`${own} is what playbooks publish themselves, and is never acted upon`)
+    throw new Error(`${own}> is what playbooks publish themselves, and is never acted upon`)
   return text
 }
 
-/** As NATS matches: `*` is any one token, `>` at the end is one or more. */
-export function subjectMatches(pattern: string, subject: string): boolean {
-  return covers(pattern, subject)
-}
+/** What we publish ourselves. Never acted upon: an answer to an answer would have no end. */
+export const isOwn = (subject: string) => OWN_PREFIXES.some((prefix) => subject.startsWith(prefix))
 
-/** Whether all that `inner` matches is matched by `outer`. */
+/**
+ * Whether all that `inner` matches is matched by `outer`, as NATS matches: `*` is any one token, `>` at the end is
+ * one or more. `inner` may as well be a subject without wildcards.
+ */
 export function covers(outer: string, inner: string): boolean {
   const [wide, narrow] = [outer.split('.'), inner.split('.')]
   for (const [index, token] of wide.entries()) {
@@ -51,6 +53,10 @@ export function overlap(a: string, b: string): boolean {
   }
   return left.length === right.length
 }
+
+/** Whether no subject matches two of them. */
+export const areDisjoint = (patterns: readonly string[]) =>
+  patterns.every((one, at) => !patterns.slice(at + 1).some((two) => overlap(one, two)))
 
 /** The narrowest single pattern that covers all of them; `>` where they have nothing in common. */
 export function cover(patterns: readonly string[]): string {

@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { priorityIndex } from '../../src/alert.ts'
-import { cover, matches, overlap, subjectMatches } from '../../src/respond/match.ts'
+import { matches } from '../../src/respond/match.ts'
 import type { Match, Playbook } from '../../src/respond/playbook.ts'
-import { covers } from '../../src/respond/subjects.ts'
+import { cover, covers, overlap } from '../../src/respond/subjects.ts'
 
 const playbook = (match: Match = {}, on = ['falco.>']): Playbook => ({
   name: 'p',
@@ -28,7 +28,7 @@ const ALERT = {
   },
 }
 
-describe('subjectMatches', () => {
+describe('covers, of a subject', () => {
   it.each([
     ['falco.notice.x', 'falco.notice.x', true],
     ['falco.*.x', 'falco.notice.x', true],
@@ -42,7 +42,7 @@ describe('subjectMatches', () => {
     ['falco.a', 'falco.b', false],
     ['falco.a', 'FALCO.a', false],
   ])('%s and %s: %s', (pattern, subject, expected) => {
-    expect(subjectMatches(pattern, subject)).toBe(expected)
+    expect(covers(pattern, subject)).toBe(expected)
   })
 })
 
@@ -81,13 +81,11 @@ describe('patterns together', () => {
   it('agrees with what really matches', () => {
     fc.assert(
       fc.property(pattern, pattern, (a, b) => {
-        const both = SUBJECTS.filter(
-          (subject) => subjectMatches(a, subject) && subjectMatches(b, subject),
-        )
+        const both = SUBJECTS.filter((subject) => covers(a, subject) && covers(b, subject))
         expect(overlap(a, b)).toBe(both.length > 0)
         expect(overlap(b, a)).toBe(overlap(a, b))
-        const inA = SUBJECTS.filter((subject) => subjectMatches(a, subject))
-        expect(covers(b, a)).toBe(inA.every((subject) => subjectMatches(b, subject)))
+        const inA = SUBJECTS.filter((subject) => covers(a, subject))
+        expect(covers(b, a)).toBe(inA.every((subject) => covers(b, subject)))
       }),
     )
   })
