@@ -95,7 +95,7 @@ async function trySession(
     const session = await openSession(
       server,
       readCredentials(config, server),
-      identityOf(config),
+      identityOf(config, 'falco-nats'),
       never,
     )
     try {

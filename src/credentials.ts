@@ -150,7 +150,10 @@ export interface Identity {
   readonly inboxPrefix: string
 }
 
-export const identityOf = ({ connectionName, inboxPrefix }: Config): Identity => ({
-  name: connectionName ?? `falco-nats@${hostname()}`,
+export const identityOf = (
+  { connectionName, inboxPrefix }: Pick<Config, 'connectionName' | 'inboxPrefix'>,
+  program: string,
+): Identity => ({
+  name: connectionName ?? `${program}@${hostname()}`,
   inboxPrefix: inboxPrefix ?? '_INBOX',
 })

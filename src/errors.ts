@@ -10,6 +10,14 @@ export class FatalError extends Error {
   override name = 'FatalError'
 }
 
+/** Why the program ends, for people, and its exit code. */
+export function lastWords(error: unknown): { readonly text: string; readonly code: 1 | 2 } {
+  if (error instanceof UsageError) return { text: `falco-nats: ${error.message}\n`, code: 2 }
+  if (error instanceof FatalError) return { text: `falco-nats: ${error.message}\n`, code: 1 }
+  const stack = error instanceof Error ? error.stack : ''
+  return { text: `falco-nats: this is a bug: ${messageOf(error)}\n${stack}\n`, code: 1 }
+}
+
 /** What an unknown thrown value says, on one line; deeper causes follow in brackets. */
 export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return printable(String(error))
@@ -25,3 +33,6 @@ export function messageOf(error: unknown): string {
 export function printable(text: string): string {
   return text.replace(/[^ -~]/gu, (char) => `\\u{${char.codePointAt(0)?.toString(16)}}`)
 }
+
+/** In double quotes, and safe to show. */
+export const quoted = (text: string) => printable(JSON.stringify(text))

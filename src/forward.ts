@@ -14,6 +14,7 @@ import { createIntake, type Intake } from './intake.ts'
 import { createRejectLog, excerpt, type Logger, type RejectLog } from './log.ts'
 import type { Config } from './options.ts'
 import { openPublisher, type Sink } from './publisher.ts'
+import { giveUpAfter } from './signals.ts'
 import { openSource, type Source } from './source.ts'
 import type { Spool } from './spool.ts'
 import {
@@ -77,8 +78,9 @@ export async function forward(
       rejectLog(reason, () => ({ bytes: length, excerpt: excerpt(bytes) })),
   })
   const source = openSource(config.pipe, readBytes)
-  const givenUp = Promise.withResolvers<void>()
-  giveUpAfter(config.drainTimeout, stop, abandon, givenUp.resolve)
+  const givenUp = new Promise<void>((resolve) =>
+    giveUpAfter(config.drainTimeout, stop, abandon).addEventListener('abort', () => resolve()),
+  )
   let broken: string | undefined
   {
     await using sink = await openSink({ config, log, stats, pool, encoder, changed, rejectLog })
@@ -87,7 +89,7 @@ export async function forward(
     stop.addEventListener('abort', () => log.info('stopping: delivering what was read'))
     log.info({ input: config.pipe, subject: config.subject.text }, `reading ${source.kind}`)
     try {
-      await Promise.race([flow(source, intake, sink, stop), givenUp.promise])
+      await Promise.race([flow(source, intake, sink, stop), givenUp])
     } catch (error) {
       if (!(error instanceof FatalError)) throw error
       broken = error.message
@@ -130,7 +132,7 @@ async function openSink(parts: SinkParts): Promise<Sink> {
   const connector = createConnector({
     servers: config.server,
     credentials: config,
-    identity: identityOf(config),
+    identity: identityOf(config, 'falco-nats'),
     stats,
     log,
   })
@@ -183,17 +185,6 @@ async function openSpoolOrGoOn(
     )
     return undefined
   }
-}
-
-/** A stop may take `drainTimeout` ms, and a second one nothing. */
-function giveUpAfter(
-  drainTimeout: number,
-  stop: AbortSignal,
-  abandon: AbortSignal,
-  giveUp: () => void,
-): void {
-  abandon.addEventListener('abort', giveUp)
-  stop.addEventListener('abort', () => setTimeout(giveUp, drainTimeout).unref())
 }
 
 function sayGoodbye(log: Logger, stats: Stats, broken?: string): void {

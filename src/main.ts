@@ -2,7 +2,7 @@
 // The process edge: command line in, exit code out. The only place that reads process.argv and exits.
 
 import { parseCommandLine } from './cli.ts'
-import { FatalError, messageOf, UsageError } from './errors.ts'
+import { lastWords } from './errors.ts'
 import { createLogger } from './log.ts'
 import { useKernelRandom } from './random.ts'
 import { stopSignals } from './signals.ts'
@@ -34,16 +34,8 @@ async function main(): Promise<number> {
       }
     }
   } catch (error) {
-    if (error instanceof UsageError) {
-      process.stderr.write(`falco-nats: ${error.message}\n`)
-      return 2
-    }
-    if (error instanceof FatalError) {
-      process.stderr.write(`falco-nats: ${error.message}\n`)
-      return 1
-    }
-    process.stderr.write(`falco-nats: this is a bug: ${messageOf(error)}\n`)
-    process.stderr.write(`${error instanceof Error ? error.stack : ''}\n`)
-    return 1
+    const { text, code } = lastWords(error)
+    process.stderr.write(text)
+    return code
   }
 }

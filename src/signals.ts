@@ -8,3 +8,11 @@ export function stopSignals(): { stop: AbortSignal; abandon: AbortSignal } {
     process.on(name, () => (stop.signal.aborted ? abandon : stop).abort())
   return { stop: stop.signal, abandon: abandon.signal }
 }
+
+/** When to give up what runs: `graceMs` after a stop, and by hand at once. */
+export function giveUpAfter(graceMs: number, stop: AbortSignal, byHand: AbortSignal): AbortSignal {
+  const givenUp = new AbortController()
+  byHand.addEventListener('abort', () => givenUp.abort())
+  stop.addEventListener('abort', () => setTimeout(() => givenUp.abort(), graceMs).unref())
+  return givenUp.signal
+}

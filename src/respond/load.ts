@@ -1,7 +1,7 @@
 // The playbooks that the options name: from their file, or one from the command line.
 
 import { readFileSync } from 'node:fs'
-import { messageOf, printable, UsageError } from '../errors.ts'
+import { messageOf, quoted, UsageError } from '../errors.ts'
 import type { RespondConfig } from './options.ts'
 import { readPlan, singlePlan } from './plan.ts'
 import type { Plan } from './playbook.ts'
@@ -26,7 +26,7 @@ function textOf(file: string): string {
     return readFileSync(file, 'utf8')
   } catch (error) {
     throw new UsageError(
-      `--config ${printable(JSON.stringify(file))}: ${messageOf(error)}; allowed: a file that we may read`,
+      `--config ${quoted(file)}: ${messageOf(error)}; allowed: a file that we may read`,
     )
   }
 }

@@ -2,7 +2,7 @@
 // The process edge of `falco-nats respond`, as main.ts is that of the forwarder: a file of its own,
 // so that neither loads the other's half.
 
-import { FatalError, messageOf, UsageError } from '../errors.ts'
+import { lastWords } from '../errors.ts'
 import { createLogger } from '../log.ts'
 import { stopSignals } from '../signals.ts'
 import { parseRespond } from './cli.ts'
@@ -42,12 +42,8 @@ async function main(): Promise<number> {
       }
     }
   } catch (error) {
-    if (error instanceof UsageError || error instanceof FatalError) {
-      process.stderr.write(`falco-nats: ${error.message}\n`)
-      return error instanceof UsageError ? 2 : 1
-    }
-    process.stderr.write(`falco-nats: this is a bug: ${messageOf(error)}\n`)
-    process.stderr.write(`${error instanceof Error ? error.stack : ''}\n`)
-    return 1
+    const { text, code } = lastWords(error)
+    process.stderr.write(text)
+    return code
   }
 }

@@ -3,7 +3,7 @@
 import { dirname, resolve } from 'node:path'
 import { isScalar, parseDocument } from 'yaml'
 import type { z } from 'zod'
-import { printable, UsageError } from '../errors.ts'
+import { printable, quoted, UsageError } from '../errors.ts'
 import { type Checked, check } from './issue.ts'
 import type { Plan, PlannedStep } from './playbook.ts'
 import { planSchema, stepSchema } from './schema.ts'
@@ -40,12 +40,12 @@ export function singlePlan(
 ): Plan {
   const step = STEPS.get(stepName)
   if (!step)
-    throw new UsageError(`--playbook ${shown(stepName)}: unknown step; allowed: ${STEP_NAMES}`)
+    throw new UsageError(`--playbook ${quoted(stepName)}: unknown step; allowed: ${STEP_NAMES}`)
   const params = singleParams(step, parameters)
   const playbook = { name: stepName, on: subjects, steps: [{}] }
   const checked = check(planSchema, { dryRun: !act, playbooks: [playbook] })
   // All else is ours.
-  if (!checked.ok) throw new UsageError(`--subject ${shown(subjects.join())}: ${checked.reason}`)
+  if (!checked.ok) throw new UsageError(`--subject ${quoted(subjects.join())}: ${checked.reason}`)
   return planOf(checked.value, () => {
     const { timeout, continueOnError } = stepSchema.parse({})
     return { step, params, timeoutMs: timeout, continueOnError }
@@ -132,5 +132,3 @@ function scalarOf(text: string): unknown {
   if (errors.length + warnings.length > 0 || comment || !isScalar(contents)) return text
   return typeof contents.value === 'string' && contents.type === 'PLAIN' ? text : contents.value
 }
-
-const shown = (text: string) => printable(JSON.stringify(text))

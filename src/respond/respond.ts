@@ -1,13 +1,13 @@
 // The main job of `respond`: playbooks at work on alerts, until somebody says stop.
 
 import { setMaxListeners } from 'node:events'
-import { hostname } from 'node:os'
 import { jetstream } from '@nats-io/jetstream'
 import type { MsgHdrs, NatsConnection } from 'nats'
-import { checkCredentialFiles, type Identity } from '../credentials.ts'
+import { checkCredentialFiles, identityOf } from '../credentials.ts'
 import { openEndpoint } from '../endpoint.ts'
 import { FatalError, messageOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
+import { giveUpAfter } from '../signals.ts'
 import { type Cluster, openCluster } from './cluster.ts'
 import { connectPatiently } from './connect.ts'
 import { consume, type Intake } from './consume.ts'
@@ -54,7 +54,13 @@ export async function respond(
   setMaxListeners(0, stop, abandon)
   const { server: servers } = config
   const connection = await connectPatiently(
-    { servers, credentials: config, identity: identityOf(config), metrics, log },
+    {
+      servers,
+      credentials: config,
+      identity: identityOf(config, 'falco-nats-respond'),
+      metrics,
+      log,
+    },
     stop,
   )
   if (connection) {
@@ -134,11 +140,6 @@ async function keepLiftingIfThereIsACluster(
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
-const identityOf = ({ connectionName, inboxPrefix }: RespondConfig): Identity => ({
-  name: connectionName ?? `falco-nats-respond@${hostname()}`,
-  inboxPrefix: inboxPrefix ?? '_INBOX',
-})
-
 /** What we act from is never acted upon. */
 function protectOurselves(plan: Plan): Plan {
   const own = ownNamespace()
@@ -178,14 +179,6 @@ function notReady(
   const missing = plan.playbooks.filter((_, index) => !intakes[index]?.isReady())
   if (missing.length === 0) return undefined
   return `no alerts can come for ${missing.map(({ name }) => name).join(', ')}`
-}
-
-/** A stop may take `drainTimeout` ms, and a second one nothing. */
-function giveUpAfter(drainTimeout: number, stop: AbortSignal, byHand: AbortSignal): AbortSignal {
-  const abandon = new AbortController()
-  byHand.addEventListener('abort', () => abandon.abort())
-  stop.addEventListener('abort', () => setTimeout(() => abandon.abort(), drainTimeout).unref())
-  return abandon.signal
 }
 
 /** A dry run remembers for itself, so that it is in nobody's way. */

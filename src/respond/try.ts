@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import type { Writable } from 'node:stream'
 import { pino } from 'pino'
 import { type Alert, PRIORITIES, parseAlert, priorityIndex } from '../alert.ts'
-import { messageOf, printable, UsageError } from '../errors.ts'
+import { messageOf, printable, quoted, UsageError } from '../errors.ts'
 import { createSubjects, parseTemplate } from '../subject.ts'
 import { type Cluster, openCluster } from './cluster.ts'
 import { matches } from './match.ts'
@@ -90,8 +90,7 @@ function clusterOrNot(): Cluster | string {
 }
 
 function readAlert(path: string): { payload: Buffer; alert: Alert } {
-  const wrong = (what: string) =>
-    new UsageError(`--test ${printable(JSON.stringify(path))}: ${what}`)
+  const wrong = (what: string) => new UsageError(`--test ${quoted(path)}: ${what}`)
   let payload: Buffer
   try {
     payload = readFileSync(path)
