@@ -6,6 +6,7 @@ import type { Logger } from '../log.ts'
 import { ApiError } from './api-error.ts'
 import type { Cluster } from './cluster.ts'
 import { ISOLATED_LABEL, ISOLATED_UNTIL, type Pod } from './objects.ts'
+import type { Plan } from './playbook.ts'
 
 export interface LiftOptions {
   readonly signal: AbortSignal
@@ -68,6 +69,15 @@ export async function keepLifting(
     }
   }
 }
+
+/** Whether a playbook isolates for a time only. */
+export const liftsIsolation = ({ playbooks }: Plan) =>
+  playbooks.some(({ steps }) =>
+    steps.some(
+      ({ step, params }) =>
+        step.name === 'isolate-pod' && (params as { ttl?: unknown }).ttl !== undefined,
+    ),
+  )
 
 /** One without a time, or with one that is none, is isolated until somebody says otherwise. */
 function isOver({ metadata }: Pod): boolean {

@@ -1,6 +1,7 @@
 // The namespace that we run in.
 
 import { readFileSync } from 'node:fs'
+import type { Plan } from './playbook.ts'
 
 const NAMESPACE_FILE = '/var/run/secrets/kubernetes.io/serviceaccount/namespace'
 
@@ -12,4 +13,11 @@ export function ownNamespace(): string | undefined {
   } catch {
     return undefined
   }
+}
+
+/** What we act from is never acted upon. */
+export function protectOurselves(plan: Plan): Plan {
+  const own = ownNamespace()
+  if (own === undefined) return plan
+  return { ...plan, protectedNamespaces: [...new Set([...plan.protectedNamespaces, own])] }
 }

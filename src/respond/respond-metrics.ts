@@ -16,6 +16,7 @@ export interface RespondMetrics {
   begin(playbook: string): void
   end(playbook: string): void
   connected(is: boolean): void
+  isConnected(): boolean
   /** The sums of all playbooks, for the last line of the log. */
   sums(): Readonly<Record<AlertResult, number>>
   text(): Promise<string>
@@ -66,11 +67,12 @@ export function createRespondMetrics(): RespondMetrics {
     labelNames: ['playbook'],
     registers,
   })
-  const connected = new Gauge({
+  const connection = new Gauge({
     name: `${PREFIX}_connected`,
     help: 'Whether there is a connection to NATS.',
     registers,
   })
+  let isConnected = false
   const sums = { done: 0, retried: 0, dead_letter: 0, not_matched: 0, invalid: 0 }
   for (const reason of ['cool_down', 'rate']) delays.inc({ reason }, 0)
   return {
@@ -86,7 +88,11 @@ export function createRespondMetrics(): RespondMetrics {
     dropped: (playbook) => drops.inc({ playbook }),
     begin: (playbook) => inProgress.inc({ playbook }),
     end: (playbook) => inProgress.dec({ playbook }),
-    connected: (is) => connected.set(Number(is)),
+    connected(is) {
+      isConnected = is
+      connection.set(Number(is))
+    },
+    isConnected: () => isConnected,
     sums: () => sums,
     text: () => registry.metrics(),
   }
