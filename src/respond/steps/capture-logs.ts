@@ -7,6 +7,7 @@ import { messageOf } from '../../errors.ts'
 import { formatBytes } from '../../units.ts'
 import type { Pod } from '../objects.ts'
 import { type Step, type StepContext, StepError } from '../step.ts'
+import { livePod, shownPod, skipped } from './live.ts'
 
 const BUCKET = 'falco-logs'
 
@@ -41,9 +42,8 @@ export const captureLogs: Step<z.infer<typeof params>> = {
     const { cluster, dryRun, signal } = context
     const target = context.pod!
     const shown = `${target.namespace}/${target.name}`
-    const live = await cluster().pod(target, signal)
-    if (live?.metadata.uid !== target.uid)
-      return { outcome: 'skipped', detail: `the pod ${shown} is gone` }
+    const live = await livePod(context)
+    if (!live) return skipped(`${shownPod(context)} is gone`)
     const containers = containersOf(live)
     const { directory, bucket = BUCKET } = options
     const where = directory ?? `the bucket ${bucket}`
@@ -73,7 +73,7 @@ export const captureLogs: Step<z.infer<typeof params>> = {
       }
     }
     if (failure !== undefined) throw failure
-    if (files === 0) return { outcome: 'skipped', detail: `the pod ${shown} has no logs` }
+    if (files === 0) return skipped(`${shownPod(context)} has no logs`)
     const detail = `kept ${files} logs of ${shown} (${formatBytes(bytes)}) in ${where}`
     return { outcome: 'ok', detail }
   },

@@ -2,6 +2,7 @@
 
 import { z } from 'zod'
 import type { Step } from '../step.ts'
+import { already, liveNode, shownNode, skipped } from './live.ts'
 
 const params = z.strictObject({})
 
@@ -11,18 +12,14 @@ export const cordonNode: Step<z.infer<typeof params>> = {
   target: 'node',
   repeatable: true,
   rules: () => [{ apiGroups: [''], resources: ['nodes'], verbs: ['patch'] }],
-  async run(_, { cluster, node, dryRun, signal }) {
-    const target = node!
-    const gone = { outcome: 'skipped', detail: `the node ${target.name} is gone` } as const
-    const live = await cluster().node(target.name, signal)
-    if (live?.metadata.uid !== target.uid) return gone
-    if (live.spec.unschedulable)
-      return {
-        outcome: dryRun ? 'dry_run' : 'ok',
-        detail: `the node ${target.name} is cordoned already`,
-      }
-    if (dryRun) return { outcome: 'dry_run', detail: `would cordon the node ${target.name}` }
-    const done = await cluster().patchNode(target, { spec: { unschedulable: true } }, signal)
-    return done ? { outcome: 'ok', detail: `cordoned the node ${target.name}` } : gone
+  async run(_, context) {
+    const { cluster, node, dryRun, signal } = context
+    const shown = shownNode(context)
+    const live = await liveNode(context)
+    if (!live) return skipped(`${shown} is gone`)
+    if (live.spec.unschedulable) return already(context, `${shown} is cordoned already`)
+    if (dryRun) return { outcome: 'dry_run', detail: `would cordon ${shown}` }
+    const done = await cluster().patchNode(node!, { spec: { unschedulable: true } }, signal)
+    return done ? { outcome: 'ok', detail: `cordoned ${shown}` } : skipped(`${shown} is gone`)
   },
 }

@@ -2,6 +2,7 @@
 
 import { z } from 'zod'
 import type { Step } from '../step.ts'
+import { livePod, shownPod, skipped } from './live.ts'
 
 const params = z.strictObject({
   /** Undefined: the pod's own. */
@@ -19,22 +20,19 @@ export const deletePod: Step<z.infer<typeof params>> = {
   target: 'pod',
   repeatable: true,
   rules: () => [{ apiGroups: [''], resources: ['pods'], verbs: ['delete'] }],
-  async run({ gracePeriodSeconds, evenStandalone }, { cluster, pod, dryRun, signal }) {
-    const target = pod!
-    const shown = `${target.namespace}/${target.name}`
-    const skipped = (detail: string) => ({ outcome: 'skipped', detail }) as const
-    const live = await cluster().pod(target, signal)
-    if (live?.metadata.uid !== target.uid) return skipped(`the pod ${shown} is gone`)
+  async run({ gracePeriodSeconds, evenStandalone }, context) {
+    const { cluster, pod, dryRun, signal } = context
+    const shown = shownPod(context)
+    const live = await livePod(context)
+    if (!live) return skipped(`${shown} is gone`)
     const { deletionTimestamp, annotations = {}, ownerReferences = [] } = live.metadata
-    if (deletionTimestamp) return skipped(`the pod ${shown} is being deleted already`)
+    if (deletionTimestamp) return skipped(`${shown} is being deleted already`)
     if (annotations[MIRROR] !== undefined)
-      return skipped(`the pod ${shown} is run by its node from a file: deleting it stops nothing`)
+      return skipped(`${shown} is run by its node from a file: deleting it stops nothing`)
     if (!evenStandalone && !ownerReferences.some(({ controller }) => controller))
-      return skipped(`nothing would re-create the pod ${shown}: see evenStandalone`)
-    if (dryRun) return { outcome: 'dry_run', detail: `would delete the pod ${shown}` }
-    const deleted = await cluster().deletePod(target, { gracePeriodSeconds }, signal)
-    return deleted
-      ? { outcome: 'ok', detail: `deleted the pod ${shown}` }
-      : skipped(`the pod ${shown} is gone`)
+      return skipped(`nothing would re-create ${shown}: see evenStandalone`)
+    if (dryRun) return { outcome: 'dry_run', detail: `would delete ${shown}` }
+    const deleted = await cluster().deletePod(pod!, { gracePeriodSeconds }, signal)
+    return deleted ? { outcome: 'ok', detail: `deleted ${shown}` } : skipped(`${shown} is gone`)
   },
 }

@@ -13,16 +13,18 @@ import {
   type NetworkPolicy,
 } from '../objects.ts'
 import { type Step, StepError } from '../step.ts'
+import { already, livePod, shownPod, skipped } from './live.ts'
 
 const params = z.strictObject({
-  /** After which it is lifted. Undefined: never. */
+  /** After which it is lifted, in ms. Undefined: never. */
   ttl: z
     .string()
     .refine((text) => (parseDuration(text) ?? 0) > 0, { error: 'must be a time such as 30m or 2h' })
+    .transform((text) => parseDuration(text)!)
     .optional(),
 })
 
-export const POLICY_NAME = 'falco-nats-isolate'
+const POLICY_NAME = 'falco-nats-isolate'
 const POLICY_TYPES = ['Ingress', 'Egress'] as const
 const [MANAGED_BY_LABEL] = Object.keys(MANAGED_BY) as [keyof typeof MANAGED_BY]
 
@@ -43,40 +45,32 @@ export const isolatePod: Step<z.infer<typeof params>> = {
       verbs: ['create', 'get'],
     },
   ],
-  async run({ ttl }, { cluster, pod, dryRun, signal }) {
-    const target = pod!
-    const shown = `${target.namespace}/${target.name}`
-    const live = await cluster().pod(target, signal)
-    if (live?.metadata.uid !== target.uid)
-      return { outcome: 'skipped', detail: `the pod ${shown} is gone` }
-    if (live.spec.hostNetwork) {
-      const detail = `the pod ${shown} uses the network of its node, which no NetworkPolicy cuts off`
-      return { outcome: 'skipped', detail }
-    }
+  async run({ ttl }, context) {
+    const { cluster, dryRun, signal } = context
+    const target = context.pod!
+    const shown = shownPod(context)
+    const live = await livePod(context)
+    if (!live) return skipped(`${shown} is gone`)
+    if (live.spec.hostNetwork)
+      return skipped(`${shown} uses the network of its node, which no NetworkPolicy cuts off`)
     // Without the policy the label would say what is not so.
     const hasPolicy = await hasOurPolicy(cluster(), target.namespace, signal)
     const until = untilWhen(live.metadata, ttl)
     const end = until === null ? '' : ` until ${until}`
     if (hasPolicy && isIsolated(live.metadata, until))
-      return {
-        outcome: dryRun ? 'dry_run' : 'ok',
-        detail: `the pod ${shown} is isolated already${end}`,
-      }
-    if (dryRun) return { outcome: 'dry_run', detail: `would isolate the pod ${shown}${end}` }
+      return already(context, `${shown} is isolated already${end}`)
+    if (dryRun) return { outcome: 'dry_run', detail: `would isolate ${shown}${end}` }
     if (!hasPolicy) await createPolicy(cluster(), target.namespace, signal)
     const labels = { [ISOLATED_LABEL]: 'true' }
     const annotations = { [ISOLATED_UNTIL]: until }
     const done = await cluster().patchPod(target, { metadata: { labels, annotations } }, signal)
-    return done
-      ? { outcome: 'ok', detail: `isolated the pod ${shown}${end}` }
-      : { outcome: 'skipped', detail: `the pod ${shown} is gone` }
+    return done ? { outcome: 'ok', detail: `isolated ${shown}${end}` } : skipped(`${shown} is gone`)
   },
 }
 
 /** Null: for good. What another alert or playbook asked for is not cut short. */
-function untilWhen(metadata: Metadata, ttl: string | undefined): string | null {
-  const asked =
-    ttl === undefined ? Number.POSITIVE_INFINITY : Date.now() + (parseDuration(ttl) ?? 0)
+function untilWhen(metadata: Metadata, ttl: number | undefined): string | null {
+  const asked = ttl === undefined ? Number.POSITIVE_INFINITY : Date.now() + ttl
   const known =
     metadata.labels?.[ISOLATED_LABEL] === 'true'
       ? Date.parse(metadata.annotations?.[ISOLATED_UNTIL] ?? '')

@@ -2,6 +2,7 @@
 
 import { z } from 'zod'
 import type { Step } from '../step.ts'
+import { already, livePod, shownPod, skipped } from './live.ts'
 import { labelKey, labelValue } from './names.ts'
 
 const params = z.strictObject({
@@ -16,22 +17,21 @@ export const labelPod: Step<z.infer<typeof params>> = {
   target: 'pod',
   repeatable: true,
   rules: () => [{ apiGroups: [''], resources: ['pods'], verbs: ['patch'] }],
-  async run({ labels }, { cluster, pod, dryRun, signal }) {
-    const target = pod!
-    const shown = `${target.namespace}/${target.name}`
+  async run({ labels }, context) {
+    const { cluster, pod, dryRun, signal } = context
+    const shown = shownPod(context)
     const list = Object.entries(labels)
       .map(([key, value]) => `${key}=${value}`)
       .join(', ')
-    const live = await cluster().pod(target, signal)
-    if (live?.metadata.uid !== target.uid)
-      return { outcome: 'skipped', detail: `the pod ${shown} is gone` }
+    const live = await livePod(context)
+    if (!live) return skipped(`${shown} is gone`)
     const has = live.metadata.labels ?? {}
     if (Object.entries(labels).every(([key, value]) => has[key] === value))
-      return { outcome: dryRun ? 'dry_run' : 'ok', detail: `the pod ${shown} has ${list} already` }
-    if (dryRun) return { outcome: 'dry_run', detail: `would label the pod ${shown} with ${list}` }
-    const done = await cluster().patchPod(target, { metadata: { labels } }, signal)
+      return already(context, `${shown} has ${list} already`)
+    if (dryRun) return { outcome: 'dry_run', detail: `would label ${shown} with ${list}` }
+    const done = await cluster().patchPod(pod!, { metadata: { labels } }, signal)
     return done
-      ? { outcome: 'ok', detail: `labelled the pod ${shown} with ${list}` }
-      : { outcome: 'skipped', detail: `the pod ${shown} is gone` }
+      ? { outcome: 'ok', detail: `labelled ${shown} with ${list}` }
+      : skipped(`${shown} is gone`)
   },
 }

@@ -6,6 +6,7 @@ import { MANAGED_BY } from '../objects.ts'
 import { ownNamespace } from '../own-namespace.ts'
 import type { Step, StepContext } from '../step.ts'
 import { fill } from '../template.ts'
+import { already } from './live.ts'
 
 const texts = z.record(z.string(), z.string())
 
@@ -67,8 +68,7 @@ export const runJob: Step<z.infer<typeof params>> = {
       { dryRun },
       signal,
     )
-    if (!made)
-      return { outcome: dryRun ? 'dry_run' : 'ok', detail: `the job ${shown} is there already` }
+    if (!made) return already(context, `the job ${shown} is there already`)
     return dryRun
       ? { outcome: 'dry_run', detail: `would run the job ${shown} on ${node!.name}` }
       : { outcome: 'ok', detail: `runs the job ${shown} on ${node!.name}` }

@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { ApiError } from '../api-error.ts'
 import type { Taint } from '../objects.ts'
 import type { Step } from '../step.ts'
+import { already, liveNode, shownNode, skipped } from './live.ts'
 import { labelKey, labelValue } from './names.ts'
 
 const params = z.strictObject({
@@ -21,31 +22,27 @@ export const taintNode: Step<z.infer<typeof params>> = {
   target: 'node',
   repeatable: true,
   rules: () => [{ apiGroups: [''], resources: ['nodes'], verbs: ['patch'] }],
-  async run(taint, { cluster, node, dryRun, signal }) {
-    const target = node!
-    const shown = `${taint.key}=${taint.value}:${taint.effect}`
-    const gone = { outcome: 'skipped', detail: `the node ${target.name} is gone` } as const
+  async run(taint, context) {
+    const { cluster, node, dryRun, signal } = context
+    const shown = shownNode(context)
+    const text = `${taint.key}=${taint.value}:${taint.effect}`
     for (let attempt = 1; ; attempt++) {
-      const live = await cluster().node(target.name, signal)
-      if (live?.metadata.uid !== target.uid) return gone
+      const live = await liveNode(context)
+      if (!live) return skipped(`${shown} is gone`)
       const taints = live.spec.taints ?? []
       const known = taints.find((other) => isSame(other, taint))
       if (known && (known.value ?? '') === taint.value)
-        return {
-          outcome: dryRun ? 'dry_run' : 'ok',
-          detail: `the node ${target.name} has ${shown} already`,
-        }
-      if (dryRun)
-        return { outcome: 'dry_run', detail: `would taint the node ${target.name} with ${shown}` }
+        return already(context, `${shown} has ${text} already`)
+      if (dryRun) return { outcome: 'dry_run', detail: `would taint ${shown} with ${text}` }
       const rest = taints.filter((other) => !isSame(other, taint))
       const patch = { spec: { taints: [...rest, taint] } }
       try {
         // The list is replaced as a whole, so nobody else may have changed it meanwhile.
         const { resourceVersion } = live.metadata
-        const done = await cluster().patchNode(target, patch, signal, resourceVersion)
+        const done = await cluster().patchNode(node!, patch, signal, resourceVersion)
         return done
-          ? { outcome: 'ok', detail: `tainted the node ${target.name} with ${shown}` }
-          : gone
+          ? { outcome: 'ok', detail: `tainted ${shown} with ${text}` }
+          : skipped(`${shown} is gone`)
       } catch (error) {
         const isConflict = error instanceof ApiError && error.status === 409
         if (!isConflict || attempt === TRIES) throw error
