@@ -16,7 +16,6 @@ export interface Note {
 const US = 'falco-nats'
 /** What Kubernetes takes. */
 const MAX_MESSAGE = 1024
-const MAX_REASON = 128
 
 /** Throws a StepError; where it is not allowed, that is not worth more than a line at debug. */
 export async function noteOnPod(
@@ -32,7 +31,7 @@ export async function noteOnPod(
     kind: 'Event',
     metadata: { generateName: `${US}-`, namespace, labels: MANAGED_BY },
     involvedObject: { apiVersion: 'v1', kind: 'Pod', namespace, name, uid },
-    reason: reason.slice(0, MAX_REASON),
+    reason,
     message: printable(message).slice(0, MAX_MESSAGE),
     type,
     firstTimestamp: now,

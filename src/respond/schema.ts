@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { PRIORITIES, priorityIndex } from '../alert.ts'
 import { messageOf } from '../errors.ts'
 import { duration } from '../values.ts'
+import { DNS_LABEL } from './names.ts'
 import type { Match } from './playbook.ts'
 import { subjectPattern } from './subjects.ts'
 
@@ -108,9 +109,7 @@ const playbookSchema = z.strictObject({
   coolDown: parsed(duration('1d'), 'a duration such as 5m').default(0),
 })
 
-const namespace = z
-  .string()
-  .regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, 'allowed: the name of a namespace')
+const namespace = z.string().regex(DNS_LABEL, 'allowed: the name of a namespace')
 
 export const planSchema = z.strictObject({
   /** Until the file says otherwise. */

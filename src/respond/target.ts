@@ -1,6 +1,7 @@
 // What an alert is about: which pod, which node. Only what it says itself; null and missing are no answer.
 
 import { type Alert, outputField } from '../alert.ts'
+import { DNS_LABEL, isSubdomain } from './names.ts'
 
 /** As the alert has it. */
 export interface NamedPod {
@@ -29,9 +30,6 @@ interface FoundPod extends NamedPod {
 const NOTHING = new Set(['', '<NA>', 'N/A'])
 /** Sources whose events happen on the host that the alert names. Old versions named none. */
 const OF_HOST = new Set<unknown>(['syscall', 'syscalls', undefined, null, ''])
-
-const DNS_LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/
-const DNS_SUBDOMAIN = /^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/
 
 /** From `k8s.*` of system calls, else from `ka.*` of the audit log. */
 export function podOf(alert: Alert): NamedPod | undefined {
@@ -83,5 +81,5 @@ function textOf(value: unknown): string | undefined {
 }
 
 function subdomain(text: string | undefined): string | undefined {
-  return text !== undefined && text.length <= 253 && DNS_SUBDOMAIN.test(text) ? text : undefined
+  return text !== undefined && isSubdomain(text) ? text : undefined
 }

@@ -2,6 +2,7 @@
 
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
+import { DNS_LABEL } from '../names.ts'
 import { MANAGED_BY } from '../objects.ts'
 import { ownNamespace } from '../own-namespace.ts'
 import type { Step, StepContext } from '../step.ts'
@@ -38,10 +39,7 @@ type Job = z.infer<typeof manifest>
 
 const params = z.strictObject({
   /** Undefined: our own. */
-  namespace: z
-    .string()
-    .regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, { error: 'must be the name of a namespace' })
-    .optional(),
+  namespace: z.string().regex(DNS_LABEL, { error: 'must be the name of a namespace' }).optional(),
   /** With templates of the alert in its texts. */
   job: manifest,
 })

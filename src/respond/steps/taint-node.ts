@@ -2,10 +2,10 @@
 
 import { z } from 'zod'
 import { ApiError } from '../api-error.ts'
+import { labelKey, labelValue } from '../names.ts'
 import type { Taint } from '../objects.ts'
 import type { Step } from '../step.ts'
 import { already, liveNode, shownNode, skipped } from './live.ts'
-import { labelKey, labelValue } from './names.ts'
 
 const params = z.strictObject({
   key: labelKey.default('falco/alert'),

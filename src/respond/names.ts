@@ -1,14 +1,20 @@
-// What Kubernetes takes for keys and values of labels and taints.
+// What Kubernetes takes for names, and for keys and values of labels and taints.
 
 import { z } from 'zod'
 
 const NAME = /^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$/
-const PREFIX = /^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/
+const SUBDOMAIN = /^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/
+
+/** Of a namespace. */
+export const DNS_LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/
+
+/** Of a pod or node. */
+export const isSubdomain = (text: string) => text.length <= 253 && SUBDOMAIN.test(text)
 
 function isKey(text: string): boolean {
   const slash = text.indexOf('/')
   const prefix = text.slice(0, slash)
-  if (slash >= 0 && (prefix.length > 253 || !PREFIX.test(prefix))) return false
+  if (slash >= 0 && !isSubdomain(prefix)) return false
   return NAME.test(text.slice(slash + 1))
 }
 
