@@ -9,7 +9,7 @@ import { ownNamespace } from '../../src/respond/own-namespace.ts'
 import { StepError } from '../../src/respond/step.ts'
 import { clusterOf, startStandIn } from '../support/api-server.ts'
 import { freePort } from '../support/nats.ts'
-import { clusterAt } from '../support/respond.ts'
+import { clusterAt } from '../support/targets.ts'
 import { tempDir } from '../support/temp.ts'
 import { until } from '../support/wait.ts'
 

@@ -9,7 +9,7 @@ import {
   nodeManifest,
   podManifest,
   shellAlert,
-} from '../support/respond.ts'
+} from '../support/targets.ts'
 
 const SHORT = CONTAINER_ID.slice(0, 12)
 const OTHER = 'f'.repeat(64)

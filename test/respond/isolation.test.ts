@@ -9,7 +9,7 @@ import { clusterOf } from '../support/api-server.ts'
 import type { Manifest } from '../support/helm.ts'
 import { hasKubernetes, type Kubernetes, startKubernetes } from '../support/kubernetes.ts'
 import { freePort } from '../support/nats.ts'
-import { clusterAt, podManifest } from '../support/respond.ts'
+import { clusterAt, podManifest } from '../support/targets.ts'
 import { until } from '../support/wait.ts'
 
 const ISOLATED = 'falco-nats.io/isolated'

@@ -1,13 +1,11 @@
 // The command `falco-nats respond` as a process: modes, exit codes, signals, what is served.
 
-import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { connect } from 'nats'
 import { expect, it } from 'vitest'
 import { falcoNats, runFalcoNats } from '../support/cli.ts'
 import { numberedAlert } from '../support/fixtures.ts'
+import { startHttpServer } from '../support/http-server.ts'
 import { createStream, readStream, startNats, subscribe } from '../support/nats.ts'
 import { get, SCRAPED } from '../support/scrape.ts'
 import { tempDir } from '../support/temp.ts'
@@ -27,20 +25,9 @@ playbooks:
 /** Answers each call when it is told to. */
 async function openHook() {
   const calls: (() => void)[] = []
-  const server = createServer((request, response) => {
-    request.resume()
-    calls.push(() => response.end('ok'))
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  return {
-    calls,
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections()
-      server.close()
-    },
-  }
+  const server = await startHttpServer()
+  server.answer = (response) => calls.push(() => response.end('ok'))
+  return Object.assign(server, { calls })
 }
 
 let published = 0

@@ -3,12 +3,11 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { connect } from 'nats'
 import { expect, it } from 'vitest'
 import { numberedAlert } from '../support/fixtures.ts'
+import { startHttpServer } from '../support/http-server.ts'
 import { askJetStream, createStream, startNats } from '../support/nats.ts'
 import { tempDir } from '../support/temp.ts'
 import { until } from '../support/wait.ts'
@@ -22,21 +21,13 @@ const IN_HAND = 8
 /** Counts what it is told of by path. */
 async function openRecorder() {
   const actions = new Map<number, number>()
-  const server = createServer((request, response) => {
-    const n = Number(request.url?.slice(1))
+  const server = await startHttpServer()
+  server.answer = (response, { path }) => {
+    const n = Number(path.slice(1))
     actions.set(n, (actions.get(n) ?? 0) + 1)
     response.end()
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  return {
-    actions,
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections()
-      server.close()
-    },
   }
+  return Object.assign(server, { actions })
 }
 
 it(`acts upon each of ${ALERTS} alerts though a replica is killed at random`, async () => {

@@ -2,16 +2,14 @@
 // deploy/examples/respond, and what changed in a real API server, or came to a real HTTP server.
 
 import { createHmac } from 'node:crypto'
-import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { request } from 'node:https'
-import type { AddressInfo } from 'node:net'
 import { Objm } from '@nats-io/obj'
 import { connect } from 'nats'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { falcoNats, type Running, runFalcoNats } from '../support/cli.ts'
-import { startHttpServer } from '../support/http-server.ts'
+import { listening, startHttpServer } from '../support/http-server.ts'
 import {
   hasKubernetes,
   type Kubernetes,
@@ -19,7 +17,7 @@ import {
   startKubernetes,
 } from '../support/kubernetes.ts'
 import { createStream, type NatsServer, startNats, subscribe } from '../support/nats.ts'
-import { CONTAINER_ID, nodeManifest, podManifest, shellAlert } from '../support/respond.ts'
+import { CONTAINER_ID, nodeManifest, podManifest, shellAlert } from '../support/targets.ts'
 import { tempDir } from '../support/temp.ts'
 import { until } from '../support/wait.ts'
 
@@ -251,19 +249,16 @@ async function startFront(kubernetes: Kubernetes) {
       },
     )
     incoming.pipe(asked)
-  }).listen(0, '127.0.0.1')
-  await once(front, 'listening')
+  })
+  const opened = await listening(front)
   const directory = tempDir()
   const kubeconfig = directory.file('kubeconfig')
-  const url = `http://127.0.0.1:${(front.address() as AddressInfo).port}`
-  writeFileSync(kubeconfig, kubeconfigOf({ server: url, token: 'token' }))
+  writeFileSync(kubeconfig, kubeconfigOf({ server: `http://${opened.host}`, token: 'token' }))
   return {
     kubeconfig,
     async [Symbol.asyncDispose]() {
       directory[Symbol.dispose]()
-      front.closeAllConnections()
-      front.close()
-      await once(front, 'close')
+      await opened[Symbol.asyncDispose]()
     },
   }
 }

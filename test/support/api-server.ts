@@ -1,14 +1,13 @@
 // Stands in for the API server where a real one cannot be had to behave so: to hang, to fail, to have logs.
 
-import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer, type RequestListener } from 'node:http'
 import { createServer as createSecureServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
 import type { Cluster } from '../../src/respond/cluster.ts'
 import { fixturePath } from './fixtures.ts'
+import { listening } from './http-server.ts'
 import { kubeconfigOf } from './kubernetes.ts'
-import { clusterAt } from './respond.ts'
+import { clusterAt } from './targets.ts'
 import { tempDir } from './temp.ts'
 
 export interface StandIn extends AsyncDisposable {
@@ -27,18 +26,11 @@ export async function startStandIn(
     ? createSecureServer({ key: pem('server.key'), cert: pem('server.crt') }, listener)
     : createServer(listener)
   server.on('connection', () => connections++)
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
+  const opened = await listening(server)
   return {
-    cluster: clusterOf(
-      `${secure ? 'https' : 'http'}://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    ),
+    ...opened,
+    cluster: clusterOf(`${secure ? 'https' : 'http'}://${opened.host}`),
     connections: () => connections,
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections()
-      server.close()
-      await once(server, 'close')
-    },
   }
 }
 

@@ -1,7 +1,8 @@
 // A real HTTP server that remembers what it was sent and answers what a test wants.
 
 import { once } from 'node:events'
-import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http'
+import { createServer, type IncomingHttpHeaders, type Server, type ServerResponse } from 'node:http'
+import type { Server as SecureServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 
 export interface Received {
@@ -33,19 +34,26 @@ export async function startHttpServer(): Promise<HttpServer> {
     received.push(one)
     started.answer(response, one)
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const host = `127.0.0.1:${(server.address() as AddressInfo).port}`
+  const opened = await listening(server)
   const started: HttpServer = {
-    url: `http://${host}`,
-    host,
+    ...opened,
+    url: `http://${opened.host}`,
     received,
     answer: (response) => void response.end('ok'),
+  }
+  return started
+}
+
+/** On a free port, until it is disposed of. */
+export async function listening(server: Server | SecureServer) {
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    host: `127.0.0.1:${(server.address() as AddressInfo).port}`,
     async [Symbol.asyncDispose]() {
       server.closeAllConnections()
       server.close()
       await once(server, 'close')
     },
   }
-  return started
 }

@@ -1,8 +1,12 @@
-// What a step is given, for steps that are tried alone and need neither cluster nor NATS.
+// Steps tried alone: what they are given, and how they are called.
 
 import pino from 'pino'
-import type { StepContext } from '../../src/respond/step.ts'
+import type { Cluster } from '../../src/respond/cluster.ts'
+import type { Done, Step, StepContext } from '../../src/respond/step.ts'
 
+export const ID = 'AAAAAAAAAAAAAAAAAAAAAA'
+
+/** Of a step that needs neither cluster nor NATS. */
 export function stepContext(more: Partial<StepContext> = {}): StepContext {
   const none = (): never => {
     throw new Error('this step must not need it')
@@ -18,15 +22,24 @@ export function stepContext(more: Partial<StepContext> = {}): StepContext {
       tags: ['shell'],
       output_fields: { 'k8s.ns.name': 'shop', 'k8s.pod.name': 'cart-1', 'proc.tty': 34816 },
     },
-    id: 'AAAAAAAAAAAAAAAAAAAAAA',
+    id: ID,
     subject: 'falco.critical.terminal_shell_in_container',
     playbook: 'on-call',
     index: 0,
     dryRun: false,
-    signal: new AbortController().signal,
+    signal: AbortSignal.timeout(20_000),
     cluster: none,
     bucket: none,
     log: pino({ level: 'silent' }),
     ...more,
   }
+}
+
+/** Of one that acts upon a cluster. */
+export const contextOf = (cluster: Cluster, more: Partial<StepContext> = {}): StepContext =>
+  stepContext({ cluster: () => cluster, ...more })
+
+/** With what the file says, checked as the file is. */
+export function run<P>(step: Step<P>, params: unknown, context: StepContext): Promise<Done> {
+  return step.run(step.params.parse(params), context)
 }

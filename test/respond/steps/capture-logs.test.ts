@@ -9,7 +9,7 @@ import { describe, expect, it } from 'vitest'
 import type { Bucket } from '../../../src/respond/step.ts'
 import { captureLogs } from '../../../src/respond/steps/capture-logs.ts'
 import { startStandIn } from '../../support/api-server.ts'
-import { contextOf, ID, run } from '../../support/respond.ts'
+import { contextOf, ID, run } from '../../support/step-context.ts'
 import { tempDir } from '../../support/temp.ts'
 
 const POD = {

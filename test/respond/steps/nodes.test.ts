@@ -7,7 +7,8 @@ import { runJob } from '../../../src/respond/steps/run-job.ts'
 import { taintNode } from '../../../src/respond/steps/taint-node.ts'
 import type { Manifest } from '../../support/helm.ts'
 import { hasKubernetes, type Kubernetes, startKubernetes } from '../../support/kubernetes.ts'
-import { clusterAt, contextOf, ID, nodeManifest, nodeTarget, run } from '../../support/respond.ts'
+import { contextOf, ID, run } from '../../support/step-context.ts'
+import { clusterAt, nodeManifest, nodeTarget } from '../../support/targets.ts'
 
 const JOB = {
   metadata: { labels: { app: 'capture' } },
@@ -151,15 +152,13 @@ describe.skipIf(!hasKubernetes)('with a real API server', () => {
       const params = { namespace: 'jobs-1', job: JOB }
       const would = await run(runJob, params, dry)
       expect(would.outcome).toBe('dry_run')
-      expect(would.detail).toMatch(
-        /^would run the job jobs-1\/falco-nats-contain-shells-[0-9a-f]{16} /,
-      )
+      expect(would.detail).toMatch(/^would run the job jobs-1\/falco-nats-on-call-[0-9a-f]{16} /)
       expect(jobs('jobs-1')).toEqual([])
 
       expect(await run(runJob, params, context)).toMatchObject({ outcome: 'ok' })
       const [job] = jobs('jobs-1')
       expect(job!.metadata).toMatchObject({
-        name: expect.stringMatching(/^falco-nats-contain-shells-[0-9a-f]{16}$/),
+        name: expect.stringMatching(/^falco-nats-on-call-[0-9a-f]{16}$/),
         labels: { app: 'capture', 'app.kubernetes.io/managed-by': 'falco-nats' },
         annotations: { 'falco-nats.io/alert': ID },
       })

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { checkNode, checkPod } from '../../../src/respond/guard.ts'
 import { keepLifting } from '../../../src/respond/isolation.ts'
 import { noteOnPod } from '../../../src/respond/k8s-event.ts'
+import { rulesFor } from '../../../src/respond/rbac.ts'
 import type { RbacRule, Step } from '../../../src/respond/step.ts'
 import { captureLogs } from '../../../src/respond/steps/capture-logs.ts'
 import { cordonNode } from '../../../src/respond/steps/cordon-node.ts'
@@ -14,18 +15,16 @@ import { labelPod } from '../../../src/respond/steps/label-pod.ts'
 import { runJob } from '../../../src/respond/steps/run-job.ts'
 import { taintNode } from '../../../src/respond/steps/taint-node.ts'
 import type { NodeTarget, PodTarget } from '../../../src/respond/target.ts'
+import { planned, planOf, playbookOf } from '../../support/engine.ts'
 import { hasKubernetes, type Kubernetes, startKubernetes } from '../../support/kubernetes.ts'
+import { contextOf, run } from '../../support/step-context.ts'
 import {
   clusterAt,
-  contextOf,
   nodeManifest,
   podManifest,
   podTarget,
-  rulesOf,
-  run,
   shellAlert,
-  TARGET_RULES,
-} from '../../support/respond.ts'
+} from '../../support/targets.ts'
 import { until } from '../../support/wait.ts'
 
 interface Case {
@@ -87,7 +86,10 @@ describe.skipIf(!hasKubernetes)('with a real API server', () => {
 
   describe.each(CASES)('$step.name $params', (each) => {
     const { step, params, later } = each
-    const needed = apart([...TARGET_RULES[step.target]!, ...rulesOf(step, params)])
+    // That Events are left is not the step's: see the last test.
+    const needed = apart(
+      rulesFor(planOf([playbookOf([planned(step, { params: step.params.parse(params) })])])),
+    ).filter((rule) => nameOf(rule) !== 'create events')
 
     it('works with what it names', { timeout: 60_000 }, async () => {
       const acted = actWith(each, needed)
@@ -114,7 +116,7 @@ describe.skipIf(!hasKubernetes)('with a real API server', () => {
   })
 
   it('lifts isolation with the rules of a ttl, and says so without', async () => {
-    const rules = rulesOf(isolatePod, { ttl: '1h' })
+    const rules = isolatePod.rules({ ttl: 3_600_000 })
     const list = apart(rules).filter((rule) => nameOf(rule) === 'list pods')
     expect(list).toHaveLength(1)
     const lines: string[] = []

@@ -1,12 +1,9 @@
-// What a step is given, and objects to act upon.
+// Clusters, and pods and nodes to act upon.
 
-import { pino } from 'pino'
 import { type Cluster, openCluster } from '../../src/respond/cluster.ts'
-import type { Done, RbacRule, Step, StepContext } from '../../src/respond/step.ts'
 import type { NodeTarget, PodTarget } from '../../src/respond/target.ts'
 import type { Manifest } from './helm.ts'
 
-export const ID = 'AbCdEfGhIjKlMnOpQrStUv'
 export const CONTAINER_ID = 'a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f90'
 
 /** As the program would open it, were this its kubeconfig. */
@@ -32,37 +29,6 @@ export function shellAlert(fields: Record<string, unknown>, more: Record<string,
     time: new Date().toISOString(),
     ...more,
   }
-}
-
-export function contextOf(cluster: Cluster, more: Partial<StepContext> = {}): StepContext {
-  return {
-    alert: shellAlert({}),
-    id: ID,
-    subject: 'falco.notice.terminal_shell_in_container',
-    playbook: 'contain-shells',
-    index: 0,
-    dryRun: false,
-    signal: AbortSignal.timeout(20_000),
-    cluster: () => cluster,
-    bucket: () => Promise.reject(new Error('no bucket was expected')),
-    log: pino({ level: 'silent' }),
-    ...more,
-  }
-}
-
-/** With what the file says, checked as the file is. */
-export function run<P>(step: Step<P>, params: unknown, context: StepContext): Promise<Done> {
-  return step.run(step.params.parse(params), context)
-}
-
-export const rulesOf = <P>(step: Step<P>, params: unknown): readonly RbacRule[] =>
-  step.rules(step.params.parse(params))
-
-/** What looking at a target needs, beside the rules of the step. */
-export const TARGET_RULES: Readonly<Record<string, readonly RbacRule[]>> = {
-  pod: [{ apiGroups: [''], resources: ['pods'], verbs: ['get'] }],
-  node: [{ apiGroups: [''], resources: ['nodes'], verbs: ['get'] }],
-  none: [],
 }
 
 export function podManifest(
