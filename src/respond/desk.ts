@@ -99,7 +99,7 @@ export function createDesk({ runner, send, metrics, log, abandon }: DeskParts): 
 }
 
 /** Doubles from 1 s to 60 s; a quarter of it is left to chance. */
-export function retryDelay(delivery: number): number {
+function retryDelay(delivery: number): number {
   const most = Math.min(RETRY_MOST_MS, RETRY_FIRST_MS * 2 ** Math.min(delivery - 1, 10))
   return Math.round(most * (0.75 + Math.random() / 4))
 }

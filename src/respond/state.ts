@@ -21,7 +21,7 @@ export interface State {
 }
 
 /** No alert is delivered again for so long, and no cool-down is longer. */
-export const REMEMBERED_MS = 24 * 3_600_000
+const REMEMBERED_MS = 24 * 3_600_000
 const ENTRIES_MAX = 100_000
 const CONFLICTS_MAX = 200
 const TROUBLES_MAX = 5

@@ -82,7 +82,7 @@ const startOf = (node: unknown) =>
   (node as { range?: readonly number[] | null } | null | undefined)?.range?.[0]
 
 /** `playbooks[0].match.output_fields["k8s.ns.name"]` */
-export function pathText(path: Path): string {
+function pathText(path: Path): string {
   const parts = path.map((segment) => {
     if (typeof segment === 'number') return `[${segment}]`
     const key = String(segment)
