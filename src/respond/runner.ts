@@ -184,7 +184,8 @@ async function runSteps(run: Run): Promise<Verdict> {
     const failure = await runStep(run, planned, index)
     if (failure === undefined) {
       if (remembered) await state.markDone(playbook.name, id, index)
-    } else if (!planned.continueOnError) {
+    } else if (!planned.continueOnError || run.abandon.aborted) {
+      // What is broken off by our end is not over, whatever else may fail.
       const reason = `${step.name}: ${messageOf(failure)}`
       const mayPass = !(failure instanceof StepError) || failure.mayPass
       return mayPass ? { kind: 'retry', reason } : { kind: 'giveUp', reason }

@@ -156,6 +156,19 @@ it('gives up what runs when it is asked to end at once', async () => {
   })
 })
 
+it('gives back what it is asked to end, also where the step may fail', async () => {
+  const run = fakeStep(() => new Promise<never>(() => {}), { name: 'endless' })
+  const playbook = playbookOf([planned(run, { continueOnError: true })])
+  await withEngine(playbook, async ({ runner, abandon }) => {
+    const handled = runner.handle(playbook, arrival())
+    abandon.abort()
+    expect(await handled).toMatchObject({
+      kind: 'retry',
+      reason: expect.stringContaining('asked to end at once'),
+    })
+  })
+})
+
 it('does not act upon what it is not meant for, what is no alert, and what it says itself', async () => {
   let ran = 0
   const playbook = playbookOf([fakeStep(() => void ran++)], {
