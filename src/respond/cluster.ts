@@ -1,7 +1,7 @@
 // The Kubernetes API, as far as steps need it. Opened once, when the first step needs it.
 
 import { HttpMethod, KubeConfig, PatchStrategy } from '@kubernetes/client-node'
-import { messageOf } from '../errors.ts'
+import { messageOf, printable } from '../errors.ts'
 import { type ApiRequest, createCall } from './api-call.ts'
 import { ApiError } from './api-error.ts'
 import type { NetworkPolicy, Node, Pod } from './objects.ts'
@@ -71,8 +71,7 @@ export function openCluster(): Cluster {
   try {
     config.loadFromDefault()
   } catch (error) {
-    const message = `cannot read the kubeconfig: ${messageOf(error)}`
-    throw new StepError(message, { mayPass: true, cause: error })
+    throw new StepError(`cannot read the kubeconfig: ${reasonOf(error)}`, { mayPass: true })
   }
   const cluster = config.getCurrentCluster()
   // What the client takes when it has found nothing.
@@ -83,6 +82,14 @@ export function openCluster(): Cluster {
       { mayPass: true },
     )
   return createCluster(config)
+}
+
+/** The reader of YAML shows the lines around what is wrong, and the next line may be a token. */
+function reasonOf(error: unknown): string {
+  const { reason, mark } = error as { reason?: unknown; mark?: { line?: unknown } }
+  if (typeof reason !== 'string') return messageOf(error)
+  const line = typeof mark?.line === 'number' ? ` in line ${mark.line + 1}` : ''
+  return `${printable(reason)}${line}`
 }
 
 function createCluster(config: KubeConfig): Cluster {

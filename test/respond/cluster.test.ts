@@ -3,7 +3,9 @@
 
 import { writeFileSync } from 'node:fs'
 import type { RequestListener, ServerResponse } from 'node:http'
+import { inspect } from 'node:util'
 import { afterEach, describe, expect, it } from 'vitest'
+import { messageOf } from '../../src/errors.ts'
 import { type Cluster, openCluster } from '../../src/respond/cluster.ts'
 import { ownNamespace } from '../../src/respond/own-namespace.ts'
 import { StepError } from '../../src/respond/step.ts'
@@ -187,6 +189,15 @@ describe('openCluster', () => {
     expect(() => clusterAt(home.file('nowhere'))).toThrow(/^cannot read the kubeconfig: ENOENT/)
     writeFileSync(home.file('broken'), 'clusters: {')
     expect(() => clusterAt(home.file('broken'))).toThrow(/^cannot read the kubeconfig: [ -~]+$/)
+    writeFileSync(home.file('secret'), 'users:\n- user:\n    token: s3cr3t\n   bad: [\n')
+    let said: unknown
+    try {
+      clusterAt(home.file('secret'))
+    } catch (error) {
+      said = error
+    }
+    expect(messageOf(said)).toMatch(/^cannot read the kubeconfig: [ -~]+ in line 4$/)
+    expect(inspect(said)).not.toContain('s3cr3t')
     writeFileSync(home.file('empty'), '')
     expect(() => clusterAt(home.file('empty'))).toThrow(StepError)
     writeFileSync(home.file('nothing'), 'clusters: []\nusers: []\ncontexts: []\n')
