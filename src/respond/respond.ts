@@ -73,7 +73,8 @@ interface Work {
 
 async function work(parts: Work): Promise<void> {
   const { config, plan, connection, metrics, log, stop, abandon, intakes } = parts
-  const { durable: prefix } = config
+  // What a dry run takes must not be missing where it is for real.
+  const prefix = plan.dryRun ? `${config.durable}_dry` : config.durable
   const modes = await chooseModes(parts)
   if (modes === undefined) return
   const cluster = once(openCluster)

@@ -63,6 +63,23 @@ it('says that it is dry, tells what it would do, and serves what it counts', asy
   expect(running.log().at(-1)).toMatchObject({ msg: 'done', done: 1 })
 })
 
+it('takes nothing from a responder that is for real when it is dry', async () => {
+  using dir = tempDir()
+  await using server = await startNats(`jetstream { store_dir: "${dir.file('js')}" }`)
+  await createStream(server.url)
+  await using hook = await openHook()
+  writeFileSync(dir.file('p.yaml'), `${fileOf(hook.url, 'dryRun: false')}    concurrency: 20\n`)
+  const args = ['--config', dir.file('p.yaml'), '--server', server.url]
+  await using real = falcoNats(args, { program })
+  await using dry = falcoNats([...args, '--dry-run'], { program })
+  for (const running of [real, dry]) await running.logged('waiting for alerts')
+  for (let n = 0; n < 20; n++) await publish(server.url)
+  await until('all are acted upon', () => hook.calls.length === 20)
+  for (const answer of hook.calls) answer()
+  const would = () => dry.log().filter(({ outcome }) => outcome === 'dry_run')
+  await until('all would be acted upon', () => would().length === 20)
+})
+
 it('finishes what runs at the first signal, and ends at the second', async () => {
   using dir = tempDir()
   await using server = await startNats(`jetstream { store_dir: "${dir.file('js')}" }`)
