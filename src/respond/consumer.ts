@@ -9,7 +9,7 @@ import {
   jetstreamManager,
 } from '@nats-io/jetstream'
 import { type NatsConnection, nanos } from 'nats'
-import { areDisjoint, cover } from './subjects.ts'
+import { areDisjoint, cover, covers, OWN_SUBJECTS } from './subjects.ts'
 
 export const ACK_WAIT_MS = 30_000
 /** Those that wait to be tried again count too. */
@@ -20,7 +20,10 @@ const FILTER_NO_SUBSET = 10093
 
 type Filter = Pick<ConsumerConfig, 'filter_subject' | 'filter_subjects'>
 
-/** The stream that takes all of the subjects, undefined where there is none. */
+/**
+ * The stream that takes the subjects, undefined where there is none. One that takes a part of them is
+ * good enough only if no other takes another part: what is in that would be missed without a word.
+ */
 export async function streamFor(
   connection: NatsConnection,
   subjects: readonly string[],
@@ -32,7 +35,17 @@ export async function streamFor(
     for await (const name of streams.names(subject)) if (!/^(KV|OBJ)_/.test(name)) names.push(name)
     common = common?.filter((name) => names.includes(name)) ?? names
   }
-  return common?.sort()[0]
+  const found = common?.sort() ?? []
+  if (found.length <= 1) return found[0]
+  const takers: { readonly name: string; readonly takes: readonly string[] }[] = []
+  for (const name of found) takers.push({ name, takes: (await streams.info(name)).config.subjects })
+  const isCovered = (takes: readonly string[]) => (subject: string) =>
+    takes.some((pattern) => covers(pattern, subject))
+  const whole = takers.find(({ takes }) => subjects.every(isCovered(takes)))
+  if (whole) return whole.name
+  // One for dead letters has nothing to act upon.
+  const others = takers.filter(({ takes }) => !takes.every(isCovered(OWN_SUBJECTS)))
+  return others.length === 1 ? others[0]!.name : undefined
 }
 
 /** Makes the consumer, or has it let through what the playbook wants now. */

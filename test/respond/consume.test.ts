@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { connect } from 'nats'
 import { describe, expect, it } from 'vitest'
 import { consume } from '../../src/respond/consume.ts'
+import { streamFor } from '../../src/respond/consumer.ts'
 import type { Playbook } from '../../src/respond/playbook.ts'
 import { deliveryOf, nak, pull } from '../../src/respond/pull.ts'
 import { openKvState } from '../../src/respond/state.ts'
@@ -279,6 +280,23 @@ describe.each([
         await finished
       }
     }))
+})
+
+it('takes no stream that has only a part of the alerts when others have the rest', async () => {
+  using dir = tempDir()
+  await using server = await startNats(`jetstream { store_dir: "${dir.path}" }`)
+  const make = (name: string, ...subjects: string[]) =>
+    askJetStream(server.url, `STREAM.CREATE.${name}`, { name, subjects })
+  await make('A', 'falco.critical.>')
+  await using connection = await connect({ servers: server.url })
+  expect(await streamFor(connection, ['falco.>'])).toBe('A')
+  await make('B', 'falco.dead_letter.>', 'falco.response.>')
+  await make('C', 'falco.notice.>', 'audit.>')
+  expect(await streamFor(connection, ['falco.>'])).toBeUndefined()
+  expect(await streamFor(connection, ['falco.*.my_rule', 'falco.notice.x'])).toBe('C')
+  expect(await streamFor(connection, ['falco.dead_letter.x'])).toBe('B')
+  await askJetStream(server.url, 'STREAM.DELETE.A')
+  expect(await streamFor(connection, ['falco.>'])).toBe('C')
 })
 
 it('goes on when server, stream and consumer were away, and says so once', async () => {
