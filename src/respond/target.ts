@@ -53,7 +53,14 @@ export function nodeOf(alert: Alert): string | undefined {
   const named = textField(alert, 'k8s.node.name')
   if (named !== undefined) return subdomain(named)
   // Of other sources it is the host that collects them: the API server's, a cloud's reader.
-  return OF_HOST.has(alert.source) ? subdomain(textOf(alert.hostname)) : undefined
+  const isOfHost = OF_HOST.has(alert.source) && !isOfAuditLog(alert)
+  return isOfHost ? subdomain(textOf(alert.hostname)) : undefined
+}
+
+/** Also where an old Falco does not name its source. */
+function isOfAuditLog({ output_fields: fields }: Alert): boolean {
+  const names = typeof fields === 'object' && fields !== null ? Object.keys(fields) : []
+  return names.some((name) => name.startsWith('ka.'))
 }
 
 /** As Falco shortens it, to 12 characters. Undefined: none is known, or it is no container. */

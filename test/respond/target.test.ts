@@ -97,6 +97,12 @@ describe('nodeOf', () => {
     expect(nodeOf(alertWith({}, { hostname: 'n2', source: undefined }))).toBe('n2')
   })
 
+  it('does not take the host of an audit event that names no source for a node', () => {
+    const audit = { 'ka.verb': 'create', 'ka.target.name': 'web' }
+    expect(nodeOf(alertWith(audit, { hostname: 'n2', source: undefined }))).toBeUndefined()
+    expect(nodeOf(alertWith({ 'proc.name': 'sh' }, { hostname: 'n2', source: null }))).toBe('n2')
+  })
+
   it.each(['k8s_audit', 'aws_cloudtrail', 'okta', 'internal'])(
     'does not take the host of %s for a node',
     (source) => {
