@@ -98,8 +98,11 @@ export function createDesk({ runner, send, metrics, log, abandon }: DeskParts): 
   }
 }
 
-/** Doubles from 1 s to 60 s; a quarter of it is left to chance. */
-function retryDelay(delivery: number): number {
-  const most = Math.min(RETRY_MOST_MS, RETRY_FIRST_MS * 2 ** Math.min(delivery - 1, 10))
+/**
+ * From 1 s to 60 s, four times as long each time, of which a quarter is left to chance. So the tries of
+ * the default take more than a minute: an API server has started anew by then.
+ */
+export function retryDelay(delivery: number): number {
+  const most = Math.min(RETRY_MOST_MS, RETRY_FIRST_MS * 4 ** Math.min(delivery - 1, 10))
   return Math.round(most * (0.75 + Math.random() / 4))
 }

@@ -5,6 +5,7 @@ import { connect } from 'nats'
 import { describe, expect, it } from 'vitest'
 import { consume } from '../../src/respond/consume.ts'
 import { streamFor } from '../../src/respond/consumer.ts'
+import { retryDelay } from '../../src/respond/desk.ts'
 import type { Playbook } from '../../src/respond/playbook.ts'
 import { deliveryOf, nak, pull } from '../../src/respond/pull.ts'
 import { openKvState } from '../../src/respond/state.ts'
@@ -143,7 +144,7 @@ describe.each([
         .map(({ afterMs }) => Number(afterMs))
       expect(pauses).toHaveLength(2)
       expect(pauses[0]).toBeGreaterThanOrEqual(750)
-      expect(pauses[1]).toBeGreaterThanOrEqual(1500)
+      expect(pauses[1]).toBeGreaterThanOrEqual(3000)
       const text = await engine.metrics.text()
       expect(text).toContain('alerts_total{playbook="test",result="retried"} 2')
       expect(text).toContain('alerts_total{playbook="test",result="dead_letter"} 1')
@@ -280,6 +281,12 @@ describe.each([
         await finished
       }
     }))
+})
+
+it('tries for more than a minute before it gives up, as the default has it', () => {
+  const pauses = [1, 2, 3, 4].map(retryDelay)
+  expect(pauses.reduce((sum, ms) => sum + ms)).toBeGreaterThan(60_000)
+  expect(Math.max(...pauses, retryDelay(1000))).toBeLessThanOrEqual(60_000)
 })
 
 it('takes no stream that has only a part of the alerts when others have the rest', async () => {
