@@ -197,7 +197,11 @@ playbooks:
       oneStep('{ delete-pods: {} }'),
       /^5:15: playbooks\[0\]\.steps\[0\]\.delete-pods: unknown step; allowed: slack, webhook, delete-pod, /,
     ],
-    [oneStep('{ __proto__: {} }'), /\.__proto__: unknown step; allowed/],
+    [oneStep('{ __proto__: {} }'), /^5:15: __proto__: allowed for a key: any other text$/],
+    [
+      one('match: { output_fields: { __proto__: x } }'),
+      /__proto__: allowed for a key: any other text$/,
+    ],
     [
       oneStep('{ delete-pod: {}, slack: {} }'),
       '5:31: playbooks[0].steps[0].slack: delete-pod is given too; allowed: one step in each',
