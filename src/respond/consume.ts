@@ -108,7 +108,7 @@ function createBinding({
       try {
         const stream = givenStream ?? (await streamFor(connection, playbook.on))
         if (stream === undefined)
-          throw new Error(`no stream takes ${playbook.on.join(', ')}; --stream names one`)
+          throw new Error(`no stream takes all of ${playbook.on.join(', ')}; --stream names one`)
         const name = `${prefix}-${playbook.name}`
         await bindConsumer(connection, stream, name, playbook.on)
         there = true

@@ -41,7 +41,7 @@ export async function modeOf(
       const make = `nats stream add FALCO --subjects 'falco.>' --defaults`
       return {
         kind: 'core',
-        why: `no stream takes ${on}: make one (${make}) and restart, or name it with --stream`,
+        why: `no stream takes all of ${on}: make one (${make}) and restart, or name it with --stream`,
       }
     } catch (error) {
       if (isNotEnabled(error))
