@@ -32,6 +32,8 @@ export interface ConsumeParts {
 
 const WORKING_MS = ACK_WAIT_MS / 3
 const REBIND_FIRST_MS = 250
+/** How far the clocks of us and of the NATS server may be apart. To act again does no harm. */
+const CLOCKS_MS = 2_000
 
 export function consume(parts: ConsumeParts): Intake {
   const { playbook, stop } = parts
@@ -88,6 +90,8 @@ function createBinding({
   const saidTroubles = new Set<string>()
   let failures = 0
   let there = false
+  /** When we last had an answer by the consumer, or had just made it. */
+  let alive: number | undefined
   let current: Promise<BoundConsumer | undefined> | undefined
 
   function trouble(error: unknown): void {
@@ -110,7 +114,9 @@ function createBinding({
         if (stream === undefined)
           throw new Error(`no stream takes all of ${playbook.on.join(', ')}; --stream names one`)
         const name = `${prefix}-${playbook.name}`
-        await bindConsumer(connection, stream, name, playbook.on)
+        const since = alive === undefined ? undefined : new Date(alive - CLOCKS_MS)
+        await bindConsumer(connection, stream, name, playbook.on, since)
+        alive ??= Date.now()
         there = true
         if (failures === 0 || saidTroubles.size > 0)
           log.info({ ...told, stream, consumer: name, on: playbook.on }, 'waiting for alerts')
@@ -129,6 +135,7 @@ function createBinding({
       return current
     },
     works(): void {
+      alive = Date.now()
       failures = 0
       saidTroubles.clear()
     },

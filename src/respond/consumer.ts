@@ -48,22 +48,26 @@ export async function streamFor(
   return others.length === 1 ? others[0]!.name : undefined
 }
 
-/** Makes the consumer, or has it let through what the playbook wants now. */
+/**
+ * Makes the consumer, or has it let through what the playbook wants now. `since`: when it was last known
+ * to be there, so that what has come since it was deleted is not missed.
+ */
 export async function bindConsumer(
   connection: NatsConnection,
   stream: string,
   name: string,
   subjects: readonly string[],
+  since?: Date,
 ): Promise<void> {
   const manager = await jetstreamManager(connection, { checkAPI: false })
   const several = hasFilterSubjects(connection)
   const filter = filterOf(subjects, several)
   try {
-    await ensureConsumer(manager, stream, name, filter, several)
+    await ensureConsumer(manager, stream, name, filter, several, since)
   } catch (error) {
     // What covers several may be more than the stream has. What comes in vain is acknowledged.
     if (subjects.length === 1 || codeOf(error) !== FILTER_NO_SUBSET) throw error
-    await ensureConsumer(manager, stream, name, {}, several)
+    await ensureConsumer(manager, stream, name, {}, several, since)
   }
 }
 
@@ -73,6 +77,7 @@ async function ensureConsumer(
   name: string,
   filter: Filter,
   several: boolean,
+  since: Date | undefined,
 ): Promise<void> {
   let config: ConsumerConfig
   try {
@@ -87,7 +92,9 @@ async function ensureConsumer(
       max_deliver: -1,
       max_ack_pending: MAX_ACK_PENDING,
       // What was there before the playbook is history.
-      deliver_policy: DeliverPolicy.New,
+      ...(since
+        ? { deliver_policy: DeliverPolicy.StartTime, opt_start_time: since.toISOString() }
+        : { deliver_policy: DeliverPolicy.New }),
       ...filter,
     })
     return
