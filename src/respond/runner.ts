@@ -82,8 +82,13 @@ async function handle(parts: RunnerParts, playbook: Playbook, arrival: Arrival):
     return IGNORED
   }
   const run = createRun(parts, playbook, arrival, alert, idOf(arrival))
-  const trouble = (await leftAlone(run)) ?? (await waitForRoom(parts))
-  return trouble ?? (await runSteps(run))
+  const target = coolingTarget(run)
+  const trouble = (await leftAlone(run, target)) ?? (await waitForRoom(parts))
+  const verdict = trouble ?? (await runSteps(run))
+  // An alert that could do nothing, maybe about a pod that is gone, must not shield the next one's.
+  if (target !== undefined && run.taken && !run.acted)
+    await parts.state.release(playbook.name, target, run.id)
+  return verdict
 }
 
 const IGNORED: Verdict = { kind: 'done', matched: false }
@@ -103,6 +108,9 @@ interface Run extends RunnerParts {
   readonly arrival: Arrival
   readonly alert: Alert
   readonly id: string
+  /** Whether its target cools down from now on, and whether a step has done something. */
+  taken: boolean
+  acted: boolean
   /** What was looked up: the object, or why it cannot be acted upon. */
   readonly found: { pod?: PodTarget | string; node?: NodeTarget | string }
   readonly tell: (
@@ -126,21 +134,24 @@ function createRun(
     const node = typeof found.node === 'object' ? found.node : undefined
     parts.outcomes.tell({ ...same, ...told, step: step.name, pod, node })
   }
-  return { ...parts, playbook, arrival, alert, id, found, tell }
+  return { ...parts, playbook, arrival, alert, id, taken: false, acted: false, found, tell }
 }
 
 /** A target that was acted upon a moment ago is left alone; that is told once, not for each step. */
-async function leftAlone(run: Run): Promise<Verdict | undefined> {
-  const { playbook, alert, state, metrics, id, tell } = run
-  const target = playbook.coolDownMs > 0 ? targetText(playbook, alert) : undefined
+async function leftAlone(run: Run, target: string | undefined): Promise<Verdict | undefined> {
+  const { playbook, state, metrics, id, tell } = run
   const first = playbook.steps[0]
   if (target === undefined || first === undefined) return undefined
-  if (await state.coolDown(playbook.name, target, playbook.coolDownMs, id)) return undefined
+  run.taken = await state.coolDown(playbook.name, target, playbook.coolDownMs, id)
+  if (run.taken) return undefined
   metrics.delayed('cool_down')
   const text = `left alone, with all steps: it cools down since this playbook acted on ${target}`
   tell(first, { outcome: 'skipped', text, durationMs: 0 })
   return DONE
 }
+
+const coolingTarget = ({ playbook, alert }: Run) =>
+  playbook.coolDownMs > 0 ? targetText(playbook, alert) : undefined
 
 /** What all of its steps act on, as the alert has it. */
 function targetText({ steps }: Playbook, alert: Alert): string | undefined {
@@ -180,7 +191,10 @@ async function runSteps(run: Run): Promise<Verdict> {
   for (const [index, planned] of playbook.steps.entries()) {
     const { step } = planned
     const remembered = !step.repeatable && !plan.dryRun
-    if (remembered && (await state.isDone(playbook.name, id, index))) continue
+    if (remembered && (await state.isDone(playbook.name, id, index))) {
+      run.acted = true
+      continue
+    }
     const failure = await runStep(run, planned, index)
     if (failure === undefined) {
       if (remembered) await state.markDone(playbook.name, id, index)
@@ -205,6 +219,7 @@ async function runStep(run: Run, planned: PlannedStep, index: number): Promise<u
       if (typeof target === 'string') return { outcome: 'skipped' as const, detail: target }
       return await step.run(params, contextOf(run, index, target, signal))
     })
+    if (outcome !== 'skipped') run.acted = true
     run.tell(planned, { outcome, text: detail, durationMs: durationMs() })
     return undefined
   } catch (error) {

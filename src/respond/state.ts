@@ -16,6 +16,8 @@ export interface State {
    * alert that has taken it may go on when it comes again.
    */
   coolDown(playbook: string, target: string, ms: number, id: string): Promise<boolean>
+  /** The alert that has taken the target has not acted after all: another one may. */
+  release(playbook: string, target: string, id: string): Promise<void>
   /** Takes room for one more action. 0: go; otherwise how many ms to wait before asking again. */
   takeAction(limitPerMinute: number): Promise<number>
 }
@@ -72,6 +74,10 @@ function stateOn(store: Store): State {
       })
       return mayAct
     },
+    release: (playbook, target, id) =>
+      store.update(keyOf('cool', playbook, target), (text) =>
+        text?.split(' ')[0] === id ? `${id} 0` : undefined,
+      ),
     takeAction: actions,
   }
 }

@@ -230,6 +230,35 @@ it('leaves a target alone that was just acted upon, but for the alert that did',
   })
 })
 
+it('lets the next alert act on a target that the last one could do nothing about', async () => {
+  const does = [
+    { outcome: 'skipped', detail: 'another pod' } as const,
+    new StepError('forbidden', { mayPass: true }),
+    new StepError('impossible', { mayPass: false }),
+    'done',
+    'done again',
+  ]
+  const ran: unknown[] = []
+  const act = fakeStep(() => {
+    const what = does[ran.length]!
+    ran.push(what)
+    if (what instanceof Error) throw what
+    return what
+  })
+  const node = fakeStep(() => '', { target: 'node' })
+  const steps = [planned(act), planned(node, { continueOnError: true })]
+  const playbook = playbookOf(steps, { coolDownMs: 60_000 })
+  const about = (n: number) => {
+    const alert = { priority: 'Notice', rule: 'r', hostname: 'node-1', output_fields: { n } }
+    return { subject: SUBJECT, payload: Buffer.from(JSON.stringify(alert)), delivery: 1 }
+  }
+  await withEngine(playbook, async ({ runner, told }) => {
+    for (const [n] of does.entries()) await runner.handle(playbook, about(n))
+    expect(ran).toEqual(does.slice(0, 4))
+    expect(told.at(-1)?.text).toMatch(/^left alone, with all steps: .* on node node-1$/)
+  })
+})
+
 it('waits for room under the cap and gives back what waits at a stop', async () => {
   let ran = 0
   const playbook = playbookOf([fakeStep(() => void ran++)])

@@ -50,6 +50,16 @@ describe.each(KINDS)('state in %s', (_name, withBoth) => {
       expect(await two.isDone('p', 'other $.> *', 0)).toBe(false)
     }))
 
+  test('lets another alert act where the first has not', () =>
+    (withBoth as Exclude<typeof withBoth, false>)(async (one, two) => {
+      expect(await one.coolDown('p', 'pod a/b', 60_000, 'first')).toBe(true)
+      await two.release('p', 'pod a/b', 'second')
+      expect(await two.coolDown('p', 'pod a/b', 60_000, 'second')).toBe(false)
+      await one.release('p', 'pod a/b', 'first')
+      expect(await two.coolDown('p', 'pod a/b', 60_000, 'second')).toBe(true)
+      expect(await one.coolDown('p', 'pod a/b', 60_000, 'first')).toBe(false)
+    }))
+
   test('lets one alert of many act on a target, and that one again', () =>
     (withBoth as Exclude<typeof withBoth, false>)(async (one, two) => {
       const ids = Array.from({ length: 12 }, (_, n) => `id${n}`)
