@@ -15,6 +15,7 @@ import type { State } from './state.ts'
 import { type Bucket, type StepContext, StepError, type TargetKind } from './step.ts'
 import { isOwn } from './subjects.ts'
 import { type NodeTarget, nodeOf, type PodTarget, podOf } from './target.ts'
+import { within } from './within.ts'
 
 /** A message as it came. */
 export interface Arrival {
@@ -83,7 +84,7 @@ async function handle(parts: RunnerParts, playbook: Playbook, arrival: Arrival):
   }
   const run = createRun(parts, playbook, arrival, alert, idOf(arrival))
   const target = coolingTarget(run)
-  const trouble = (await leftAlone(run, target)) ?? (await waitForRoom(parts))
+  const trouble = (await leftAlone(run, target)) ?? (await waitForRoom(run))
   const verdict = trouble ?? (await runSteps(run))
   // An alert that could do nothing, maybe about a pod that is gone, must not shield the next one's.
   if (target !== undefined && run.taken && !run.acted)
@@ -166,9 +167,10 @@ function targetText({ steps }: Playbook, alert: Alert): string | undefined {
  * Waits here, and does not give the message back: each time it came again would count as a failure,
  * and the limit holds for all that come behind it as well.
  */
-async function waitForRoom({ plan, state, metrics, log, stop }: RunnerParts) {
+async function waitForRoom({ playbook, alert, plan, state, metrics, log, stop }: Run) {
   // What is not done needs no limit.
-  if (plan.dryRun) return undefined
+  if (plan.dryRun || !playbook.steps.some(({ step }) => hasTarget(step.target, alert, plan)))
+    return undefined
   for (let first = true; ; first = false) {
     const ms = await state.takeAction(plan.maxActionsPerMinute)
     if (ms === 0) return undefined
@@ -184,6 +186,13 @@ async function waitForRoom({ plan, state, metrics, log, stop }: RunnerParts) {
       return { kind: 'retry', reason, afterMs: 1 } as const
     }
   }
+}
+
+/** As far as the alert itself tells. */
+function hasTarget(kind: TargetKind, alert: Alert, { protectedNamespaces }: Plan): boolean {
+  if (kind === 'node') return nodeOf(alert) !== undefined
+  const pod = podOf(alert)
+  return kind === 'none' || (pod !== undefined && !protectedNamespaces.includes(pod.namespace))
 }
 
 async function runSteps(run: Run): Promise<Verdict> {
@@ -265,33 +274,4 @@ async function findTarget(
     return typeof found.node === 'string' ? found.node : { node: found.node }
   }
   return {}
-}
-
-/** A step that does not heed its signal is left behind, so that it holds up nobody. */
-async function within<T>(
-  ms: number,
-  abandon: AbortSignal,
-  act: (signal: AbortSignal) => Promise<T>,
-): Promise<T> {
-  const over = new AbortController()
-  const given = Promise.withResolvers<never>()
-  const end = (message: string) => {
-    const error = new StepError(message, { mayPass: true })
-    // First, so that this is what is told, and not what the step makes of its signal.
-    given.reject(error)
-    over.abort(error)
-  }
-  const onAbandon = () => end('given up: asked to end at once')
-  const timer = setTimeout(() => end(`took longer than its timeout of ${ms / 1000} s`), ms)
-  abandon.addEventListener('abort', onAbandon)
-  try {
-    if (abandon.aborted) onAbandon()
-    const acting = act(over.signal)
-    acting.catch(() => {})
-    return await Promise.race([given.promise, acting])
-  } finally {
-    clearTimeout(timer)
-    abandon.removeEventListener('abort', onAbandon)
-    given.promise.catch(() => {})
-  }
 }

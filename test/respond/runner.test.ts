@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import type { Playbook } from '../../src/respond/playbook.ts'
 import { idOf } from '../../src/respond/runner.ts'
+import { createMemoryState } from '../../src/respond/state.ts'
 import { StepError } from '../../src/respond/step.ts'
 import {
   type Engine,
@@ -276,6 +277,30 @@ it('waits for room under the cap and gives back what waits at a stop', async () 
     },
     { maxActionsPerMinute: 2 },
   )
+})
+
+it('needs no room for an alert that names nothing to act on', async () => {
+  const playbook = playbookOf([fakeStep(() => '', { target: 'pod' })])
+  const about = (n: number, namespace: string | null) => {
+    const output_fields = { n, 'k8s.ns.name': namespace, 'k8s.pod.name': 'web' }
+    const alert = { priority: 'Notice', rule: 'r', output_fields }
+    return { subject: SUBJECT, payload: Buffer.from(JSON.stringify(alert)), delivery: 1 }
+  }
+  let taken = 0
+  const { takeAction, ...state } = createMemoryState()
+  const stateOf = () => ({
+    ...state,
+    takeAction: (limit: number) => {
+      taken++
+      return takeAction(limit)
+    },
+  })
+  await using engine = await openEngine(server.url, planOf([playbook]), { stateOf })
+  await engine.runner.handle(playbook, about(1, null))
+  await engine.runner.handle(playbook, about(2, 'kube-system'))
+  expect(taken).toBe(0)
+  await engine.runner.handle(playbook, about(3, 'shop'))
+  expect(taken).toBe(1)
 })
 
 it('knows an alert by the id of its message, where that is one', () => {
