@@ -96,9 +96,12 @@ const IGNORED: Verdict = { kind: 'done', matched: false }
 const DONE: Verdict = { kind: 'done', matched: true }
 const NO_ALERT = { invalid_json: 'not JSON', not_an_alert: 'without priority or rule' } as const
 
-/** The same at each delivery, and where a forwarder sends the same line twice. */
+/**
+ * The same at each delivery, and where a forwarder sends the same line twice. A short id of another
+ * publisher may be a counter that begins anew: what is done for one alert would be so for the next.
+ */
 export function idOf({ msgIdHeader, subject, payload }: Arrival): string {
-  if (msgIdHeader !== undefined && /^[A-Za-z0-9_-]{1,64}$/.test(msgIdHeader)) return msgIdHeader
+  if (msgIdHeader !== undefined && /^[A-Za-z0-9_-]{22,64}$/.test(msgIdHeader)) return msgIdHeader
   const both = Buffer.concat([Buffer.from(`${subject}\n`), payload])
   return hash('sha256', both, 'base64url').slice(0, ID_LENGTH)
 }

@@ -305,10 +305,16 @@ it('needs no room for an alert that names nothing to act on', async () => {
 
 it('knows an alert by the id of its message, where that is one', () => {
   const base = arrival()
-  expect(idOf({ ...base, msgIdHeader: 'abc_-9' })).toBe('abc_-9')
+  const msgIdHeader = '0123456789_abcdefghi-Z'
+  expect(idOf({ ...base, msgIdHeader })).toBe(msgIdHeader)
   const hashed = idOf(base)
   expect(hashed).toMatch(/^[A-Za-z0-9_-]{22}$/)
-  for (const bad of ['', 'a.b', 'a b', '>', 'x'.repeat(65), 'a\n'])
+  for (const bad of [
+    '',
+    '17',
+    'x'.repeat(65),
+    ...['.', ' ', '>', '\n'].map((end) => msgIdHeader + end),
+  ])
     expect(idOf({ ...base, msgIdHeader: bad })).toBe(hashed)
   expect(idOf({ ...base, subject: 'falco.other' })).not.toBe(hashed)
 })
