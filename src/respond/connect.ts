@@ -26,9 +26,12 @@ export async function connectPatiently(
   stop: AbortSignal,
 ): Promise<NatsConnection | undefined> {
   const said = new Set<string>()
+  const aborted = new Promise<undefined>((resolve) =>
+    stop.addEventListener('abort', () => resolve(undefined)),
+  )
   for (let attempt = 1; !stop.aborted; attempt++)
     try {
-      const connection = await connect({
+      const connecting = connect({
         servers: servers.map(({ address }) => address),
         ...identity,
         ...secretsOf(credentials, servers),
@@ -37,6 +40,12 @@ export async function connectPatiently(
         // A secret may be rotated before we are told.
         ignoreAuthErrorAbort: true,
       })
+      // A server that takes the connection and says nothing has 20 s to do so: too long for a stop.
+      const connection = await Promise.race([connecting, aborted])
+      if (connection === undefined) {
+        connecting.then((late) => late.close()).catch(() => {})
+        return undefined
+      }
       log.info({ server: connection.getServer(), version: connection.info?.version }, 'connected')
       metrics.connected(true)
       void watch(connection, metrics, log)

@@ -1,6 +1,8 @@
 // The command `falco-nats respond` as a process: modes, exit codes, signals, what is served.
 
+import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
+import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net'
 import { connect } from 'nats'
 import { expect, it } from 'vitest'
 import { falcoNats, runFalcoNats } from '../support/cli.ts'
@@ -172,6 +174,27 @@ it('waits for a server that is not there', async () => {
   await server.start()
   await running.logged('connected')
   await running.logged('core NATS: ')
+})
+
+it('ends at a stop while a server that takes it in says nothing', async () => {
+  using dir = tempDir()
+  writeFileSync(dir.file('p.yaml'), fileOf('http://127.0.0.1:1'))
+  const sockets: Socket[] = []
+  const mute = createTcpServer((socket) => {
+    sockets.push(socket.on('error', () => {}))
+  })
+  mute.listen(0, '127.0.0.1')
+  await once(mute, 'listening')
+  const url = `nats://127.0.0.1:${(mute.address() as AddressInfo).port}`
+  const args = ['--config', dir.file('p.yaml'), '--server', url]
+  await using running = falcoNats(args, { program })
+  await until('it is taken in', () => sockets.length > 0)
+  const begun = performance.now()
+  running.child.kill('SIGTERM')
+  expect(await running.exited()).toBe(0)
+  expect(performance.now() - begun).toBeLessThan(5_000)
+  for (const socket of sockets) socket.destroy()
+  mute.close()
 })
 
 it('ends with 2 and a line where the file is wrong, and prints what it is asked to', async () => {
