@@ -8,7 +8,8 @@ import { stopSignals } from '../signals.ts'
 import { parseRespond } from './cli.ts'
 import { loadPlan } from './load.ts'
 
-main().then((code) => process.exit(code))
+// A pipe takes a long text only bit by bit, and what it has not taken would be lost.
+main().then((code) => process.stdout.write('', () => process.exit(code)))
 
 async function main(): Promise<number> {
   try {

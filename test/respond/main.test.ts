@@ -1,5 +1,6 @@
 // The command `falco-nats respond` as a process: modes, exit codes, signals, what is served.
 
+import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net'
@@ -196,6 +197,16 @@ it('ends at a stop while a server that takes it in says nothing', async () => {
   for (const socket of sockets) socket.destroy()
   mute.close()
 })
+
+it('prints all of a long text into a pipe that is slow', async () => {
+  using dir = tempDir()
+  const one = (n: number) => `- {name: p${n}, on: falco.>, steps: [{cordon-node: {}}]}`
+  const many = Array.from({ length: 3000 }, (_, n) => one(n)).join('\n')
+  writeFileSync(dir.file('p.yaml'), `playbooks:\n${many}\n`)
+  const check = `"$@" respond --config "${dir.file('p.yaml')}" --check | { sleep 1; wc -l; }`
+  const { stdout } = spawnSync('sh', ['-c', check, 'sh', ...program], { encoding: 'utf8' })
+  expect(Number(stdout)).toBe(3002)
+}, 30_000)
 
 it('ends with 2 and a line where the file is wrong, and prints what it is asked to', async () => {
   using dir = tempDir()
