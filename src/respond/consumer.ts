@@ -9,7 +9,7 @@ import {
   jetstreamManager,
 } from '@nats-io/jetstream'
 import { type NatsConnection, nanos } from 'nats'
-import { areDisjoint, cover, covers, OWN_SUBJECTS } from './subjects.ts'
+import { areDisjoint, cover, covers, isOwn } from './subjects.ts'
 
 export const ACK_WAIT_MS = 30_000
 /** Those that wait to be tried again count too. */
@@ -44,7 +44,7 @@ export async function streamFor(
   const whole = takers.find(({ takes }) => subjects.every(isCovered(takes)))
   if (whole) return whole.name
   // One for dead letters has nothing to act upon.
-  const others = takers.filter(({ takes }) => !takes.every(isCovered(OWN_SUBJECTS)))
+  const others = takers.filter(({ takes }) => !takes.every(isOwn))
   return others.length === 1 ? others[0]!.name : undefined
 }
 
