@@ -24,6 +24,7 @@ import {
   nats,
   ofKind,
   podOf,
+  RESTRICTED,
   set,
   sidecarOf,
   template,
@@ -100,16 +101,7 @@ describe.each(BENCHES)('the chart by $bench', ({ program, chart, falco }) => {
 
   it('gives the sidecar few rights, bounds, and probes that never ask NATS', () => {
     const sidecar = sidecarOf(manifests(...nats()))
-    expect(sidecar.securityContext).toEqual({
-      allowPrivilegeEscalation: false,
-      capabilities: { drop: ['ALL'] },
-      privileged: false,
-      readOnlyRootFilesystem: true,
-      runAsGroup: 65532,
-      runAsNonRoot: true,
-      runAsUser: 65532,
-      seccompProfile: { type: 'RuntimeDefault' },
-    })
+    expect(sidecar.securityContext).toEqual(RESTRICTED)
     expect(sidecar.startupProbe.httpGet).toEqual({ path: '/readyz', port: 'nats-metrics' })
     expect(sidecar.livenessProbe.httpGet).toEqual({ path: '/livez', port: 'nats-metrics' })
     expect(sidecar.readinessProbe).toBeUndefined()

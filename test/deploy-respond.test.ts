@@ -30,6 +30,7 @@ import {
   named,
   nats,
   ofKind,
+  RESTRICTED,
   set,
   template,
 } from './support/helm.ts'
@@ -201,16 +202,7 @@ describe.each(HELMS)('the responder by the chart, with $name', ({ program }) => 
       ports: [{ name: 'metrics', containerPort: 9376 }],
       resources: { limits: { memory: '384Mi' }, requests: { memory: '128Mi' } },
     })
-    expect(container.securityContext).toEqual({
-      allowPrivilegeEscalation: false,
-      capabilities: { drop: ['ALL'] },
-      privileged: false,
-      readOnlyRootFilesystem: true,
-      runAsGroup: 65532,
-      runAsNonRoot: true,
-      runAsUser: 65532,
-      seccompProfile: { type: 'RuntimeDefault' },
-    })
+    expect(container.securityContext).toEqual(RESTRICTED)
     expect(spec.terminationGracePeriodSeconds).toBe(60)
     expect(spec.topologySpreadConstraints[0].whenUnsatisfiable).toBe('ScheduleAnyway')
     expect(ofKind(rendered, 'Deployment').spec.replicas).toBe(2)

@@ -25,6 +25,18 @@ export const HELMS = (['HELM3', 'HELM4'] as const).flatMap((name) => {
   return []
 })
 
+/** The security context of our containers, where nothing else is asked for. */
+export const RESTRICTED = {
+  allowPrivilegeEscalation: false,
+  capabilities: { drop: ['ALL'] },
+  privileged: false,
+  readOnlyRootFilesystem: true,
+  runAsGroup: 65532,
+  runAsNonRoot: true,
+  runAsUser: 65532,
+  seccompProfile: { type: 'RuntimeDefault' },
+}
+
 export const kubectl = process.env.KUBECTL ?? 'kubectl'
 export const hasKubectl = runs(kubectl, 'version', '--client')
 if (!hasKubectl) console.info('skipped: what needs kubectl, since there is none')

@@ -129,8 +129,13 @@ tlskey: {{ dict "secret" .secretName "key" .key | toJson }}
 
 {{- define "falco-nats.securityContext" -}}
 {{- $user := ternary 0 65532 (and .Values.natsOutput.spool.enabled (ne .Values.natsOutput.spool.hostPath "")) -}}
-{{- $own := dict "runAsUser" $user "runAsGroup" $user "runAsNonRoot" (ne $user 0) "readOnlyRootFilesystem" true "allowPrivilegeEscalation" false "privileged" false "capabilities" (dict "drop" (list "ALL")) "seccompProfile" (dict "type" "RuntimeDefault") -}}
-{{- mergeOverwrite $own (deepCopy .Values.natsOutput.securityContext) | toYaml -}}
+{{- include "falco-nats.restricted" (dict "user" $user "given" .Values.natsOutput.securityContext) -}}
+{{- end }}
+
+{{/* As little as a container can be given: for the sidecar, and for the responder. `given` is added, and wins. */}}
+{{- define "falco-nats.restricted" -}}
+{{- $own := dict "runAsUser" .user "runAsGroup" .user "runAsNonRoot" (ne .user 0) "readOnlyRootFilesystem" true "allowPrivilegeEscalation" false "privileged" false "capabilities" (dict "drop" (list "ALL")) "seccompProfile" (dict "type" "RuntimeDefault") -}}
+{{- mergeOverwrite $own (deepCopy .given) | toYaml -}}
 {{- end }}
 
 {{/* What the sidecar and the chart's test have in common. */}}

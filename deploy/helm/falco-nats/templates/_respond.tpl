@@ -115,8 +115,3 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{ toYaml . }}
 {{- end }}
 {{- end }}
-
-{{- define "falco-nats.respond.securityContext" -}}
-{{- $own := dict "runAsUser" 65532 "runAsGroup" 65532 "runAsNonRoot" true "readOnlyRootFilesystem" true "allowPrivilegeEscalation" false "privileged" false "capabilities" (dict "drop" (list "ALL")) "seccompProfile" (dict "type" "RuntimeDefault") -}}
-{{- mergeOverwrite $own (deepCopy .Values.respond.securityContext) | toYaml -}}
-{{- end }}
