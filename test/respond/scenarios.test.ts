@@ -84,11 +84,17 @@ const outcomes = ({ messages }: { messages: readonly { subject: string }[] }) =>
     .filter((subject) => subject.startsWith('falco.response.'))
     .map((subject) => subject.replace('falco.response.', ''))
 
-async function startJetStream(): Promise<NatsServer & { directory: ReturnType<typeof tempDir> }> {
+async function startJetStream(): Promise<NatsServer> {
   const directory = tempDir()
   const server = await startNats(`jetstream: { store_dir: "${directory.path}" }`)
   await createStream(server.url)
-  return Object.assign(server, { directory })
+  return {
+    ...server,
+    async [Symbol.asyncDispose]() {
+      await server[Symbol.asyncDispose]()
+      directory[Symbol.dispose]()
+    },
+  }
 }
 
 describe.skipIf(!hasKubernetes)('on a real API server', () => {
