@@ -21,15 +21,15 @@ export interface Measured {
   readonly events: FalcoEvents | undefined
 }
 
-type Labels = Readonly<Record<string, string>>
-type Sample = readonly [labels: Labels, value: number]
+export type Labels = Readonly<Record<string, string>>
+export type Sample = readonly [labels: Labels, value: number]
 
 export interface Row {
   readonly name: string
   readonly type: 'counter' | 'gauge' | 'histogram'
   readonly help: string
   /** Nothing: it does not apply. */
-  read(measured: Measured): number | readonly Sample[] | Histogram | undefined
+  read(measured: Measured): number | Iterable<Sample> | Histogram | undefined
 }
 
 export const METRICS: readonly Row[] = [
@@ -207,7 +207,7 @@ export const METRICS: readonly Row[] = [
     name: 'falco_events',
     type: 'counter',
     help: 'Alerts of Falco, whether delivered or not, by rule, pod and more.',
-    read: ({ events }) => events && [...events.series().values()].map(eventSample),
+    read: ({ events }) => events && eventSamples(events),
   },
 ]
 
@@ -217,7 +217,8 @@ const byLabel = (label: string, counts: Readonly<Record<string, number>>): Sampl
 const byPriority = (counts: readonly number[], more: Labels = {}): Sample[] =>
   counts.map((count, index) => [{ ...more, priority: PRIORITIES[index]! }, count])
 
-const eventSample = ({ values, count }: { values: readonly string[]; count: number }): Sample => [
-  Object.fromEntries(EVENT_LABELS.map((label, index) => [label, values[index]!])),
-  count,
-]
+/** One at a time: there may be many. */
+function* eventSamples(events: FalcoEvents): Iterable<Sample> {
+  for (const { values, count } of events.series().values())
+    yield [Object.fromEntries(EVENT_LABELS.map((label, index) => [label, values[index]!])), count]
+}

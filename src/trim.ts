@@ -1,4 +1,5 @@
-// Gives back to the system the memory that start-up and bursts needed. V8 would keep it until it needs room.
+// Keeps V8's heap small, and gives back to the system the memory that start-up and bursts needed. V8 would keep it until
+// it needs room.
 
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
@@ -12,8 +13,11 @@ const QUIET_LOOKS = 2
 
 type Collect = (options: { type: 'major'; flavor: 'last-resort' }) => void
 
-/** Once after the start, then whenever much has been read and little comes. */
+/** Collects once after the start, then whenever much has been read and little comes. */
 export function keepTrim(stats: Stats, collect = collectAll): Disposable {
+  // By itself V8 lets the space for new objects grow to 64 MB and more when many of them live for a second, such as
+  // connections and alerts with a rule of their own each. At 2 MB a burst costs as much CPU: 3.47 beside 3.50 us an alert.
+  setFlagsFromString('--semi-space-growth-factor=1')
   let isDue = true
   let quietLooks = QUIET_LOOKS - 1
   let seen = 0

@@ -43,7 +43,7 @@ export function routesTo({ config, stats, vitals, intake, events, stop }: Watche
     spoolLimitBytes: config.spoolDir === undefined ? undefined : config.spoolBytes,
     events,
   })
-  let metrics: Promise<() => Promise<string>> | undefined
+  let metrics: Promise<() => Promise<Buffer>> | undefined
   return {
     async metrics() {
       metrics ??= import('./metrics.ts').then(({ createMetrics }) => createMetrics(measure))

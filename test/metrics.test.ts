@@ -1,12 +1,18 @@
 // What the process serves, against a real server: the numbers, the format, and what must not be there.
 
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
-import { falcoNats, type Running, runFalcoNats, stopped } from './support/cli.ts'
+import { falcoNats, memoryKiB, type Running, runFalcoNats, stopped } from './support/cli.ts'
 import { alertLines, fixture } from './support/fixtures.ts'
 import { startNats, subscribe } from './support/nats.ts'
 import { expectBalanced, get, type Samples, SCRAPED, scrape, total } from './support/scrape.ts'
 import { tempDir } from './support/temp.ts'
 import { until } from './support/wait.ts'
+
+const BUNDLE = new URL('../dist/falco-nats.js', import.meta.url).pathname
+const FLOOD = new URL('./support/flood.ts', import.meta.url).pathname
 
 /** Waits until all that was given is read, and gives that scrape. */
 const readAll = (running: Running, lines: number): Promise<Samples> =>
@@ -228,3 +234,47 @@ it('scrapes while alerts flow, and takes nothing away', async () => {
   await subscriber.count(9000)
   expect(subscriber.messages).toHaveLength(9000)
 })
+
+describe('under a flood of requests whose answers are not read', () => {
+  it.each([
+    ['1,500 on a connection', 1, 1500],
+    ['20 on each of 800 connections', 800, 20],
+    ['one on each of 800 connections', 800, 1],
+  ])('%s: memory stays, health is answered, alerts flow', async (_, connections, requests) => {
+    await using server = await startNats()
+    await using subscriber = await subscribe(server.url)
+    const args = ['-f', '-', '-s', server.url, ...SCRAPED]
+    await using running = falcoNats(args, { program: [process.execPath, BUNDLE] })
+    const alerts = podAlerts(2000)
+    running.child.stdin.write(alerts)
+    await subscriber.count(2000)
+    const quietKiB = memoryKiB(running.child.pid!)
+    const { address } = await running.logged('serving /metrics')
+    const port = String(address).split(':').at(-1)!
+    const flood = spawn(process.execPath, [FLOOD, port, String(connections), String(requests)])
+    try {
+      await once(flood.stdout, 'data')
+      for (let round = 2; round <= 6; round++) {
+        const askedAt = performance.now()
+        expect((await get(running, '/livez')).status).toBe(200)
+        expect(performance.now() - askedAt).toBeLessThan(1000)
+        running.child.stdin.write(alerts)
+        await subscriber.count(2000 * round)
+        await delay(1000)
+      }
+      expect(memoryKiB(running.child.pid!, 'VmHWM') - quietKiB).toBeLessThan(30 * 1024)
+    } finally {
+      flood.kill('SIGKILL')
+      await once(flood, 'exit')
+    }
+    expect(total(await scrape(running), 'falco_events')).toBe(12_000)
+    expect((await stopped(running)).code).toBe(0)
+  })
+})
+
+/** One alert of each of `count` pods, a line each. */
+const podAlerts = (count: number) =>
+  Array.from({ length: count }, (_, n) => {
+    const pod = { 'k8s.ns.name': 'shop', 'k8s.pod.name': `web-${n}` }
+    return `${JSON.stringify({ output_fields: pod, priority: 'Notice', rule: 'Shell in pod' })}\n`
+  }).join('')
