@@ -1,18 +1,10 @@
-// What JetStream answers to a published alert, what that means, and what to tell people of it.
+// What JetStream answers to a published alert, what that means, and the log lines on it.
 
 import type { Msg } from 'nats'
 import { messageOf, printable } from './errors.ts'
 import type { Logger } from './log.ts'
-import { addCommand, type StreamSettings } from './stream-settings.ts'
-
-export type Trouble =
-  | 'no_responders'
-  | 'timeout'
-  | 'stream_full'
-  | 'out_of_storage'
-  | 'wrong_stream'
-  | 'too_large'
-  | 'refused'
+import type { StreamSettings } from './stream-settings.ts'
+import { adviceFor, type Trouble, troubleOf } from './troubles.ts'
 
 /** Why an alert is not stored. */
 export interface Failure {
@@ -24,15 +16,6 @@ export interface Failure {
 }
 
 export type Answer = 'stored' | 'duplicate' | Failure
-
-/** The server's error codes; what is not here is told in its own words and tried again. */
-const TROUBLES: Readonly<Record<number, Trouble>> = {
-  10023: 'out_of_storage', // insufficient resources
-  10047: 'out_of_storage', // insufficient storage resources available
-  10054: 'too_large', // message size exceeds maximum allowed
-  10060: 'wrong_stream', // expected stream does not match
-  10077: 'stream_full', // maximum messages, bytes, messages per subject exceeded
-}
 
 export const UNANSWERED: Failure = { trouble: 'timeout', reason: 'no answer' }
 
@@ -86,9 +69,10 @@ function parseAnswer(message: Msg): Answer {
       error?: { err_code?: number; description?: string }
     }>()
     if (error === undefined) return duplicate === true ? 'duplicate' : 'stored'
+    const reason = printable(error.description ?? 'unknown error')
     return {
-      trouble: TROUBLES[error.err_code ?? 0] ?? 'refused',
-      reason: printable(error.description ?? 'unknown error'),
+      trouble: troubleOf(error.err_code, reason),
+      reason,
       ...(stream && { stream: printable(stream) }),
     }
   } catch (error) {
@@ -120,26 +104,3 @@ export function createTroubleLog(log: Logger, settings: StreamSettings) {
 }
 
 export type TroubleLog = ReturnType<typeof createTroubleLog>
-
-function adviceFor(
-  trouble: Trouble,
-  subject: string,
-  stream: string | undefined,
-  settings: StreamSettings,
-): string {
-  const name = stream ?? settings.name
-  switch (trouble) {
-    case 'no_responders':
-      return `no stream takes ${subject} (or JetStream is off), will keep trying; to make one: ${addCommand(settings)}`
-    case 'timeout':
-      return `JetStream does not answer, will keep trying; is there a stream that takes ${subject}, and may this user subscribe to _INBOX.> (or --inbox-prefix)?`
-    case 'stream_full':
-      return `the stream ${name} is full and discards what is new, will keep trying; purge it (nats stream purge ${name}) or let it discard what is old`
-    case 'out_of_storage':
-      return 'JetStream has no storage left, will keep trying; give the server or the account more'
-    case 'wrong_stream':
-      return `the stream ${name} takes ${subject}, and --stream allows only ${settings.name}, will keep trying; mend --stream or the subjects of the streams`
-    default:
-      return 'JetStream refuses alerts, will keep trying'
-  }
-}

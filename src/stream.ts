@@ -5,6 +5,7 @@ import type { NatsConnection } from 'nats'
 import { messageOf } from './errors.ts'
 import type { Logger } from './log.ts'
 import type { StreamSettings } from './stream-settings.ts'
+import { STORAGE_ADVICE, troubleOf } from './troubles.ts'
 
 /** The server's errors: https://github.com/nats-io/nats-server/blob/main/server/errors.json */
 const NOT_FOUND = 10059
@@ -57,7 +58,12 @@ export function createStreamMaker(settings: StreamSettings, log: Logger): Stream
       const reason = messageOf(error)
       if (connection.isClosed() || reason === said) return
       said = reason
-      log.warn({ stream: settings.name, reason }, 'cannot make the stream, will keep trying')
+      const trouble = troubleOf(codeOf(error), reason)
+      const advice = trouble === 'out_of_storage' ? `; ${STORAGE_ADVICE}` : ''
+      log.warn(
+        { stream: settings.name, trouble, reason },
+        `cannot make the stream, will keep trying${advice}`,
+      )
     }
   }
 }

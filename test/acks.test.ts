@@ -17,7 +17,7 @@ it('reads an answer the same whatever came before it', () => {
     ['{"stream":"A", "seq":5', { trouble: 'refused' }],
     ['{"stream":"A", "seq":}', { trouble: 'refused' }],
     ['{"stream":"A", "seq":5}}', { trouble: 'refused' }],
-    ['{"stream":"A", "seq":5,"error":{"err_code":10077}}', { trouble: 'stream_full' }],
+    ['{"stream":"A", "seq":5,"error":{"err_code":10060}}', { trouble: 'wrong_stream' }],
     ['{}', 'stored'],
     ['{5}', { trouble: 'refused' }],
     ['5}', { trouble: 'refused' }],

@@ -183,6 +183,50 @@ describe('what is said, once, and what follows', () => {
     expect(missing).toBe(0)
   })
 
+  it('an account over its limit, until it is purged', async () => {
+    using dir = tempDir()
+    const config = `jetstream { store_dir: "${dir.file('jetstream')}" }
+      accounts { A { users: [{ user: f, password: p }], jetstream { max_file: 64KiB, max_streams: 1 } } }
+      no_auth_user: f`
+    await using server = await startNats(config)
+    await createStream(server.url)
+    await using running = falcoNats(['-f', '-', '-s', server.url, '--jetstream'])
+    running.child.stdin.end(numbered(500))
+    const { trouble, reason } = await running.logged('JetStream has no storage left')
+    expect([trouble, reason]).toEqual(['out_of_storage', 'resource limits exceeded for account'])
+    const first = await readStream(server.url)
+    await askJetStream(server.url, 'STREAM.PURGE.ALERTS')
+    expect(await running.exited()).toBe(0)
+    const { missing } = countNumbered([...first, ...(await readStream(server.url))], 500)
+    expect(missing).toBe(0)
+    // The same for a stream that the account has no place for.
+    const create = ['--create-stream', '--stream', 'MORE', '--subject', 'more.<rule>']
+    await using second = falcoNats(['-f', '-', '-s', server.url, '--jetstream', ...create])
+    expect(await second.logged('cannot make the stream')).toMatchObject({
+      trouble: 'out_of_storage',
+      reason: 'maximum number of streams reached',
+      msg: expect.stringContaining('give the server or the account more'),
+    })
+  })
+
+  it('a sealed stream, until it is another', async () => {
+    await using set = await setUp()
+    const { url } = set.server
+    await createStream(url)
+    const { config } = await askJetStream(url, 'STREAM.INFO.ALERTS')
+    await askJetStream(url, 'STREAM.UPDATE.ALERTS', { ...config, sealed: true })
+    await using running = falcoNats(set.args)
+    running.child.stdin.end(numbered(20))
+    expect(await running.logged('the stream ALERTS takes')).toMatchObject({
+      trouble: 'unsuitable_stream',
+      reason: 'invalid operation on sealed stream',
+    })
+    await askJetStream(url, 'STREAM.DELETE.ALERTS')
+    await createStream(url)
+    expect(await running.exited()).toBe(0)
+    expect(await streamCount(url)).toBe(20)
+  })
+
   it('another stream than the expected one, until it is another', async () => {
     await using set = await setUp()
     const { url } = set.server

@@ -24,6 +24,7 @@ const ORDER = [
   'acks',
   'outbox',
   'stream',
+  'troubles',
   'stream-settings',
   'courier',
   'connection',
