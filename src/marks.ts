@@ -1,11 +1,16 @@
 // Where in a line strings begin, end or are interrupted: at quotes, backslashes and control characters.
 // Under load by WebAssembly (marks.wat), which looks at 16 bytes at a time; until then by JavaScript.
 
-/** A longer line is not looked at. */
-export const MARKED_BYTES_MAX = 64 * 1024
-/** Room for the line, and for as many marks of four bytes. */
+/** Room for a line and what stands behind it, and for as many marks of four bytes. */
 const PAGES = 5
 const PAGE_BYTES = 64 * 1024
+const LINE_BYTES = PAGE_BYTES
+/** WebAssembly may look at almost as many bytes behind the line. */
+const BEHIND_BYTES = 16
+/** Four bytes that are no mark and have no place in JSON outside of strings. */
+const BEHIND = -1
+/** A longer line is not looked at. */
+export const MARKED_BYTES_MAX = LINE_BYTES - BEHIND_BYTES
 
 // marks.wat, assembled.
 const MODULE =
@@ -24,13 +29,13 @@ const hasWebAssembly = typeof WebAssembly === 'object'
 const memory = hasWebAssembly
   ? new WebAssembly.Memory({ initial: PAGES })
   : { buffer: new ArrayBuffer(PAGES * PAGE_BYTES) }
-const line = Buffer.from(memory.buffer, 0, MARKED_BYTES_MAX)
 
-/** The line that was marked last, from 0 on. */
-export const lineView = new DataView(memory.buffer, 0, MARKED_BYTES_MAX)
+/** The line that was marked last, from 0 on. Behind it stand bytes at which everything ends: 0xff. */
+export const line: Buffer = Buffer.from(memory.buffer, 0, LINE_BYTES)
+export const lineView = new DataView(memory.buffer, 0, LINE_BYTES)
 
-/** Offsets in the line that was marked last, ascending. */
-export const marks = new Int32Array(memory.buffer, MARKED_BYTES_MAX)
+/** Offsets in the line that was marked last, ascending; behind them, those of earlier lines. */
+export const marks = new Int32Array(memory.buffer, LINE_BYTES)
 
 /**
  * WebAssembly takes half the time, but 4 MB to compile these few bytes. It is loaded when so many lines have
@@ -43,13 +48,14 @@ let marker: Marker = markSlowly
 let linesLeft = MANY_LINES
 let countedFrom = performance.now()
 
-/** Marks `bytes[start, end)`; gives how many marks there are, or 0 where it cannot. */
+/** Copies `bytes[start, end)` to `line` and marks it; gives how many marks there are, or -1 where it cannot. */
 export function mark(bytes: Buffer, start: number, end: number): number {
   const length = end - start
-  if (length > MARKED_BYTES_MAX) return 0
+  if (length > MARKED_BYTES_MAX) return -1
   bytes.copy(line, 0, start, end)
+  for (let at = length; at < length + BEHIND_BYTES; at += 4) lineView.setInt32(at, BEHIND)
   if (--linesLeft === 0) reconsider()
-  return marker(length, MARKED_BYTES_MAX)
+  return marker(length, LINE_BYTES)
 }
 
 function markSlowly(length: number): number {

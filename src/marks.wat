@@ -3,7 +3,8 @@
 (module
   ;; [0, 64 KiB): a line; [64 KiB, 320 KiB): the marks that are found in it, four bytes each.
   (import "js" "memory" (memory 5))
-  ;; Looks at [0, $length), up to 15 bytes further, and writes marks from $out on; gives how many.
+  ;; Looks at [0, $length) and up to 15 bytes further, where src/marks.ts leaves nothing to be found; writes
+  ;; marks from $out on and gives how many.
   (func (export "mark") (param $length i32) (param $out i32) (result i32)
     (local $at i32) (local $mask i32) (local $to i32) (local $v v128)
     (local.set $to (local.get $out))

@@ -1,7 +1,7 @@
 // Finds the few values of a line that we look at, without making an object of it. What it accepts is
 // JSON, whole and valid; where it is in any doubt it says so, and JSON.parse decides.
 
-import { mark, marks } from './marks.ts'
+import { line, mark, marks } from './marks.ts'
 
 /** What is looked for: keys of the alert, and two of its `output_fields`. */
 export const [RULE, PRIORITY, SOURCE, HOSTNAME, TAGS, NAMESPACE, POD, TIME] = [
@@ -11,7 +11,7 @@ export const SLOTS = 8
 const OUTPUT_FIELDS = 8
 const NONE = -1
 
-/** Where each value stands, quotes included: `bytes[starts[slot], ends[slot])`. A start of -1: nowhere. */
+/** Where each value stands, quotes included: `from[starts[slot], ends[slot])`. A start of -1: nowhere. */
 export interface Found {
   readonly starts: Int32Array
   readonly ends: Int32Array
@@ -69,16 +69,19 @@ const TOP_KEYS = keys(
 const OUTPUT_KEYS = keys(['k8s.ns.name', NAMESPACE], ['k8s.pod.name', POD])
 
 /**
- * Looks at `bytes[start, end)`. True: it is one JSON object, and `found` has where its values stand; of
+ * Looks at `from[start, end)`. True: it is one JSON object, and `found` has where its values stand; of
  * a key that stands twice, the last, as JSON.parse has it. False: perhaps it is none.
  */
-export function scan(bytes: Buffer, start: number, end: number, found: Found): boolean {
+export function scan(from: Buffer, start: number, end: number, found: Found): boolean {
   const { starts, ends } = found
-  const count = mark(bytes, start, end)
+  const count = mark(from, start, end)
+  if (count < 0) return false
+  // A copy: in `from`, what stands behind the line may look as if the line went on.
+  const bytes = line
   /** Which mark is the next. Outside of strings there are only quotes, each met where it stands. */
   let next = 0
   for (let slot = 0; slot < SLOTS; slot++) starts[slot] = NONE
-  let at = skipBlanks(bytes, start)
+  let at = skipBlanks(bytes, 0)
   if (bytes[at++] !== BRACE) return false
   let depth = 1
   let objects = 2
@@ -95,10 +98,11 @@ export function scan(bytes: Buffer, start: number, end: number, found: Found): b
       if (isObject) {
         if (byte !== QUOTE) return false
         const key = at + 1
-        at = start + marks[next + 1]!
+        if (next + 1 >= count) return false
+        at = marks[next + 1]!
         next += 2
         // A key with an escape may be one of ours in disguise.
-        if (next > count || bytes[at] !== QUOTE) return false
+        if (bytes[at] !== QUOTE) return false
         if (depth === 1) {
           slot = slotOf(TOP_KEYS, bytes, key, at)
           if (slot === OUTPUT_FIELDS) starts[NAMESPACE] = starts[POD] = NONE
@@ -114,7 +118,7 @@ export function scan(bytes: Buffer, start: number, end: number, found: Found): b
       if (byte === QUOTE) {
         for (;;) {
           if (++next >= count) return false
-          at = start + marks[next]!
+          at = marks[next]!
           if (bytes[at] === QUOTE) break
           // A control character has no place in a string.
           if (bytes[at] !== BACKSLASH || !isEscape(bytes, at + 1)) return false
@@ -126,10 +130,10 @@ export function scan(bytes: Buffer, start: number, end: number, found: Found): b
       } else if (byte === BRACE || byte === BRACKET) {
         if (depth === 1) {
           topSlot = slot
-          if (slot >= 0 && slot < SLOTS) starts[slot] = value
+          if (slot >= 0 && slot < SLOTS) starts[slot] = start + value
         } else if (slot !== NONE) {
-          starts[slot] = value
-          ends[slot] = value + 1
+          starts[slot] = start + value
+          ends[slot] = start + value + 1
         }
         if (++depth > DEPTH_MAX) return false
         objects = byte === BRACE ? objects | (1 << depth) : objects & ~(1 << depth)
@@ -141,8 +145,8 @@ export function scan(bytes: Buffer, start: number, end: number, found: Found): b
       }
       if (at < 0) return false
       if (slot >= 0 && slot < SLOTS) {
-        starts[slot] = value
-        ends[slot] = at
+        starts[slot] = start + value
+        ends[slot] = start + at
       }
     }
     // Behind a value, or at the end of an empty object or array.
@@ -152,9 +156,9 @@ export function scan(bytes: Buffer, start: number, end: number, found: Found): b
       if (byte === COMMA) break
       if (byte !== ((objects >> depth) & 1 ? BRACE_END : BRACKET_END)) return false
       isEmpty = false
-      if (--depth === 0) return isBlank(bytes, at, end)
+      if (--depth === 0) return skipBlanks(bytes, at) === end - start
       if (depth === 1) {
-        if (topSlot >= 0 && topSlot < SLOTS) ends[topSlot] = at
+        if (topSlot >= 0 && topSlot < SLOTS) ends[topSlot] = start + at
         topSlot = NONE
       }
     }
@@ -178,11 +182,6 @@ function slotOf(known: readonly Key[][], bytes: Uint8Array, start: number, end: 
 function skipBlanks(bytes: Uint8Array, at: number): number {
   while (bytes[at] === SPACE) at++
   return at
-}
-
-function isBlank(bytes: Uint8Array, at: number, end: number): boolean {
-  while (at < end && bytes[at] === SPACE) at++
-  return at === end
 }
 
 /** Whether an escape goes on like that behind its backslash. */

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
 import wabt from 'wabt'
-import { MARKED_BYTES_MAX, mark, markBy, marks } from '../src/marks.ts'
+import { line as copy, MARKED_BYTES_MAX, mark, markBy, marks } from '../src/marks.ts'
 import { alertLines } from './support/fixtures.ts'
 import { generator, SEED } from './support/random.ts'
 
@@ -11,10 +11,11 @@ const expected = (line: Buffer) =>
     .map(([offset]) => offset)
 
 function marked(line: Buffer): number[] {
-  const padded = Buffer.concat([Buffer.from('""'), line, Buffer.from('"')])
+  const padded = Buffer.concat([Buffer.from('""'), line, Buffer.from('"'.repeat(20))])
   const count = mark(padded, 2, 2 + line.length)
-  // Up to 15 bytes of an earlier line may have been looked at as well.
-  return [...marks.subarray(0, count)].filter((offset) => offset < line.length)
+  expect(copy.subarray(0, line.length).equals(line)).toBe(true)
+  expect(copy.subarray(line.length, line.length + 16)).toEqual(Buffer.alloc(16, 0xff))
+  return [...marks.subarray(0, count)]
 }
 
 it('is what marks.wat says', async () => {
@@ -37,9 +38,17 @@ for (const way of ['JavaScript', 'WebAssembly'] as const) {
     expect(marked(Buffer.from(Array.from({ length: 256 }, (_, byte) => byte)))).toHaveLength(34)
   })
 
+  it(`marks nothing of a longer line before it, by ${way}`, () => {
+    markBy(way)
+    for (let length = 0; length < 100; length++) {
+      expect(marked(Buffer.alloc(200, '"'))).toHaveLength(200)
+      expect(marked(Buffer.alloc(length, 'x'))).toEqual([])
+    }
+  })
+
   it(`has room for a line of nothing but quotes, and looks at no longer one, by ${way}`, () => {
     markBy(way)
     expect(marked(Buffer.alloc(MARKED_BYTES_MAX, '"'))).toHaveLength(MARKED_BYTES_MAX)
-    expect(marked(Buffer.alloc(MARKED_BYTES_MAX + 1, '"'))).toEqual([])
+    expect(mark(Buffer.alloc(MARKED_BYTES_MAX + 1, '"'), 0, MARKED_BYTES_MAX + 1)).toBe(-1)
   })
 }

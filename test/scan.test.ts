@@ -1,5 +1,5 @@
-// The scanner against JSON.parse: what it accepts, JSON.parse accepts, and finds the same in it.
-// SCAN_INPUTS=5000000 for a long run.
+// The scanner against JSON.parse: what it accepts, JSON.parse accepts, and finds the same in it, whichever way
+// it looks for marks and whatever stands around the line. SCAN_INPUTS=5000000 for a long run.
 
 import { describe, expect, it } from 'vitest'
 import { markBy } from '../src/marks.ts'
@@ -19,7 +19,10 @@ import {
 import { alertLines, fixture, linesOf } from './support/fixtures.ts'
 import { generator, SEED } from './support/random.ts'
 
-const INPUTS = Number(process.env.SCAN_INPUTS ?? 200_000)
+const INPUTS = Number(process.env.SCAN_INPUTS ?? 100_000)
+const WAYS = ['JavaScript', 'WebAssembly'] as const
+/** So many inputs are made, then looked at each way. */
+const BLOCK = 1000
 const found: Found = { starts: new Int32Array(SLOTS), ends: new Int32Array(SLOTS) }
 
 type Parsed = Record<string, unknown> & { output_fields?: Record<string, unknown> }
@@ -29,11 +32,24 @@ const at = (slot: number, bytes: Buffer): unknown =>
     ? undefined
     : JSON.parse(bytes.toString('utf8', found.starts[slot], found.ends[slot]))
 
-/** Undefined where they agree, or what JSON.parse says against the scanner. `pad` stands around it. */
-function disagreement(line: Buffer, pad: string): string | undefined {
-  const bytes = Buffer.concat([Buffer.from(pad), line, Buffer.from(pad)])
-  const [start, end] = [pad.length, pad.length + line.length]
+/** A line as it stands in a buffer, between what is left there of others. */
+interface Placed {
+  readonly bytes: Buffer
+  readonly start: number
+  readonly end: number
+}
+
+function placed(line: Buffer, before: Buffer = Buffer.from('\n'), behind = before): Placed {
+  const start = before.length
+  return { bytes: Buffer.concat([before, line, behind]), start, end: start + line.length }
+}
+
+/** Undefined where they agree, or what JSON.parse says against the scanner. */
+function disagreement({ bytes, start, end }: Placed): string | undefined {
   if (!scan(bytes, start, end, found)) return undefined
+  for (let slot = 0; slot < SLOTS; slot++)
+    if (found.starts[slot]! >= 0 && (found.starts[slot]! < start || found.ends[slot]! > end))
+      return `slot ${slot} is not in the line`
   let parsed: Parsed
   try {
     parsed = JSON.parse(bytes.toString('utf8', start, end))
@@ -73,7 +89,7 @@ const accepts = (text: string) => scan(Buffer.from(text), 0, Buffer.byteLength(t
 it('accepts every real alert, and finds what JSON.parse finds', () => {
   for (const line of alertLines()) {
     expect(scan(line, 0, line.length, found)).toBe(true)
-    expect(disagreement(line, '\n')).toBeUndefined()
+    expect(disagreement(placed(line))).toBeUndefined()
   }
 })
 
@@ -161,16 +177,47 @@ it('takes the last of what stands twice, as JSON.parse does', () => {
   ]
   for (const text of twice) {
     expect(accepts(text)).toBe(true)
-    expect([text, disagreement(Buffer.from(text), ' ')]).toEqual([text, undefined])
+    expect([text, disagreement(placed(Buffer.from(text)))]).toEqual([text, undefined])
   }
 })
 
-it('reads nothing behind the end', () => {
-  const text = Buffer.from('{"a":"b"}  "}')
-  for (let end = 0; end < 9; end++) expect(scan(text, 0, end, found)).toBe(false)
-  expect(scan(text, 0, 9, found)).toBe(true)
-  expect(scan(text, 0, 11, found)).toBe(true)
-  expect(scan(text, 0, 13, found)).toBe(false)
+describe.each(WAYS)('by %s', (way) => {
+  it('reads nothing behind the end', () => {
+    markBy(way)
+    for (const text of [
+      '{"a":"b"}',
+      '{"a":[true,null]}',
+      '{"a":-1.5e+33}',
+      '{"rule":"\\u00e9"}',
+      '{"a":{} } ',
+    ]) {
+      for (const behind of ['"}', '  "', '\\""}', '}}', '11}', 'e}', ',"', '\xff'])
+        for (let end = 0; end <= text.length; end++) {
+          const { bytes, start } = placed(Buffer.from(text + behind))
+          const isWhole = text.slice(0, end).trimEnd() === text.trimEnd()
+          expect([text, end, scan(bytes, start, start + end, found)]).toEqual([text, end, isWhole])
+        }
+    }
+  })
+
+  it('accepts no alert that is cut off, wherever, and whatever is left of others behind it', () => {
+    markBy(way)
+    const lines = alertLines().filter((_, index) => (index + SEED) % 5 === 0)
+    const [longest] = lines.toSorted((a, b) => b.length - a.length) as [Buffer]
+    const carry = Buffer.alloc(longest.length + 64)
+    const accepted: string[] = []
+    for (const [index, line] of lines.entries())
+      for (let end = 0; end < line.length; end++) {
+        const other = lines[(index + end) % lines.length]!
+        longest.copy(carry)
+        other.copy(carry, Math.max(0, end - 64))
+        line.copy(carry, 0, 0, end)
+        // Behind the first stands the rest of the alert itself.
+        if (scan(line, 0, end, found) || scan(carry, 0, end, found))
+          accepted.push(line.toString('latin1', 0, end))
+      }
+    expect(accepted).toEqual([])
+  })
 })
 
 it(`agrees with JSON.parse on ${INPUTS} inputs, seed ${SEED}`, { timeout: 3_600_000 }, () => {
@@ -229,25 +276,55 @@ it(`agrees with JSON.parse on ${INPUTS} inputs, seed ${SEED}`, { timeout: 3_600_
   }
   const members = (depth: number, member: () => string): string =>
     Array.from({ length: random(depth > 1 ? 3 : 6) }, member).join(pick([',', ' ,', ',\t']))
-  let accepted = 0
-  markBy('JavaScript')
-  for (let n = 0; n < INPUTS; n++) {
-    if (n === Math.floor(INPUTS / 2)) markBy('WebAssembly')
-    let line: Buffer
-    const way = random(4)
-    if (way === 0) line = Buffer.from(value(0))
-    else if (way === 1) line = Buffer.concat(Array.from({ length: random(12) }, () => pick(PARTS)))
-    else {
-      line = Buffer.from(way === 2 ? pick(seeds) : Buffer.from(value(0)))
-      for (let changes = random(3); changes >= 0; changes--) {
-        const where = random(line.length + 1)
-        const rest = line.subarray(where + random(3))
-        line = Buffer.concat([line.subarray(0, where), pick(PARTS), rest])
-      }
+  const inputOf = (): Buffer => {
+    const way = random(5)
+    if (way === 0) return Buffer.from(value(0))
+    if (way === 1) return Buffer.concat(Array.from({ length: random(12) }, () => pick(PARTS)))
+    let line: Buffer = Buffer.from(way === 2 ? pick(seeds) : Buffer.from(value(0)))
+    if (way === 4) return line.subarray(0, random(line.length + 1))
+    for (let changes = random(3); changes >= 0; changes--) {
+      const where = random(line.length + 1)
+      const rest = line.subarray(where + random(3))
+      line = Buffer.concat([line.subarray(0, where), pick(PARTS), rest])
     }
-    const said = disagreement(line, pick(['\n', ' ', '}', '"', '0']))
-    if (said !== undefined) expect([said, line.toString('latin1')]).toBeUndefined()
-    if (scan(line, 0, line.length, found)) accepted++
+    return line
+  }
+  /** What is left in a buffer: of an alert, from anywhere, or anything at all. */
+  const stale = (line: Buffer): Buffer => {
+    const way = random(4)
+    if (way === 0) return Buffer.from(Array.from({ length: random(40) }, () => random(256)))
+    if (way === 1) return Buffer.concat(Array.from({ length: random(4) }, () => pick(PARTS)))
+    const other = way === 2 ? pick(seeds) : line
+    const from = random(other.length + 1)
+    return other.subarray(from, from + random(64))
+  }
+  let accepted = 0
+  for (let done = 0; done < INPUTS; done += BLOCK) {
+    const block = Array.from({ length: Math.min(BLOCK, INPUTS - done) }, () => {
+      const line = inputOf()
+      return placed(line, stale(line), stale(line))
+    })
+    const verdicts = WAYS.map((way) => {
+      markBy(way)
+      return block.map((input) => {
+        const said = disagreement(input)
+        if (said !== undefined) expect([way, said, shown(input)]).toBeUndefined()
+        // Alone as well: of what stands around it, nothing may count.
+        const { bytes, start, end } = input
+        const verdict = scan(bytes, start, end, found)
+        const alone = Buffer.from(bytes.subarray(start, end))
+        if (scan(alone, 0, alone.length, found) !== verdict)
+          expect([way, 'alone', shown(input)]).toBeUndefined()
+        return verdict
+      })
+    }) as [boolean[], boolean[]]
+    expect(verdicts[0]).toEqual(verdicts[1])
+    accepted += verdicts[0].filter(Boolean).length
   }
   expect(accepted).toBeGreaterThan(INPUTS / 50)
 })
+
+const shown = ({ bytes, start, end }: Placed) =>
+  [bytes.subarray(0, start), bytes.subarray(start, end), bytes.subarray(end)].map((part) =>
+    part.toString('latin1'),
+  )
