@@ -148,25 +148,31 @@ export function createBacklog(options: BacklogOptions) {
     const shed = onDisk((spool) => {
       const row = spool.oldestWith(severity, takenRow)!
       const left = pool.borrow()
-      encoder.addLines(left, row.lines, severity)
+      const shed = addAllBut(severity, left, row.lines, row.alerts)
       if (left.count > 0) spool.replace(row.id, linesOf(left), left.count, left.leastSevere)
       else {
         spool.remove(row.id)
         waitingRows--
       }
-      stats.dropped[severity]! += row.alerts - left.count
+      stats.dropped[severity]! += shed
       pool.giveBack(left)
       return true
     })
     return shed ?? false
   }
 
+  /** Gives how many are shed by that; a line for which something is thrown is counted already. */
+  function addAllBut(severity: number, left: Batch, lines: Buffer, alerts: number): number {
+    const failedBefore = stats.rejected.internal_error
+    encoder.addLines(left, lines, severity)
+    return alerts - left.count - (stats.rejected.internal_error - failedBefore)
+  }
+
   function shedInMemory(severity: number): void {
     const index = memory.findIndex(({ leastSevere }) => leastSevere === severity)
     const shed = memory[index]!
     const left = pool.borrow()
-    encoder.addLines(left, linesOf(shed), severity)
-    stats.dropped[severity]! += shed.count - left.count
+    stats.dropped[severity]! += addAllBut(severity, left, linesOf(shed), shed.count)
     const kept = left.count > 0 ? [compactCopy(left)] : []
     for (const batch of kept) memoryBytes += batch.bytes.length
     memory.splice(index, 1, ...kept)

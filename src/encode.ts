@@ -12,10 +12,13 @@ export interface Encoder {
   add(batch: Batch, kind: Kind, bytes: Buffer, start: number, end: number): void
   /**
    * Adds lines that were alerts when they were spooled, but for those of severity `except`. Gives
-   * how many are no longer alerts.
+   * how many are no longer alerts. One for which something is thrown goes to `onFailure`.
    */
   addLines(batch: Batch, lines: Buffer, except?: number): number
 }
+
+/** `line` is valid during the call only. */
+export type OnFailure = (line: Buffer, error: unknown) => void
 
 const NEWLINE = 0x0a
 
@@ -23,6 +26,7 @@ export function createEncoder(
   subjectFor: (alert: Alert) => string,
   /** None: alerts go without headers. */
   headersFor?: (alert: Alert) => Buffer,
+  onFailure: OnFailure = rethrow,
 ): Encoder {
   const kinds = createKinds(subjectFor, headersFor)
   const encoder: Encoder = {
@@ -33,13 +37,22 @@ export function createEncoder(
     addLines(batch, lines, except) {
       let unreadable = 0
       for (let start = 0, end: number; start < lines.length; start = end + 1) {
-        end = lines.indexOf(NEWLINE, start)
-        const kind = encoder.read(lines, start, end)
-        if (typeof kind === 'string') unreadable++
-        else if (kind.severity !== except) encoder.add(batch, kind, lines, start, end)
+        const newline = lines.indexOf(NEWLINE, start)
+        end = newline < 0 ? lines.length : newline
+        try {
+          const kind = encoder.read(lines, start, end)
+          if (typeof kind === 'string') unreadable++
+          else if (kind.severity !== except) encoder.add(batch, kind, lines, start, end)
+        } catch (error) {
+          onFailure(lines.subarray(start, end), error)
+        }
       }
       return unreadable
     },
   }
   return encoder
+}
+
+function rethrow(_: Buffer, error: unknown): never {
+  throw error
 }

@@ -26,6 +26,12 @@ export function messageOf(error: unknown): string {
   return cause && !message.includes(cause) ? `${message} (${cause})` : message
 }
 
+/** The same with the place in our code, for who mends a bug. */
+export function traceOf(error: unknown): string {
+  const [, place] = /\n\s+at (.*)/.exec((error instanceof Error && error.stack) || '') ?? []
+  return place === undefined ? messageOf(error) : `${messageOf(error)}, at ${printable(place)}`
+}
+
 /**
  * Text from outside made safe to show: every character that is not printable ASCII becomes an
  * escape, so that no terminal control, line break or bidirectional override reaches a log.

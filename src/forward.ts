@@ -8,9 +8,9 @@ import { type Courier, coreCourier } from './courier.ts'
 import { checkCredentialFiles, identityOf } from './credentials.ts'
 import { openDryRun } from './dry-run.ts'
 import { createEncoder, type Encoder } from './encode.ts'
-import { FatalError, messageOf } from './errors.ts'
+import { FatalError, messageOf, traceOf } from './errors.ts'
 import { createHeaders } from './headers.ts'
-import { createIntake, type Intake } from './intake.ts'
+import { createIntake, type Intake, type OnReject } from './intake.ts'
 import { createRejectLog, excerpt, type Logger, type RejectLog } from './log.ts'
 import type { Config } from './options.ts'
 import { openPublisher, type Sink } from './publisher.ts'
@@ -63,7 +63,16 @@ export async function forward(
       ...(config.addHeader ?? []),
     ],
   })
-  const encoder = createEncoder(createSubjects(config.subject), headersFor)
+  const onReject: OnReject = (reason, bytes, length, error) =>
+    rejectLog(reason, () => ({
+      bytes: length,
+      excerpt: excerpt(bytes),
+      ...(error !== undefined && { error: traceOf(error) }),
+    }))
+  const encoder = createEncoder(createSubjects(config.subject), headersFor, (line, error) => {
+    stats.rejected.internal_error++
+    onReject('internal_error', line, line.length, error)
+  })
   const changed = createWakeup()
   const intake = createIntake({
     pool,
@@ -74,8 +83,7 @@ export async function forward(
     stats,
     events,
     changed,
-    onReject: (reason, bytes, length) =>
-      rejectLog(reason, () => ({ bytes: length, excerpt: excerpt(bytes) })),
+    onReject,
   })
   const source = openSource(config.pipe, readBytes)
   const givenUp = new Promise<void>((resolve) =>
@@ -215,9 +223,11 @@ function sayGoodbye(log: Logger, stats: Stats, broken?: string): void {
 }
 
 function whyLost(stats: Stats): string {
-  const { exceeds_max_payload, permission_denied, refused_by_stream } = stats.rejected
+  const { internal_error, exceeds_max_payload, permission_denied, refused_by_stream } =
+    stats.rejected
   const reasons: [count: number, text: string][] = [
     [held(stats) - stats.spooled, 'not delivered in time'],
+    [internal_error, 'failed here, by a bug'],
     [exceeds_max_payload, "over the server's max_payload"],
     [permission_denied, 'denied by permissions'],
     [refused_by_stream, 'refused by the stream'],

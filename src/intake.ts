@@ -25,8 +25,16 @@ export interface IntakeOptions {
   /** Notified when there is something new to take, or room again. */
   readonly changed: Wakeup
   /** Told of everything that is not an alert; `bytes` is valid during the call only. */
-  readonly onReject: (reason: RejectReason, bytes: Buffer, length: number) => void
+  readonly onReject: OnReject
 }
+
+/** `error`: what was thrown, where that is the reason. */
+export type OnReject = (
+  reason: RejectReason,
+  bytes: Buffer,
+  length: number,
+  error?: unknown,
+) => void
 
 /** Whoever takes batches. */
 export interface Taker {
@@ -48,37 +56,41 @@ export function createIntake(options: IntakeOptions) {
 
   function line(bytes: Buffer, start: number, end: number): void {
     if (start === end) return
-    const found = encoder.read(bytes, start, end)
-    if (typeof found !== 'string') accept(found, bytes, start, end)
-    else if (trimEnd(bytes, start, end) > start) notAnAlert(found, bytes, start, end)
+    // Whatever is wrong with us costs one line, and not the process.
+    try {
+      const found = encoder.read(bytes, start, end)
+      if (typeof found !== 'string') accept(found, bytes, start, end)
+      else if (trimEnd(bytes, start, end) > start) notAnAlert(found, bytes, start, end)
+    } catch (error) {
+      stats.linesFailed++
+      reject('internal_error', bytes.subarray(start, end), end - start, error)
+    }
   }
 
   function notAnAlert(found: LineReject, bytes: Buffer, start: number, end: number): void {
     const pieces = found === 'invalid_json' ? unglue(bytes, start, end) : undefined
-    for (const piece of pieces ?? [{ start, end, found }]) {
-      const kind =
-        typeof piece.found === 'string' ? piece.found : encoder.read(bytes, piece.start, piece.end)
-      if (typeof kind !== 'string') accept(kind, bytes, piece.start, piece.end)
-      else reject(kind, bytes.subarray(piece.start, piece.end), piece.end - piece.start)
-    }
+    for (const piece of pieces ?? [{ start, end, found }])
+      if (typeof piece.found !== 'string') line(bytes, piece.start, piece.end)
+      else reject(piece.found, bytes.subarray(piece.start, piece.end), piece.end - piece.start)
   }
 
   function accept(kind: Kind, bytes: Buffer, start: number, end: number): void {
-    stats.read++
     const { severity } = kind
     if (events !== undefined) events.count(kind)
     if (severity > minPriority) stats.filtered[severity]!++
     else encoder.add(batch, kind, bytes, start, end)
+    // Last: a line for which something was thrown is counted as a reject, and once.
+    stats.read++
   }
 
   function tooLong(head: Buffer, length: number): void {
     reject('too_long', head, length)
   }
 
-  function reject(reason: RejectReason, bytes: Buffer, length: number): void {
+  function reject(reason: RejectReason, bytes: Buffer, length: number, error?: unknown): void {
     stats.read++
     stats.rejected[reason]++
-    onReject(reason, bytes, length)
+    onReject(reason, bytes, length, error)
   }
 
   /** Whether one more read could take the batch over its limit, with what each alert needs beside its line. */

@@ -58,6 +58,7 @@ const MESSAGES: Record<RejectReason, string> = {
   invalid_json: 'rejected a line: it is not JSON',
   not_an_alert: 'rejected a line: it is JSON but not an alert (no priority or no rule)',
   too_long: 'rejected a line: it is longer than --max-line-bytes',
+  internal_error: 'lost a line, maybe an alert: this is a bug',
   exceeds_max_payload: "lost an alert: it is larger than the server's max_payload",
   refused_by_stream: 'lost an alert: it is longer than the max_msg_size of the stream',
   permission_denied: 'lost an alert: the server denies publishing on its subject',

@@ -43,10 +43,11 @@ export const METRICS: readonly Row[] = [
     name: 'falco_nats_lines_read_total',
     type: 'counter',
     help: 'Lines read that were not blank, by what they were.',
-    read: ({ stats: { read, rejected } }) => {
+    read: ({ stats: { read, linesFailed: internal_error, rejected } }) => {
       const { invalid_json, not_an_alert, too_long } = rejected
-      const alerts = read - invalid_json - not_an_alert - too_long
-      return byLabel('result', { alert: alerts, invalid_json, not_an_alert, too_long })
+      const rejects = { invalid_json, not_an_alert, too_long, internal_error }
+      const alerts = read - invalid_json - not_an_alert - too_long - internal_error
+      return byLabel('result', { alert: alerts, ...rejects })
     },
   },
   {

@@ -5,7 +5,7 @@ import { type LineReject, PRIORITIES } from './alert.ts'
 import { createHistogram, type Histogram } from './histogram.ts'
 
 /** Why something that was read is not delivered and never will be. */
-export type RejectReason = LineReject | 'too_long' | DeliveryReject
+export type RejectReason = LineReject | 'too_long' | 'internal_error' | DeliveryReject
 
 /** Alerts that NATS refused: these count as lost. */
 export type DeliveryReject = 'exceeds_max_payload' | 'permission_denied' | 'refused_by_stream'
@@ -14,6 +14,8 @@ export interface Stats {
   bytesRead: number
   /** Lines that were not blank; a glued line counts once for each of its pieces. */
   read: number
+  /** Of these, rejected as `internal_error` when they were read; what comes back from the spool may be so, too. */
+  linesFailed: number
   delivered: number
   /** Of these, alerts that the stream had already: JetStream keeps each once. */
   duplicates: number
@@ -51,6 +53,7 @@ export function createStats(): Stats {
   return {
     bytesRead: 0,
     read: 0,
+    linesFailed: 0,
     delivered: 0,
     duplicates: 0,
     filtered: PRIORITIES.map(() => 0),
@@ -62,6 +65,7 @@ export function createStats(): Stats {
       invalid_json: 0,
       not_an_alert: 0,
       too_long: 0,
+      internal_error: 0,
       exceeds_max_payload: 0,
       permission_denied: 0,
       refused_by_stream: 0,
@@ -96,5 +100,7 @@ export function lost(stats: Stats): number {
   const { rejected, spooled, unreadable } = stats
   const refused =
     rejected.exceeds_max_payload + rejected.permission_denied + rejected.refused_by_stream
-  return held(stats) - spooled + refused + totalDropped(stats) + unreadable
+  // Of these lines it is not known; each may have been an alert.
+  const failed = rejected.internal_error
+  return held(stats) - spooled + refused + failed + totalDropped(stats) + unreadable
 }

@@ -1,6 +1,6 @@
 import pino from 'pino'
 import { describe, expect, it } from 'vitest'
-import { PRIORITIES } from '../src/alert.ts'
+import { type Alert, PRIORITIES } from '../src/alert.ts'
 import { createBacklog } from '../src/backlog.ts'
 import { createBatchPool, payloadAt } from '../src/batch.ts'
 import { createEncoder } from '../src/encode.ts'
@@ -16,10 +16,12 @@ function setUp({
   bufferBytes = 4 * BATCH_BYTES,
   whenFull = 'block' as 'block' | 'drop',
   spool = undefined as Spool | undefined,
+  headersFor = undefined as ((alert: Alert) => Buffer) | undefined,
 } = {}) {
   const stats = createStats()
   const pool = createBatchPool(BATCH_BYTES)
-  const encoder = createEncoder(createSubjects(parseTemplate('<priority>.<rule>')))
+  const subjectFor = createSubjects(parseTemplate('<priority>.<rule>'))
+  const encoder = createEncoder(subjectFor, headersFor, () => stats.rejected.internal_error++)
   const log = pino({ level: 'silent' })
   const backlog = createBacklog({ bufferBytes, whenFull, spool, encoder, pool, stats, log })
   let n = 0
@@ -27,10 +29,14 @@ function setUp({
     backlog,
     stats,
     /** A batch of alerts of these priorities, each about 1 KB, numbered as they come. */
-    push(...priorities: string[]) {
+    push(...alerts: (string | Partial<Alert>)[]) {
       const batch = pool.borrow()
-      const lines = priorities.map((priority) =>
-        JSON.stringify({ output_fields: { n: n++, x: 'x'.repeat(900) }, priority, rule: 'r' }),
+      const lines = alerts.map((alert) =>
+        JSON.stringify({
+          output_fields: { n: n++, x: 'x'.repeat(900) },
+          rule: 'r',
+          ...(typeof alert === 'string' ? { priority: alert } : alert),
+        }),
       )
       encoder.addLines(batch, Buffer.from(`${lines.join('\n')}\n`))
       stats.read += batch.count
@@ -183,6 +189,35 @@ describe('with a spool', () => {
     push('Notice')
     expect(numbers(takeAll())).toEqual([2])
   })
+})
+
+it('goes on behind a line for which something is thrown, from disk and when it sheds', async () => {
+  using dir = tempDir()
+  using spool = await openSpool(dir.path, 8 * MIB)
+  const line = (n: number, rule: string) =>
+    JSON.stringify({ output_fields: { n }, priority: 'Notice', rule })
+  spool.append(Buffer.from(`${line(0, 'r')}\n${line(1, 'bad')}\n${line(2, 'r')}\n`), 3, 5)
+  let isBroken = true
+  const bad = Object.defineProperty({ length: 1 }, 0, {
+    get() {
+      if (isBroken) throw new Error('broken')
+      return 0x20
+    },
+  }) as unknown as Buffer
+  const headersFor = ({ rule }: Alert) => (rule === 'bad' ? bad : Buffer.from(' '))
+  const restoring = setUp({ spool, headersFor })
+  expect(numbers(restoring.takeAll())).toEqual([0, 2])
+  const rejected = { internal_error: 1 }
+  expect(restoring.stats).toMatchObject({ restored: 3, unreadable: 0, spooled: 0, rejected })
+
+  isBroken = false
+  const shedding = setUp({ headersFor, whenFull: 'drop', bufferBytes: 1.5 * BATCH_BYTES })
+  shedding.push({ priority: 'Notice', rule: 'bad' }, 'Notice', 'Debug')
+  isBroken = true
+  shedding.push('Notice')
+  expect(shedding.stats).toMatchObject({ rejected })
+  expect(totalDropped(shedding.stats)).toBe(1)
+  expect(numbers(shedding.takeAll())).toEqual([1, 3])
 })
 
 it('is done at once with a row in which nothing is an alert, and counts it', async () => {

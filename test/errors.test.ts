@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { messageOf, printable } from '../src/errors.ts'
+import { messageOf, printable, traceOf } from '../src/errors.ts'
 
 it('shows the cause behind an error once', () => {
   const cause = new Error('connect ECONNREFUSED')
@@ -8,6 +8,14 @@ it('shows the cause behind an error once', () => {
     'refused: connect ECONNREFUSED',
   )
   expect(messageOf('just text')).toBe('just text')
+})
+
+it('shows where an error comes from', () => {
+  expect(traceOf(new TypeError('no such thing'))).toMatch(
+    /^no such thing, at .*errors\.test\.ts:\d+/,
+  )
+  expect(traceOf('just text')).toBe('just text')
+  expect(traceOf(undefined)).toBe('undefined')
 })
 
 it('lets no control character, line break or bidirectional override through', () => {

@@ -1,15 +1,23 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { PRIORITIES } from '../src/alert.ts'
+import { type Alert, PRIORITIES } from '../src/alert.ts'
 import { type Batch, createBatchPool, payloadAt } from '../src/batch.ts'
 import { createEncoder } from '../src/encode.ts'
 import { createIntake } from '../src/intake.ts'
-import { createStats, held, totalRejected } from '../src/stats.ts'
+import { markBy } from '../src/marks.ts'
+import { createStats, held, lost, totalRejected } from '../src/stats.ts'
 import { createSubjects, parseTemplate } from '../src/subject.ts'
 import { createWakeup } from '../src/wakeup.ts'
 import { alertLines, fixture, numberedAlert } from './support/fixtures.ts'
 
-function setUp({ batchBytes = 1024 * 1024, minPriority = 7, maxLineBytes = 1024 * 1024 } = {}) {
+const subjectFor = createSubjects(parseTemplate('falco.<priority>.<rule>'))
+
+function setUp({
+  batchBytes = 1024 * 1024,
+  minPriority = 7,
+  maxLineBytes = 1024 * 1024,
+  encoder = createEncoder(subjectFor),
+} = {}) {
   const stats = createStats()
   const pool = createBatchPool(batchBytes)
   const rejects: string[] = []
@@ -18,14 +26,29 @@ function setUp({ batchBytes = 1024 * 1024, minPriority = 7, maxLineBytes = 1024 
     readBytes: Math.min(64 * 1024, batchBytes >> 1),
     maxLineBytes,
     minPriority,
-    encoder: createEncoder(createSubjects(parseTemplate('falco.<priority>.<rule>'))),
+    encoder,
     stats,
     events: undefined,
     changed: createWakeup(),
-    onReject: (reason, bytes, length) =>
-      rejects.push(`${reason} ${length} ${bytes.toString('latin1', 0, 40)}`),
+    onReject: (reason, bytes, length, error) =>
+      rejects.push(`${reason} ${length} ${bytes.toString('latin1', 0, 40)}${error ?? ''}`),
   })
   return { intake, stats, rejects, pool }
+}
+
+function failing(alert: Alert): string {
+  if (alert.rule === 'bad') throw new Error('broken')
+  return subjectFor(alert)
+}
+
+/** Of a bad alert they break when some of it has been copied. */
+function brokenHeaders({ rule }: Alert): Buffer {
+  const headers = Buffer.from('NATS/1.0\r\n\r\n')
+  if (rule !== 'bad') return headers
+  const get = () => {
+    throw new Error('broken')
+  }
+  return Object.defineProperty({ length: headers.length }, 3, { get }) as unknown as Buffer
 }
 
 const contents = (batch: Batch) =>
@@ -158,6 +181,40 @@ describe('createIntake', () => {
     ])
     expect(stats.filtered).toEqual([0, 0, 0, 0, 0, 1, 1, 1])
     expect(held(stats)).toBe(0)
+  })
+
+  it('takes a line for what it is, whatever was in its place before, also by WebAssembly', async () => {
+    markBy('WebAssembly')
+    const writes = [
+      '{"x":1,"y":2,"priority":"Notice","rule":"R"}',
+      '}\n',
+      '{"rr":"","priority":"Notice","rule":"R"}\n',
+      '{"x"',
+      ':1\n',
+    ]
+    const { alerts, rejects } = await through(writes.map((text) => Buffer.from(text)))
+    expect(alerts.map(({ line }) => line)).toEqual(['{"rr":"","priority":"Notice","rule":"R"}'])
+    expect(rejects).toEqual([
+      'invalid_json 45 {"x":1,"y":2,"priority":"Notice","rule":',
+      'invalid_json 6 {"x":1',
+    ])
+  })
+
+  it.each([
+    ['the kind is worked out', { subjectFor: failing, headersFor: undefined }],
+    ['it is copied', { subjectFor, headersFor: (alert: Alert) => brokenHeaders(alert) }],
+  ])('rejects a line for which something is thrown when %s, and no other', async (_, broken) => {
+    const encoder = createEncoder(broken.subjectFor, broken.headersFor)
+    const [good, bad] = [numberedAlert(1), numberedAlert(2, 'bad')]
+    const { alerts, rejects, stats } = await through(
+      [Buffer.from(`${good}\n${bad}\n${good}\n{"outp${bad}${good}\n${bad}`)],
+      { encoder },
+    )
+    expect(alerts.map(({ line }) => line)).toEqual([good, good, good])
+    const reject = `internal_error ${bad.length} ${bad.slice(0, 40)}Error: broken`
+    expect(rejects).toEqual([reject, 'invalid_json 6 {"outp', reject, reject])
+    expect(stats).toMatchObject({ read: 7, linesFailed: 3, rejected: { internal_error: 3 } })
+    expect([held(stats), lost(stats)]).toEqual([0, 3])
   })
 
   it('makes no difference where the input is cut', async () => {
