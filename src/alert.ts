@@ -12,6 +12,8 @@ export const PRIORITIES = [
   'debug',
 ] as const
 
+const PRIORITY_LENGTH_MAX = 'informational'.length
+
 const SEVERITY = new Map(
   [...PRIORITIES.entries(), [6, 'info'] as const].flatMap(([index, name]) => [
     [name, index],
@@ -21,6 +23,7 @@ const SEVERITY = new Map(
 
 /** Index into PRIORITIES, whatever the case; `info` is informational. Undefined: not one of them. */
 export function priorityIndex(priority: string): number | undefined {
+  if (priority.length > PRIORITY_LENGTH_MAX) return undefined
   return SEVERITY.get(priority) ?? SEVERITY.get(priority.toLowerCase())
 }
 
@@ -102,7 +105,7 @@ export function unglue(bytes: Buffer, start: number, end: number): Piece[] | und
   let rest = trimEnd(bytes, start, end)
   while (rest > start) {
     const open = lastObjectStart(bytes, start, rest)
-    const found = open < 0 ? 'invalid_json' : parseAlert(bytes, open, rest)
+    const found = open < 0 ? 'invalid_json' : parseObject(bytes, open, rest)
     if (found === 'invalid_json') break
     const behind = pieces.at(-1)
     if (typeof found !== 'string') foundAlert = true
@@ -115,6 +118,10 @@ export function unglue(bytes: Buffer, start: number, end: number): Piece[] | und
   if (rest > start) pieces.push({ start, end: rest, found: 'invalid_json' })
   return pieces.reverse()
 }
+
+/** A text full of `{}` is full of objects: they are not parsed one by one. */
+const parseObject = (bytes: Buffer, start: number, end: number) =>
+  trimEnd(bytes, start + 1, end - 1) === start + 1 ? 'not_an_alert' : parseAlert(bytes, start, end)
 
 /** Index of the `{` that the `}` at the very end closes, reading backwards; -1 if there is none. */
 function lastObjectStart(bytes: Buffer, start: number, end: number): number {

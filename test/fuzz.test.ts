@@ -1,9 +1,11 @@
 // Random and mutated lines by the hundred thousand: nothing crashes, every subject is legal, every
-// line is accounted for.
+// line is accounted for. And hostile fields: none takes much longer than JSON.parse takes for its line.
 
 import { expect, it } from 'vitest'
 import { type Batch, createBatchPool, payloadAt } from '../src/batch.ts'
 import { createEncoder } from '../src/encode.ts'
+import { createFalcoEvents } from '../src/falco-events.ts'
+import { createHeaders } from '../src/headers.ts'
 import { createIntake } from '../src/intake.ts'
 import { createStats, held } from '../src/stats.ts'
 import { createSubjects, parseTemplate } from '../src/subject.ts'
@@ -119,3 +121,101 @@ it(`publishes on legal subjects only, ${LINES} lines, seed ${SEED}`, async () =>
   expect(stats.delivered).toBeGreaterThan(LINES / 4)
   expect(stats.rejected.invalid_json).toBeGreaterThan(LINES / 20)
 }, 120_000)
+
+const FIELD_BYTES = 1024 * 1024
+
+/** What a field may be full of. */
+const FILLINGS = [
+  ...['a', 'A', '_', '.', 'a.', '-1', ' ', '\t', '\0', '{', '}', '{}', '[', ']', '"', '\\', '\\"'],
+  ...['1', '(', 'Jan 1 ', 'T00:', '2026-08-03T01:14:29.5', '\u00df', '\u0130', '\u041f', '\u68c0'],
+  // Combining marks, among them such as are put in order; Hangul in parts and whole.
+  ...['\u0301', '\u0316\u0301', '\u0f71\u0f72\u0f74', '\u302a\u0301\u0316\u031b', '\u0627\u0653'],
+  ...['\u1100\u1161\u11a8', '\ud55c', '\ufdfa', '\u2028', '\u202e'],
+  ...['\ud800', '\udc00', '\u{1f600}', '\u{1d15e}'],
+]
+
+const full = (filling: string, begin = 'a') =>
+  begin + filling.repeat(FIELD_BYTES / (Buffer.byteLength(JSON.stringify(filling)) - 2))
+
+/** An alert with such a text in every field that we look at. */
+const hostile = (text: () => string) =>
+  JSON.stringify({
+    priority: text(),
+    rule: text(),
+    source: text(),
+    hostname: text(),
+    time: text(),
+    tags: [text()],
+    output_fields: { 'k8s.ns.name': text(), 'k8s.pod.name': text() },
+  })
+
+const ALERT = '"priority":"Notice","rule":"r"'
+/** Lines that are more than a field. */
+const STRUCTURES: readonly string[] = [
+  ...['{}', '{ }', '{"', '[', '{"a":', '"', '}', '""}', '\\"', '\r', '\x01'].flatMap((part) => [
+    full(part, ''),
+    full(part, '{"a":"x'),
+    `${full(part, '{"a":"x')}}`,
+  ]),
+  ...['""', '"a"', '1', '[]', '[{}]', '{"a":"b"}'].map(
+    (tag) => `{${ALERT},"tags":[${full(`${tag},`, '')}1]}`,
+  ),
+  `{${ALERT},"x":${'['.repeat(FIELD_BYTES / 2)}${']'.repeat(FIELD_BYTES / 2)}}`,
+  `{${ALERT}${full(' ', '}')}`,
+]
+
+/** Of CPU, since what runs beside us must not count. */
+function cpuMs(work: () => void): number {
+  const before = process.cpuUsage()
+  work()
+  const { user, system } = process.cpuUsage(before)
+  return (user + system) / 1000
+}
+
+it(`looks at a hostile line in little more time than JSON.parse, seed ${SEED}`, () => {
+  const random = generator(SEED)
+  const pool = createBatchPool(16 * FIELD_BYTES)
+  const template = parseTemplate('falco.<priority>.<rule>.<source>.<hostname>')
+  const headersFor = createHeaders({ falco: true, added: [] })
+  const intake = createIntake({
+    pool,
+    readBytes: 64 * 1024,
+    maxLineBytes: 16 * FIELD_BYTES,
+    minPriority: 7,
+    encoder: createEncoder(createSubjects(template), headersFor),
+    stats: createStats(),
+    events: createFalcoEvents(2000),
+    changed: createWakeup(),
+    onReject() {},
+  })
+  const read = (line: Buffer) => {
+    intake.write(line)
+    const batch = intake.takeRest()
+    if (batch) pool.giveBack(batch)
+  }
+  const parse = (line: Buffer) => {
+    try {
+      JSON.parse(line.toString())
+    } catch {}
+  }
+  /** Undefined, or how long it took: each time, since what the collector does counts as ours. */
+  function tooSlow(text: string): string | undefined {
+    const line = Buffer.from(`${text}\n`)
+    const took: string[] = []
+    for (let tries = 0; tries < 5; tries++) {
+      const [ours, theirs] = [cpuMs(() => read(line)), cpuMs(() => parse(line))]
+      // 10 ms for each of the eight fields.
+      if (ours < 80 + 3 * theirs) return undefined
+      took.push(`${ours.toFixed()} ms, JSON.parse ${theirs.toFixed()}`)
+    }
+    return `${JSON.stringify(text.slice(0, 80))}: ${took.join('; ')}`
+  }
+  const mixed = () =>
+    full([0, 1, 2].map(() => FILLINGS[random(FILLINGS.length)]!.repeat(1 + random(3))).join(''))
+  const lines = [
+    ...FILLINGS.map((filling) => () => hostile(() => full(filling))),
+    ...FILLINGS.slice(0, 10).map(() => () => hostile(mixed)),
+    ...STRUCTURES.map((line) => () => line),
+  ]
+  expect(lines.map((line) => tooSlow(line())).filter(Boolean)).toEqual([])
+}, 300_000)

@@ -63,6 +63,15 @@ describe('subjectToken', () => {
     expect(rule('x'.repeat(128))).toBe('x'.repeat(128))
   })
 
+  it('looks at no more than the head of a name, and keeps two apart that differ behind it', () => {
+    const marks = `Caf\u00e9 ${'\u0316\u0301'.repeat(50_000)}`
+    expect(rule(marks)).toMatch(/^cafe_[0-9a-f]{8}$/)
+    expect(rule(marks)).not.toBe(rule(`${marks}!`))
+    const han = `${'\u68c0'.repeat(400)} shell`
+    expect(rule(han)).toBe('shell')
+    expect(rule(`${'\u68c0'.repeat(2000)} shell`)).toMatch(/^rule_[0-9a-f]{8}$/)
+  })
+
   it('has a word for what is not there', () => {
     expect(rule('')).toBe('unknown')
   })

@@ -97,7 +97,7 @@ export function createOutcomes({ connection, cluster, metrics, log }: OutcomePar
   return {
     tell(told) {
       const { playbook, step, outcome, id, subject, alert, pod, node, durationMs, delivery } = told
-      const text = printable(told.text).slice(0, TEXT_LENGTH_MAX)
+      const text = cut(told.text)
       publish(told, text)
       note(told, text)
       metrics.step(playbook, step, outcome, durationMs / 1000)
@@ -107,7 +107,7 @@ export function createOutcomes({ connection, cluster, metrics, log }: OutcomePar
         outcome,
         id,
         subject: printable(subject),
-        rule: printable(textOf(alert, 'rule')),
+        rule: cut(textOf(alert, 'rule')),
         ...(pod && { namespace: pod.namespace, pod: pod.name }),
         ...(node && { node: node.name }),
         ms: Math.round(durationMs),
@@ -122,6 +122,9 @@ export function createOutcomes({ connection, cluster, metrics, log }: OutcomePar
     },
   }
 }
+
+/** Before it is escaped, which takes long for a megabyte, and after. */
+const cut = (text: string) => printable(text.slice(0, TEXT_LENGTH_MAX)).slice(0, TEXT_LENGTH_MAX)
 
 const SAID: Record<Exclude<Outcome, 'failed'>, string> = {
   ok: 'a step is done',

@@ -96,7 +96,7 @@ function defaultText(alert: StepContext['alert']): string {
 
 /** Within three backticks, which it must not close. */
 function quoted(output: string): string {
-  const text = [...output].slice(0, OUTPUT_MAX).join('')
+  const text = [...output.slice(0, 2 * OUTPUT_MAX)].slice(0, OUTPUT_MAX).join('')
   return escaped((text.length < output.length ? `${text}…` : text).replaceAll('```', "'''"))
 }
 
