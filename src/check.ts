@@ -2,12 +2,12 @@
 
 import { accessSync, constants, statSync } from 'node:fs'
 import { dirname } from 'node:path'
-import type { Writable } from 'node:stream'
 import { PRIORITIES } from './alert.ts'
 import { identityOf, readCredentials } from './credentials.ts'
 import { messageOf, printable } from './errors.ts'
 import { fifoExists } from './fifo.ts'
 import type { Config } from './options.ts'
+import type { Output } from './output.ts'
 import type { Server } from './servers.ts'
 import { openSession, type Session } from './session.ts'
 import { openSpool } from './spool.ts'
@@ -16,7 +16,7 @@ import { addCommand, streamSettings } from './stream-settings.ts'
 import { formatBytes } from './units.ts'
 
 /** Prints a line per thing tried. Gives 0 when forwarding would work, else 1. */
-export async function check(config: Config, output: Writable): Promise<0 | 1> {
+export async function check(config: Config, output: Output): Promise<0 | 1> {
   const tell = async (what: string, tryIt: () => string | Promise<string>): Promise<boolean> => {
     try {
       output.write(`ok    ${what}: ${await tryIt()}\n`)

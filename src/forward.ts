@@ -13,8 +13,9 @@ import { createHeaders } from './headers.ts'
 import { createIntake, type Intake, type OnReject } from './intake.ts'
 import { createRejectLog, excerpt, type Logger, type RejectLog } from './log.ts'
 import type { Config } from './options.ts'
+import { standardOutput } from './output.ts'
 import { openPublisher, type Sink } from './publisher.ts'
-import { giveUpAfter } from './signals.ts'
+import { aborted, giveUpAfter } from './signals.ts'
 import { openSource, type Source } from './source.ts'
 import type { Spool } from './spool.ts'
 import {
@@ -48,9 +49,13 @@ export async function forward(
   abandon: AbortSignal,
 ): Promise<0 | 1> {
   if (!config.dryRun) checkCredentialFiles(config, config.server)
-  // First, so that a port that is taken leaves the pipe alone.
-  await using endpoint = await openWatch(config, log)
   const stats = createStats()
+  // First, so that a port that is taken leaves the pipe alone. The name of a host may take long.
+  await using endpoint = await Promise.race([openWatch(config, log), aborted(stop)])
+  if (stop.aborted) {
+    sayGoodbye(log, stats)
+    return 0
+  }
   using _trim = keepTrim(stats)
   const events = endpoint && createEvents(config)
   const pool = createBatchPool(config.batchBytes)
@@ -86,15 +91,13 @@ export async function forward(
     onReject,
   })
   const source = openSource(config.pipe, readBytes)
-  const givenUp = new Promise<void>((resolve) =>
-    giveUpAfter(config.drainTimeout, stop, abandon).addEventListener('abort', () => resolve()),
-  )
+  const givenUp = aborted(giveUpAfter(config.drainTimeout, stop, abandon))
   let broken: string | undefined
   {
     await using sink = await openSink({ config, log, stats, pool, encoder, changed, rejectLog })
     const { vitals } = sink
     if (vitals) endpoint?.serve(routesTo({ config, stats, vitals, intake, events, stop }))
-    stop.addEventListener('abort', () => log.info('stopping: delivering what was read'))
+    aborted(stop).then(() => log.info('stopping: delivering what was read'))
     log.info({ input: config.pipe, subject: config.subject.text }, `reading ${source.kind}`)
     try {
       await Promise.race([flow(source, intake, sink, stop), givenUp])
@@ -102,8 +105,8 @@ export async function forward(
       if (!(error instanceof FatalError)) throw error
       broken = error.message
     }
-    // Given up: what is not taken yet can still reach the spool.
-    const rest = intake.takeRest()
+    // Given up: what is not taken yet can still reach the spool. Standard output it would wait for.
+    const rest = config.dryRun ? undefined : intake.takeRest()
     if (rest && broken === undefined) await sink.put(rest)
   }
   // Given up in the middle of a line: that is something read and not delivered, too.
@@ -133,7 +136,7 @@ interface SinkParts {
 
 async function openSink(parts: SinkParts): Promise<Sink> {
   const { config, log, stats, pool, encoder, changed, rejectLog: onReject } = parts
-  if (config.dryRun) return openDryRun(process.stdout, pool, stats)
+  if (config.dryRun) return openDryRun(standardOutput(), pool, stats)
   const { bufferBytes, whenFull } = config
   const spool = await openSpoolOrGoOn(config, stats, log)
   const backlog = createBacklog({ bufferBytes, whenFull, spool, encoder, pool, stats, log })

@@ -1,7 +1,10 @@
 // The log: pino on stderr. Lines are for a person who watches a security tool: changes of state,
 // bad input (rate-limited, escaped), and a last line with the sums. Never a secret.
 
+import { isatty } from 'node:tty'
 import pino from 'pino'
+import { printable } from './errors.ts'
+import { standardError } from './output.ts'
 import type { RejectReason } from './stats.ts'
 
 export type Logger = pino.Logger
@@ -14,22 +17,29 @@ export interface LogOptions {
   readonly logFormat: (typeof LOG_FORMATS)[number] | undefined
 }
 
-/** A logger that writes each line before it returns, so that none is missing after an exit. */
+/** A logger that neither waits for standard error nor ends with it (output.ts). */
 export async function createLogger({ logLevel, logFormat }: LogOptions): Promise<Logger> {
   const options = { level: logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime }
-  if ((logFormat ?? (process.stderr.isTTY ? 'pretty' : 'json')) === 'json') {
-    const destination = pino.destination({ dest: 2, sync: true })
-    // A closed stderr must not end the forwarding.
-    destination.on('error', () => {})
-    return pino({ ...options, formatters: { level: (level) => ({ level }) } }, destination)
+  const output = standardError()
+  const isTerminal = isatty(2)
+  let log: Logger
+  if ((logFormat ?? (isTerminal ? 'pretty' : 'json')) === 'json')
+    log = pino({ ...options, formatters: { level: (level) => ({ level }) } }, output)
+  else {
+    // Loaded only here: it is a third of the program, and no cluster needs it.
+    const { prettyFactory } = await import('pino-pretty')
+    const colorize = isTerminal && !process.env.NO_COLOR
+    const pretty = prettyFactory({ singleLine: true, colorize, translateTime: 'SYS:HH:MM:ss' })
+    log = pino(options, { write: (line) => output.write(pretty(line)) })
   }
-  // Loaded only here: it is a third of the program, and no cluster needs it.
-  const { default: pretty } = await import('pino-pretty')
-  const colorize = process.stderr.isTTY === true && !process.env.NO_COLOR
-  const translateTime = 'SYS:HH:MM:ss'
-  const stream = pretty({ destination: 2, sync: true, singleLine: true, colorize, translateTime })
-  stream.on('error', () => {})
-  return pino(options, stream)
+  output.onRecovery = (lines) =>
+    log.error({ lines }, `${lines} log lines were dropped because standard error was blocked`)
+  // Node itself would write them, and wait.
+  process.removeAllListeners('warning')
+  process.on('warning', ({ name, message }) =>
+    log.warn({ reason: printable(message) }, `Node.js warns: ${printable(name)}`),
+  )
+  return log
 }
 
 const QUIET_MS = 10_000

@@ -1,29 +1,30 @@
 #!/usr/bin/env node
-// The process edge: command line in, exit code out. The only place that reads process.argv and exits.
+// The process edge: command line in, exit code out. The only place that reads process.argv.
 
 import { parseCommandLine } from './cli.ts'
+import { end } from './end.ts'
 import { lastWords } from './errors.ts'
 import { createLogger } from './log.ts'
+import { standardError } from './output.ts'
+import { printing, printText } from './print.ts'
 import { useKernelRandom } from './random.ts'
 import { stopSignals } from './signals.ts'
 
-main().then((code) => process.exit(code))
+main().then(end)
 
 async function main(): Promise<number> {
   try {
     const invocation = parseCommandLine(process.argv.slice(2), process.env)
     switch (invocation.run) {
       case 'print':
-        process.stdout.write(invocation.text)
-        return 0
+        return await printText(invocation.text)
       case 'sample': {
         const { writeSamples } = await import('./sample.ts')
-        await writeSamples(process.stdout, invocation.config)
-        return 0
+        return await printing((output) => writeSamples(output, invocation.config))
       }
       case 'check': {
         const { check } = await import('./check.ts')
-        return await check(invocation.config, process.stdout)
+        return await printing((output) => check(invocation.config, output))
       }
       case 'forward': {
         useKernelRandom()
@@ -35,7 +36,7 @@ async function main(): Promise<number> {
     }
   } catch (error) {
     const { text, code } = lastWords(error)
-    process.stderr.write(text)
+    standardError().write(text)
     return code
   }
 }

@@ -4,6 +4,7 @@ import pkg from '../package.json' with { type: 'json' }
 import { PRIORITIES } from './alert.ts'
 import { EVENT_LABELS, type FalcoEvents } from './falco-events.ts'
 import type { Histogram } from './histogram.ts'
+import { standardError } from './output.ts'
 import type { Vitals } from './publisher.ts'
 import type { Stats } from './stats.ts'
 
@@ -164,6 +165,12 @@ export const METRICS: readonly Row[] = [
     type: 'counter',
     help: 'Failures of the disk under the spool.',
     read: ({ stats, spoolLimitBytes }) => spoolLimitBytes && stats.spoolErrors,
+  },
+  {
+    name: 'falco_nats_log_lines_dropped_total',
+    type: 'counter',
+    help: 'Lines of the log that standard error did not take.',
+    read: () => standardError().dropped(),
   },
   {
     name: 'falco_nats_batch_alerts',

@@ -1,10 +1,9 @@
 // `falco-nats sample`: alerts as Falco 0.44 writes them (keys in byte order, times in
 // nanoseconds), so that a pipe can be tried with no Falco at all.
 
-import { once } from 'node:events'
 import { hostname } from 'node:os'
-import type { Writable } from 'node:stream'
-import { setTimeout as delay } from 'node:timers/promises'
+import { setImmediate as afterPoll, setTimeout as delay } from 'node:timers/promises'
+import type { Output } from './output.ts'
 
 interface SampleOptions {
   /** 0: without end. */
@@ -13,23 +12,20 @@ interface SampleOptions {
   readonly rate: number
 }
 
-/** Writes alerts until there are `count`, or until nobody reads any more. */
-export async function writeSamples(
-  output: Writable,
-  { count, rate }: SampleOptions,
-): Promise<void> {
-  let readerGone = false
-  output.on('error', () => {
-    readerGone = true
-  })
+/** At full speed, signals are heard after so many alerts. */
+const ALERTS_A_TURN = 100
+
+/** Writes alerts until there are `count`, or until nobody reads any more. Gives the exit code. */
+export async function writeSamples(output: Output, { count, rate }: SampleOptions): Promise<0> {
   const startedAt = performance.now()
-  for (let index = 0; (count === 0 || index < count) && !readerGone; index++) {
+  for (let index = 0; count === 0 || index < count; index++) {
     const early = rate > 0 ? startedAt + (index * 1000) / rate - performance.now() : 0
     if (early > 0) await delay(early)
-    if (!output.write(`${sampleAlert(index, new Date())}\n`) && !readerGone)
-      await once(output, 'drain').catch(() => {})
+    else if (index % ALERTS_A_TURN === 0) await afterPoll()
+    const line = `${sampleAlert(index, new Date())}\n`
+    if (!output.write(line) && (await output.written()) !== undefined) break
   }
-  await new Promise((resolve) => output.write('', resolve))
+  return 0
 }
 
 /** Alert number `index` as a line without its newline. The same index gives the same kind. */

@@ -10,8 +10,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import {
   falcoNats,
-  MAIN,
   memoryKiB,
+  preloaded,
   type Running,
   stopped as stoppedAtOnce,
 } from './support/cli.ts'
@@ -400,7 +400,6 @@ describe('our process', () => {
           static now() { return RealDate.now() + shift }
         }
         process.on('SIGUSR2', () => { shift = shift > 0 ? -3600e3 : 3600e3 })`
-      const preload = `data:text/javascript,${encodeURIComponent(jump)}`
       await using server = await startNats(SERVER_CONFIG)
       await using subscriber = await subscribe(server.url)
       const { log, last, ...counted } = await underLoad(
@@ -412,7 +411,7 @@ describe('our process', () => {
           await subscriber.count(LOAD / 2)
           child.kill('SIGUSR2')
         },
-        { program: [process.execPath, '--import', preload, MAIN] },
+        { program: preloaded(jump) },
       )
       expect(counted).toEqual(NONE_LOST)
       expect(logged(log, 'disconnected')).toBe(0)

@@ -50,7 +50,7 @@ describe('--dry-run', () => {
     expect(await running.exited()).toBe(1)
     expect(running.log().at(-1)).toMatchObject({
       level: 'error',
-      msg: 'done: 1 alerts were lost (cannot write to standard output: write EPIPE, 1 not delivered in time)',
+      msg: 'done: 1 alerts were lost (cannot write to standard output: EPIPE: broken pipe, write, 1 not delivered in time)',
       read: 1,
       left: 1,
     })

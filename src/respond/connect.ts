@@ -7,6 +7,7 @@ import { type CredentialOptions, type Identity, readCredentials } from '../crede
 import { messageOf, printable } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Server } from '../servers.ts'
+import { aborted } from '../signals.ts'
 import type { RespondMetrics } from './respond-metrics.ts'
 
 export interface RespondConnectOptions {
@@ -26,9 +27,7 @@ export async function connectPatiently(
   stop: AbortSignal,
 ): Promise<NatsConnection | undefined> {
   const said = new Set<string>()
-  const aborted = new Promise<undefined>((resolve) =>
-    stop.addEventListener('abort', () => resolve(undefined)),
-  )
+  const stopped = aborted(stop)
   for (let attempt = 1; !stop.aborted; attempt++)
     try {
       const connecting = connect({
@@ -41,7 +40,7 @@ export async function connectPatiently(
         ignoreAuthErrorAbort: true,
       })
       // A server that takes the connection and says nothing has 20 s to do so: too long for a stop.
-      const connection = await Promise.race([connecting, aborted])
+      const connection = await Promise.race([connecting, stopped])
       if (connection === undefined) {
         connecting.then((late) => late.close()).catch(() => {})
         return undefined

@@ -2,14 +2,16 @@
 // The process edge of `falco-nats respond`, as main.ts is that of the forwarder: a file of its own,
 // so that neither loads the other's half.
 
+import { end } from '../end.ts'
 import { lastWords } from '../errors.ts'
 import { createLogger } from '../log.ts'
+import { standardError } from '../output.ts'
+import { printing, printText } from '../print.ts'
 import { stopSignals } from '../signals.ts'
 import { parseRespond } from './cli.ts'
 import { loadPlan } from './load.ts'
 
-// A pipe takes a long text only bit by bit, and what it has not taken would be lost.
-main().then((code) => process.stdout.write('', () => process.exit(code)))
+main().then(end)
 
 async function main(): Promise<number> {
   try {
@@ -17,22 +19,19 @@ async function main(): Promise<number> {
     const invocation = parseRespond(argv[0] === 'respond' ? argv.slice(1) : argv, process.env)
     switch (invocation.run) {
       case 'print':
-        process.stdout.write(invocation.text)
-        return 0
+        return await printText(invocation.text)
       case 'check': {
         const { describePlan } = await import('./describe.ts')
-        process.stdout.write(describePlan(loadPlan(invocation.config)))
-        return 0
+        return await printText(describePlan(loadPlan(invocation.config)))
       }
       case 'rbac': {
         const { rbacYaml } = await import('./rbac.ts')
-        process.stdout.write(rbacYaml(loadPlan(invocation.config)))
-        return 0
+        return await printText(rbacYaml(loadPlan(invocation.config)))
       }
       case 'test': {
         const plan = loadPlan(invocation.config)
         const { tryAlert } = await import('./try.ts')
-        return await tryAlert(invocation.alert, plan, process.stdout)
+        return await printing((output) => tryAlert(invocation.alert, plan, output))
       }
       case 'respond': {
         const { stop, abandon } = stopSignals()
@@ -44,7 +43,7 @@ async function main(): Promise<number> {
     }
   } catch (error) {
     const { text, code } = lastWords(error)
-    process.stderr.write(text)
+    standardError().write(text)
     return code
   }
 }

@@ -1,6 +1,7 @@
 // What `respond` counts, and the text of its /metrics.
 
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { standardError } from '../output.ts'
 import type { Outcome } from './step.ts'
 
 /** How an alert ended for a playbook. */
@@ -66,6 +67,15 @@ export function createRespondMetrics(): RespondMetrics {
     help: 'Alerts lost since too many were waiting; never with JetStream.',
     labelNames: ['playbook'],
     registers,
+  })
+  new Counter({
+    name: `${PREFIX}_log_lines_dropped_total`,
+    help: 'Lines of the log that standard error did not take.',
+    registers,
+    collect() {
+      this.reset()
+      this.inc(standardError().dropped())
+    },
   })
   const connection = new Gauge({
     name: `${PREFIX}_connected`,

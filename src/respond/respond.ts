@@ -6,7 +6,7 @@ import { checkCredentialFiles, identityOf } from '../credentials.ts'
 import { openEndpoint } from '../endpoint.ts'
 import { FatalError, messageOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
-import { giveUpAfter } from '../signals.ts'
+import { aborted, giveUpAfter } from '../signals.ts'
 import { type Cluster, openCluster } from './cluster.ts'
 import { connectPatiently } from './connect.ts'
 import { consume, type Intake } from './consume.ts'
@@ -34,7 +34,10 @@ export async function respond(
 ): Promise<0> {
   checkCredentialFiles(config, config.server)
   const plan = protectOurselves(given)
-  await using endpoint = config.metricsAddress && (await openEndpoint(config.metricsAddress))
+  // The name of a host may take long.
+  await using endpoint =
+    config.metricsAddress &&
+    (await Promise.race([openEndpoint(config.metricsAddress), aborted(stop)]))
   if (endpoint) log.info({ address: endpoint.address }, 'serving /metrics, /livez and /readyz')
   const metrics = createRespondMetrics()
   const intakes: Intake[] = []
@@ -89,7 +92,7 @@ async function work(parts: Work): Promise<void> {
     const own = { connection, playbook, desk, metrics, prefix, log, stop }
     intakes.push(mode.kind === 'core' ? listen(own) : consume({ ...own, stream: config.stream }))
   }
-  stop.addEventListener('abort', () => log.info('stopping: finishing what runs'))
+  aborted(stop).then(() => log.info('stopping: finishing what runs'))
   if (liftsIsolation(plan)) void keepLiftingIfThereIsACluster(parts, cluster)
   await allIsOver(parts)
   await Promise.race([outcomes.settled(), pause(GOODBYE_MS)])
@@ -113,10 +116,9 @@ async function chooseModes(parts: Work): Promise<readonly Mode[] | undefined> {
 }
 
 async function allIsOver({ intakes, connection, stop, abandon }: Work): Promise<void> {
-  const abandoned = new Promise((resolve) => abandon.addEventListener('abort', resolve))
   const finished = Promise.all(intakes.map(({ finished }) => finished))
   // What is given up still has its outcome to tell, and its message to give back.
-  const givenUp = abandoned.then(() => Promise.race([finished, pause(GOODBYE_MS)]))
+  const givenUp = aborted(abandon).then(() => Promise.race([finished, pause(GOODBYE_MS)]))
   await Promise.race([finished, givenUp, unexpectedEnd(connection, stop)])
 }
 

@@ -1,10 +1,10 @@
 // --test: one alert through all playbooks, dry, and what would be done.
 
 import { readFileSync } from 'node:fs'
-import type { Writable } from 'node:stream'
 import { pino } from 'pino'
 import { type Alert, PRIORITIES, parseAlert, priorityIndex } from '../alert.ts'
 import { messageOf, printable, quoted, UsageError } from '../errors.ts'
+import type { Output } from '../output.ts'
 import { createSubjects, parseTemplate } from '../subject.ts'
 import { type Cluster, openCluster } from './cluster.ts'
 import { matches } from './match.ts'
@@ -18,7 +18,7 @@ import { StepError } from './step.ts'
 const SHOWN = { ok: 'ok', skipped: 'skip', failed: 'FAIL', dry_run: 'would' } as const
 
 /** Prints per playbook whether it is meant, and per step what would be done. 0: no step failed. */
-export async function tryAlert(path: string, given: Plan, output: Writable): Promise<0 | 1> {
+export async function tryAlert(path: string, given: Plan, output: Output): Promise<0 | 1> {
   const { payload, alert } = readAlert(path)
   const subject = createSubjects(parseTemplate('falco.<priority>.<rule>'))(alert)
   const plan = { ...given, dryRun: true }

@@ -68,6 +68,14 @@ export function falcoNats(
   }
 }
 
+/** A program for `falcoNats`, in which `code` runs first: faults that no input could cause. */
+export const preloaded = (code: string, main: readonly string[] = [MAIN]): string[] => [
+  process.execPath,
+  '--import',
+  `data:text/javascript,${encodeURIComponent(code)}`,
+  ...main,
+]
+
 /** Runs to the end with `input` on standard input. */
 export async function runFalcoNats(
   args: readonly string[],
@@ -81,7 +89,7 @@ export async function runFalcoNats(
 
 /** Asks for an orderly stop and gives the last line's sums. */
 export async function stopped(running: Running, signal: NodeJS.Signals = 'SIGTERM') {
-  // Before that, while its code is being loaded, a signal just ends it.
+  // Before that, while its sources are being loaded, a signal just ends it; the bundle hears it.
   await running.logged('reading')
   running.child.kill(signal)
   const code = await running.exited()
