@@ -25,6 +25,7 @@ export function openDryRun(output: Output, pool: BatchPool, stats: Stats): Sink 
       pool.giveBack(batch)
     },
     async drain() {},
+    salvage() {},
     async [Symbol.asyncDispose]() {},
   }
 }

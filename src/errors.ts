@@ -10,12 +10,15 @@ export class FatalError extends Error {
   override name = 'FatalError'
 }
 
+/** Of sysexits.h: an internal error. */
+export const EXIT_BUG = 70
+
 /** Why the program ends, for people, and its exit code. */
-export function lastWords(error: unknown): { readonly text: string; readonly code: 1 | 2 } {
+export function lastWords(error: unknown): { readonly text: string; readonly code: number } {
   if (error instanceof UsageError) return { text: `falco-nats: ${error.message}\n`, code: 2 }
   if (error instanceof FatalError) return { text: `falco-nats: ${error.message}\n`, code: 1 }
   const stack = error instanceof Error ? error.stack : ''
-  return { text: `falco-nats: this is a bug: ${messageOf(error)}\n${stack}\n`, code: 1 }
+  return { text: `falco-nats: this is a bug: ${messageOf(error)}\n${stack}\n`, code: EXIT_BUG }
 }
 
 /** What an unknown thrown value says, on one line; deeper causes follow in brackets. */

@@ -8,6 +8,7 @@ import { type Courier, coreCourier } from './courier.ts'
 import { checkCredentialFiles, identityOf } from './credentials.ts'
 import { openDryRun } from './dry-run.ts'
 import { createEncoder, type Encoder } from './encode.ts'
+import { bug, saveAtBug } from './end.ts'
 import { FatalError, messageOf, traceOf } from './errors.ts'
 import { createHeaders } from './headers.ts'
 import { createIntake, type Intake, type OnReject } from './intake.ts'
@@ -92,9 +93,22 @@ export async function forward(
   })
   const source = openSource(config.pipe, readBytes)
   const givenUp = aborted(giveUpAfter(config.drainTimeout, stop, abandon))
+  const finish = (why: string | undefined) => {
+    saveAtBug(undefined)
+    // Given up in the middle of a line: that is something read and not delivered, too.
+    if (intake.isMidLine()) stats.read++
+    sayGoodbye(log, stats, why)
+  }
   let broken: string | undefined
   {
     await using sink = await openSink({ config, log, stats, pool, encoder, changed, rejectLog })
+    saveAtBug((why) => {
+      try {
+        sink.salvage(intake.takeRest)
+      } finally {
+        finish(why)
+      }
+    })
     const { vitals } = sink
     if (vitals) endpoint?.serve(routesTo({ config, stats, vitals, intake, events, stop }))
     aborted(stop).then(() => log.info('stopping: delivering what was read'))
@@ -102,16 +116,14 @@ export async function forward(
     try {
       await Promise.race([flow(source, intake, sink, stop), givenUp])
     } catch (error) {
-      if (!(error instanceof FatalError)) throw error
+      if (!(error instanceof FatalError)) bug(error)
       broken = error.message
     }
     // Given up: what is not taken yet can still reach the spool. Standard output it would wait for.
     const rest = config.dryRun ? undefined : intake.takeRest()
     if (rest && broken === undefined) await sink.put(rest)
   }
-  // Given up in the middle of a line: that is something read and not delivered, too.
-  if (intake.isMidLine()) stats.read++
-  sayGoodbye(log, stats, broken)
+  finish(broken)
   return broken === undefined && lost(stats) === 0 ? 0 : 1
 }
 

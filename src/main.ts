@@ -2,10 +2,8 @@
 // The process edge: command line in, exit code out. The only place that reads process.argv.
 
 import { parseCommandLine } from './cli.ts'
-import { end } from './end.ts'
-import { lastWords } from './errors.ts'
+import { catchBugs, end, failed } from './end.ts'
 import { createLogger } from './log.ts'
-import { standardError } from './output.ts'
 import { printing, printText } from './print.ts'
 import { useKernelRandom } from './random.ts'
 import { stopSignals } from './signals.ts'
@@ -30,13 +28,12 @@ async function main(): Promise<number> {
         useKernelRandom()
         const { stop, abandon } = stopSignals()
         const log = await createLogger(invocation.config)
+        catchBugs(log)
         const { forward } = await import('./forward.ts')
         return await forward(invocation.config, log, stop, abandon)
       }
     }
   } catch (error) {
-    const { text, code } = lastWords(error)
-    standardError().write(text)
-    return code
+    return failed(error)
   }
 }

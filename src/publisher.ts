@@ -43,6 +43,8 @@ export interface Sink extends Taker {
   put(batch: Batch): void | Promise<void>
   /** Resolves when everything taken is delivered. */
   drain(): Promise<void>
+  /** After a bug, at once: keeps what it can, and the batch not put yet, for the next start. */
+  salvage(takeRest: () => Batch | undefined): void
   /** How it is, at this moment; a dry run has nothing to tell. */
   readonly vitals?: () => Vitals
   [Symbol.asyncDispose](): Promise<void>
@@ -179,6 +181,14 @@ export function openPublisher(options: PublisherOptions): Sink {
     },
     async drain() {
       while (backlog.onTheirWay.length > 0) await changed.wait()
+    },
+    salvage(takeRest) {
+      try {
+        const rest = takeRest()
+        if (rest) backlog.push(rest)
+      } finally {
+        backlog.close()
+      }
     },
     vitals: () => ({
       connected: session !== undefined,

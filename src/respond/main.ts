@@ -2,10 +2,8 @@
 // The process edge of `falco-nats respond`, as main.ts is that of the forwarder: a file of its own,
 // so that neither loads the other's half.
 
-import { end } from '../end.ts'
-import { lastWords } from '../errors.ts'
+import { catchBugs, end, failed } from '../end.ts'
 import { createLogger } from '../log.ts'
-import { standardError } from '../output.ts'
 import { printing, printText } from '../print.ts'
 import { stopSignals } from '../signals.ts'
 import { parseRespond } from './cli.ts'
@@ -37,13 +35,12 @@ async function main(): Promise<number> {
         const { stop, abandon } = stopSignals()
         const plan = loadPlan(invocation.config)
         const log = await createLogger(invocation.config)
+        catchBugs(log)
         const { respond } = await import('./respond.ts')
         return await respond(invocation.config, plan, log, stop, abandon)
       }
     }
   } catch (error) {
-    const { text, code } = lastWords(error)
-    standardError().write(text)
-    return code
+    return failed(error)
   }
 }

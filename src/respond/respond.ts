@@ -3,6 +3,7 @@
 import { setMaxListeners } from 'node:events'
 import type { NatsConnection } from 'nats'
 import { checkCredentialFiles, identityOf } from '../credentials.ts'
+import { saveAtBug } from '../end.ts'
 import { openEndpoint } from '../endpoint.ts'
 import { FatalError, messageOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
@@ -40,6 +41,7 @@ export async function respond(
     (await Promise.race([openEndpoint(config.metricsAddress), aborted(stop)]))
   if (endpoint) log.info({ address: endpoint.address }, 'serving /metrics, /livez and /readyz')
   const metrics = createRespondMetrics()
+  saveAtBug((why) => log.error(metrics.sums(), `done: ${why}`))
   const intakes: Intake[] = []
   endpoint?.serve({
     metrics: metrics.text,
