@@ -116,7 +116,7 @@ describe('unglue', () => {
     const startedAt = performance.now()
     expect(unglue(bytes, 0, bytes.length)).toBeUndefined()
     // A quadratic search would take minutes.
-    expect(performance.now() - startedAt).toBeLessThan(5_000)
+    expect(performance.now() - startedAt).toBeLessThan(20_000)
   })
 })
 

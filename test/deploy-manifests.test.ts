@@ -244,7 +244,7 @@ describe.skipIf(!hasKubernetes)('a real API server', () => {
   beforeAll(async () => {
     kubernetes = await startKubernetes()
     for (const name of ['falco', 'monitoring']) kubernetes.namespace(name)
-  }, 120_000)
+  })
   afterAll(() => kubernetes?.[Symbol.asyncDispose]())
 
   /** Says what the server does not know, since its CRD is not here, and lets it judge the rest. */

@@ -562,7 +562,7 @@ describe.skipIf(!hasKubernetes)('a real API server, of the responder', () => {
     const label = 'pod-security.kubernetes.io/enforce=restricted'
     const args = ['--kubeconfig', kubernetes.kubeconfig, 'label', 'namespace', 'restricted', label]
     expect(spawnSync(kubectl, args).status).toBe(0)
-  }, 120_000)
+  })
   afterAll(() => kubernetes?.[Symbol.asyncDispose]())
 
   const RENDERS: [what: string, make: () => Manifest[]][] = [

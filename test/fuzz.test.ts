@@ -120,7 +120,7 @@ it(`publishes on legal subjects only, ${LINES} lines, seed ${SEED}`, async () =>
   expect(held(stats)).toBe(0)
   expect(stats.delivered).toBeGreaterThan(LINES / 4)
   expect(stats.rejected.invalid_json).toBeGreaterThan(LINES / 20)
-}, 120_000)
+})
 
 const FIELD_BYTES = 1024 * 1024
 
@@ -218,4 +218,4 @@ it(`looks at a hostile line in little more time than JSON.parse, seed ${SEED}`, 
     ...STRUCTURES.map((line) => () => line),
   ]
   expect(lines.map((line) => tooSlow(line())).filter(Boolean)).toEqual([])
-}, 300_000)
+})

@@ -96,7 +96,8 @@ describe('what is stored', () => {
     await createStream(url)
     const pipe = dir.file('nats')
     await using running = falcoNats(['-f', pipe, ...set.args.slice(2)])
-    await using writing = await writePipe(pipe, 'numbered:20000', 65536)
+    // At full speed all might be there before the stream is deleted.
+    await using writing = await writePipe(pipe, 'numbered:20000', 'falco@5000')
     await until('some are kept', async () => (await streamCount(url)) > 2000)
     await askJetStream(url, 'STREAM.DELETE.ALERTS')
     await running.logged('no stream takes')
@@ -123,8 +124,9 @@ describe('the window', () => {
     await using running = falcoNats([...set.args, '--max-in-flight', '10'])
     running.child.stdin.end(numbered(100))
     await running.logged('JetStream does not answer')
-    const published = subscriber.messages.filter(({ subject }) => subject.startsWith('falco.'))
-    expect(published.length).toBe(10)
+    // One of them may have been tried again by now.
+    const published = new Set(subscriber.messages.map(({ data }) => data.toString()))
+    expect(published.size).toBe(10)
     await createStream(set.server.url)
     expect(await running.exited()).toBe(0)
     expect(countNumbered(await readStream(set.server.url), 100)).toEqual(complete)

@@ -6,7 +6,7 @@ import { falcoNats, memoryKiB, type Running, runFalcoNats, stopped } from './sup
 import { type NatsServer, readStream, startNats, streamCount, subscribe } from './support/nats.ts'
 import { countNumbered, writePipe } from './support/pipe.ts'
 import { startProxy } from './support/proxy.ts'
-import { SCRAPED, scrape, total } from './support/scrape.ts'
+import { haveRead, SCRAPED, scrape, total } from './support/scrape.ts'
 import { type TempDir, tempDir } from './support/temp.ts'
 import { until } from './support/wait.ts'
 
@@ -15,11 +15,16 @@ const MIB = 1024 * 1024
 
 function start(dir: TempDir, server: Pick<NatsServer, 'url'>, ...more: string[]): Running {
   const args = ['-f', dir.file('nats'), '-s', server.url, '--spool-dir', dir.file('spool')]
-  return falcoNats([...args, '--drain-timeout', '300ms', ...more])
+  return falcoNats([...args, ...SCRAPED, ...more])
 }
+
+/** For a stop while the server is away. */
+const AT_ONCE = ['--drain-timeout', '300ms']
 
 /** Of a stream that may not be there yet. */
 const storedIn = (url: string) => streamCount(url).catch(() => 0)
+
+const spooled = async (running: Running) => total(await scrape(running), 'falco_nats_spool_alerts')
 
 const spoolBytes = (dir: TempDir) =>
   readdirSync(dir.file('spool')).reduce(
@@ -30,7 +35,7 @@ const spoolBytes = (dir: TempDir) =>
 it('reads on while the server is away, and delivers all in order when it is back', async () => {
   using dir = tempDir()
   await using server = await startNats('', { started: false })
-  await using running = start(dir, server, '--buffer-bytes', '2MiB', '--drain-timeout', '20s')
+  await using running = start(dir, server, '--buffer-bytes', '2MiB')
   await using writing = await writePipe(dir.file('nats'), `numbered:${LOAD}`, 65536)
   // Nobody has to wait although 12 MB come and the buffer holds two.
   expect(await writing.done()).toBe(0)
@@ -47,9 +52,10 @@ it('keeps what is undelivered at a stop for the next start, in order', async () 
   using dir = tempDir()
   await using server = await startNats('', { started: false })
   {
-    await using running = start(dir, server)
+    await using running = start(dir, server, ...AT_ONCE)
     await using writing = await writePipe(dir.file('nats'), `numbered:${LOAD}`, 65536)
     expect(await writing.done()).toBe(0)
+    await haveRead(running, LOAD)
     const { code, last } = await stopped(running)
     expect(code).toBe(0)
     expect(last).toMatchObject({
@@ -68,7 +74,6 @@ it('keeps what is undelivered at a stop for the next start, in order', async () 
     duplicates: 0,
     inOrder: true,
   })
-  await until('all is confirmed', () => spoolBytes(dir) > 0)
   const { code, last } = await stopped(running)
   expect(code).toBe(0)
   expect(last).toMatchObject({ read: 0, restored: LOAD, delivered: LOAD, left: 0 })
@@ -78,12 +83,13 @@ it('reads on while the spool drains over a slow line', async () => {
   using dir = tempDir()
   const earlier = 20_000
   await using server = await startNats('', { started: false })
-  await using proxy = await startProxy(server.port, { delayMs: 50, bytesPerSecond: 500_000 })
-  const args = ['--buffer-bytes', '1MiB']
+  await using proxy = await startProxy(server.port, { delayMs: 50, bytesPerSecond: 100_000 })
+  const args = ['--buffer-bytes', '1MiB', ...AT_ONCE]
   {
     await using running = start(dir, server, ...args)
     await using writing = await writePipe(dir.file('nats'), `numbered:${earlier}`, 65536)
     expect(await writing.done()).toBe(0)
+    await haveRead(running, earlier)
     expect((await stopped(running)).last).toMatchObject({ spooled: earlier, left: 0 })
   }
   await server.start()
@@ -94,6 +100,7 @@ it('reads on while the spool drains over a slow line', async () => {
     // 12 MB, of which the line would have to take most before the writer could end.
     await using writing = await writePipe(dir.file('nats'), `numbered:${LOAD}`, 65536)
     expect(await writing.done()).toBe(0)
+    await haveRead(running, LOAD)
     expect(subscriber.messages.length).toBeLessThan(earlier)
     const { code, last } = await stopped(running)
     expect(code).toBe(0)
@@ -119,8 +126,7 @@ it('has on disk, when it is killed, what came a second before', async () => {
     await using running = start(dir, server)
     await using writing = await writePipe(dir.file('nats'), 'numbered:1000', 'falco')
     expect(await writing.done()).toBe(0)
-    const stored = dir.file('spool/spool.db-wal')
-    await until('it is on disk', () => readFileSync(stored).includes('"n":999,'))
+    await until('all is on disk', async () => (await spooled(running)) === 1000)
     running.child.kill('SIGKILL')
     await running.exited()
   }
@@ -144,9 +150,10 @@ it('stores each alert once in a stream, although it is killed while it drains th
   await using server = await startNats(config, { started: false })
   const jetstream = ['--jetstream', '--create-stream', '--stream', 'ALERTS']
   {
-    await using running = start(dir, server, ...jetstream)
+    await using running = start(dir, server, ...jetstream, ...AT_ONCE)
     await using writing = await writePipe(dir.file('nats'), 'numbered:20000', 65536)
     expect(await writing.done()).toBe(0)
+    await haveRead(running, 20_000)
     expect((await stopped(running)).last).toMatchObject({ spooled: 20_000, left: 0 })
   }
   await server.start()
@@ -158,7 +165,7 @@ it('stores each alert once in a stream, although it is killed while it drains th
     running.child.kill('SIGKILL')
     await running.exited()
   }
-  await using running = start(dir, server, ...jetstream, '--drain-timeout', '20s')
+  await using running = start(dir, server, ...jetstream)
   await running.logged('connected')
   const { code, last } = await stopped(running)
   expect(code).toBe(0)
@@ -171,28 +178,15 @@ it('stores each alert once in a stream, although it is killed while it drains th
 it('stays within its limits on disk and in memory, and then lets Falco wait', async () => {
   using dir = tempDir()
   await using server = await startNats('', { started: false })
-  await using running = start(
-    dir,
-    server,
-    '--buffer-bytes',
-    '2MiB',
-    '--spool-bytes',
-    '8MiB',
-    '--drain-timeout',
-    '20s',
-  )
+  await using running = start(dir, server, '--buffer-bytes', '2MiB', '--spool-bytes', '8MiB')
   await running.logged('cannot connect')
   const before = memoryKiB(running.child.pid!)
   await using writing = await writePipe(dir.file('nats'), `numbered:${LOAD}`, 65536)
   await until('the spool is full', () => spoolBytes(dir) > 3 * MIB)
-  const read = () => /rchar: (\d+)/.exec(readFileSync(`/proc/${running.child.pid}/io`, 'utf8'))![1]
-  let last = ''
-  await until('reading has stopped', () => {
-    const now = read()!
-    const same = now === last
-    last = now
-    return same
-  })
+  await until(
+    'reading has stopped',
+    async () => total(await scrape(running), 'falco_nats_input_paused_seconds_total') > 1,
+  )
   expect(writing.child.exitCode).toBeNull()
   const grown = memoryKiB(running.child.pid!) - before
   console.info(`12 MB offered: spool ${spoolBytes(dir)} bytes, RSS grew by ${grown} KiB`)
@@ -217,9 +211,11 @@ it('drops what it must, and says so, when it is told not to wait', async () => {
     '4MiB',
     '--when-full',
     'drop',
+    ...AT_ONCE,
   )
   await using writing = await writePipe(dir.file('nats'), `numbered:${LOAD}`, 65536)
   expect(await writing.done()).toBe(0)
+  await haveRead(running, LOAD)
   const { code, last } = await stopped(running)
   expect(code).toBe(1)
   const dropped = (last.dropped as { notice: number }).notice
@@ -264,7 +260,7 @@ it('forwards from memory where the spool cannot be used, and moves a damaged one
   await using subscriber = await subscribe(server.url)
   writeFileSync(dir.file('spool'), 'a file, no directory')
   {
-    await using running = start(dir, server, ...SCRAPED)
+    await using running = start(dir, server)
     await using writing = await writePipe(dir.file('nats'), 'numbered:10', 0)
     expect(await writing.done()).toBe(0)
     await subscriber.count(10)

@@ -13,13 +13,12 @@ import { clusterOf, startStandIn } from '../support/api-server.ts'
 import { freePort } from '../support/nats.ts'
 import { clusterAt } from '../support/targets.ts'
 import { tempDir } from '../support/temp.ts'
-import { until } from '../support/wait.ts'
+import { soon, until } from '../support/wait.ts'
 
 const UID = 'uid-of-it'
 const WEB = { namespace: 'shop', name: 'web', uid: UID, nodeName: 'node-1' }
 const NODE = { name: 'node-1', uid: UID }
 const LOG = { container: 'main', previous: false, tailLines: undefined, limitBytes: 100 }
-const soon = () => AbortSignal.timeout(10_000)
 async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
   const found: T[] = []
   for await (const item of items) found.push(item)

@@ -10,6 +10,7 @@ import {
   podManifest,
   shellAlert,
 } from '../support/targets.ts'
+import { soon } from '../support/wait.ts'
 
 const SHORT = CONTAINER_ID.slice(0, 12)
 const OTHER = 'f'.repeat(64)
@@ -27,17 +28,16 @@ const statusOf = (...containers: Manifest[]) => ({
 describe.skipIf(!hasKubernetes)('with a real API server', () => {
   let kubernetes: Kubernetes
   let cluster: Cluster
-  const signal = AbortSignal.timeout(60_000)
 
   beforeAll(async () => {
     kubernetes = await startKubernetes()
     kubernetes.namespace('shop')
     cluster = clusterAt(kubernetes.kubeconfig)
-  }, 90_000)
+  })
   afterAll(() => kubernetes?.[Symbol.asyncDispose]())
 
   const check = (fields: Record<string, unknown>, more = {}, protectedNamespaces = ['falco']) =>
-    checkPod(cluster, shellAlert(fields, more), protectedNamespaces, signal)
+    checkPod(cluster, shellAlert(fields, more), protectedNamespaces, soon())
   const named = (name: string, fields = {}) => ({
     'k8s.ns.name': 'shop',
     'k8s.pod.name': name,
@@ -107,11 +107,11 @@ describe.skipIf(!hasKubernetes)('with a real API server', () => {
   it('asks nothing about a protected namespace', async () => {
     const powerless = clusterAt(await kubernetes.userWith([]))
     const alert = shellAlert({ 'k8s.ns.name': 'falco', 'k8s.pod.name': 'falco-x' })
-    expect(await checkPod(powerless, alert, ['kube-system', 'falco'], signal)).toBe(
+    expect(await checkPod(powerless, alert, ['kube-system', 'falco'], soon())).toBe(
       'the namespace falco is protected',
     )
     // While it may not ask about others.
-    await expect(checkPod(powerless, alert, [], signal)).rejects.toThrow(/^get pods: .*forbidden/)
+    await expect(checkPod(powerless, alert, [], soon())).rejects.toThrow(/^get pods: .*forbidden/)
   })
 
   it('takes the word of the audit log', async () => {
@@ -130,7 +130,7 @@ describe.skipIf(!hasKubernetes)('with a real API server', () => {
 
   it('finds the node', async () => {
     const [node] = kubernetes.apply(nodeManifest('node-1'))
-    const checked = (more: object) => checkNode(cluster, shellAlert({}, { ...more }), signal)
+    const checked = (more: object) => checkNode(cluster, shellAlert({}, { ...more }), soon())
     expect(await checked({})).toEqual({ name: 'node-1', uid: node!.metadata.uid })
     expect(await checked({ hostname: 'node-2' })).toBe('there is no node node-2')
     expect(await checked({ hostname: null })).toBe('the alert names no node')

@@ -40,7 +40,7 @@ describe.skipIf(!hasKubernetes)('with a real API server', () => {
     kubernetes = await startKubernetes()
     for (const name of ['shop', 'bank']) kubernetes.namespace(name)
     cluster = clusterAt(kubernetes.kubeconfig)
-  }, 90_000)
+  })
   afterAll(() => kubernetes?.[Symbol.asyncDispose]())
 
   function isolated(namespace: string, name: string, time: string | undefined): Manifest {

@@ -190,10 +190,11 @@ it('ends at a stop while a server that takes it in says nothing', async () => {
   const args = ['--config', dir.file('p.yaml'), '--server', url]
   await using running = falcoNats(args, { program })
   await until('it is taken in', () => sockets.length > 0)
+  // A dial gives up by itself after twenty seconds.
   const begun = performance.now()
   running.child.kill('SIGTERM')
   expect(await running.exited()).toBe(0)
-  expect(performance.now() - begun).toBeLessThan(5_000)
+  expect(performance.now() - begun).toBeLessThan(15_000)
   for (const socket of sockets) socket.destroy()
   mute.close()
 })
@@ -206,7 +207,7 @@ it('prints all of a long text into a pipe that is slow', async () => {
   const check = `"$@" respond --config "${dir.file('p.yaml')}" --check | { sleep 1; wc -l; }`
   const { stdout } = spawnSync('sh', ['-c', check, 'sh', ...program], { encoding: 'utf8' })
   expect(Number(stdout)).toBe(3002)
-}, 30_000)
+})
 
 it('ends with 2 and a line where the file is wrong, and prints what it is asked to', async () => {
   using dir = tempDir()

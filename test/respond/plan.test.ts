@@ -322,9 +322,10 @@ playbooks:
           .fill(`*a${n - 1}`)
           .join(', ')}]`,
       )
+    // It would take days to resolve.
     const start = performance.now()
     expect(failure(lines.join('\n'))).toMatch(/^1:1: Excessive alias count/)
-    expect(performance.now() - start).toBeLessThan(2000)
+    expect(performance.now() - start).toBeLessThan(20_000)
   })
 
   it('ends in a plan or in one line, whatever the text', () => {

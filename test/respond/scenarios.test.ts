@@ -105,7 +105,7 @@ describe.skipIf(!hasKubernetes)('on a real API server', () => {
     server = await startJetStream()
     kubernetes.namespace('shop')
     kubernetes.apply(nodeManifest('node-1'))
-  }, 90_000)
+  })
   afterAll(async () => {
     await server?.[Symbol.asyncDispose]()
     await kubernetes?.[Symbol.asyncDispose]()

@@ -1,13 +1,10 @@
 // What replicas remember together, on a real nats-server of each generation and in memory.
 
 import { connect } from 'nats'
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { createMemoryState, openKvState, type State } from '../../src/respond/state.ts'
 import { askJetStream, startNats } from '../support/nats.ts'
 import { tempDir } from '../support/temp.ts'
-
-// A busy server may not answer in time, and is asked again.
-vi.setConfig({ testTimeout: 60_000 })
 
 const NEW = process.env.NATS_SERVER_NEW
 if (NEW === undefined)

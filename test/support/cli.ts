@@ -31,8 +31,14 @@ export function falcoNats(
 ): Running {
   const [command, ...before] = program
   const child = spawn(command!, [...before, ...args], {
-    // Two at a time could not have the same port.
-    env: { PATH: process.env.PATH, FALCO_NATS_METRICS_ADDRESS: 'off', ...env },
+    env: {
+      PATH: process.env.PATH,
+      // Two at a time could not have the same port.
+      FALCO_NATS_METRICS_ADDRESS: 'off',
+      // Whatever is delivered in the end was delivered in time: the machine may be busy.
+      FALCO_NATS_DRAIN_TIMEOUT: '60s',
+      ...env,
+    },
     stdio: 'pipe',
   })
   const out: Buffer[] = []

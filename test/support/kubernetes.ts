@@ -126,10 +126,10 @@ export async function startKubernetes(): Promise<Kubernetes> {
       return undefined
     }
   }
-  await until('the API server is ready', () => answers('get', '--raw', '/readyz'), 60_000)
+  await until('the API server is ready', () => answers('get', '--raw', '/readyz'))
   const kinds = new Set<string>()
   for (const file of CRDS) ask(['apply', '--server-side', '-f', file])
-  if (CRDS.length > 0) ask(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=30s'])
+  if (CRDS.length > 0) ask(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=60s'])
   for (const line of ask(['api-resources', '--no-headers']).trim().split('\n')) {
     const [kind, , apiVersion] = line.trim().split(/\s+/).reverse()
     kinds.add(`${apiVersion} ${kind}`)

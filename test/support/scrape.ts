@@ -2,6 +2,7 @@
 
 import { expect } from 'vitest'
 import type { Running } from './cli.ts'
+import { soon, until } from './wait.ts'
 
 /** Serves on a free port, for `scrape` to find. */
 export const SCRAPED = ['--metrics-address', '127.0.0.1:0']
@@ -11,7 +12,7 @@ export type Samples = ReadonlyMap<string, number>
 
 export async function get(running: Running, path: string): Promise<Response> {
   const { address } = await running.logged('serving /metrics')
-  return await fetch(`http://${address}${path}`, { signal: AbortSignal.timeout(20_000) })
+  return await fetch(`http://${address}${path}`, { signal: soon() })
 }
 
 export async function scrape(running: Running): Promise<Samples> {
@@ -37,6 +38,13 @@ export function total(samples: Samples, name: string): number {
     if (series === name || series.startsWith(`${name}{`)) sum += value
   return sum
 }
+
+/** Waits until so many lines are read: what is still in the pipe at a stop is read, or not in time. */
+export const haveRead = (running: Running, lines: number) =>
+  until(
+    `${lines} lines are read`,
+    async () => total(await scrape(running), 'falco_nats_lines_read_total') >= lines,
+  )
 
 /** Every alert and line that was read is somewhere, exactly once. Gives the scrape. */
 export async function expectBalanced(running: Running): Promise<Samples> {

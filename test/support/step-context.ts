@@ -3,6 +3,7 @@
 import pino from 'pino'
 import type { Cluster } from '../../src/respond/cluster.ts'
 import type { Done, Step, StepContext } from '../../src/respond/step.ts'
+import { soon } from './wait.ts'
 
 export const ID = 'AAAAAAAAAAAAAAAAAAAAAA'
 
@@ -27,7 +28,7 @@ export function stepContext(more: Partial<StepContext> = {}): StepContext {
     playbook: 'on-call',
     index: 0,
     dryRun: false,
-    signal: AbortSignal.timeout(20_000),
+    signal: soon(),
     cluster: none,
     bucket: none,
     log: pino({ level: 'silent' }),

@@ -26,7 +26,7 @@ describe.skipIf(!hasKubernetes)('with a real API server', () => {
   beforeAll(async () => {
     kubernetes = await startKubernetes()
     cluster = clusterAt(kubernetes.kubeconfig)
-  }, 90_000)
+  })
   afterAll(() => kubernetes?.[Symbol.asyncDispose]())
 
   function someNode(spec: Manifest = {}) {

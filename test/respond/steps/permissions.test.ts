@@ -25,7 +25,7 @@ import {
   podTarget,
   shellAlert,
 } from '../../support/targets.ts'
-import { until } from '../../support/wait.ts'
+import { soon, until } from '../../support/wait.ts'
 
 interface Case {
   // biome-ignore lint/suspicious/noExplicitAny: each checks its own parameters
@@ -61,7 +61,7 @@ describe.skipIf(!hasKubernetes)('with a real API server', () => {
 
   beforeAll(async () => {
     kubernetes = await startKubernetes()
-  }, 90_000)
+  })
   afterAll(() => kubernetes?.[Symbol.asyncDispose]())
 
   async function actWith({ step, params }: Case, rules: readonly RbacRule[]) {
@@ -73,7 +73,7 @@ describe.skipIf(!hasKubernetes)('with a real API server', () => {
     kubernetes.apply(pod, nodeManifest(namespace))
     const fields = { 'k8s.ns.name': namespace, 'k8s.pod.name': 'web' }
     const alert = shellAlert(fields, { hostname: namespace })
-    const signal = AbortSignal.timeout(20_000)
+    const signal = soon()
     const target =
       step.target === 'pod'
         ? { pod: (await checkPod(cluster, alert, [], signal)) as PodTarget }
@@ -91,7 +91,7 @@ describe.skipIf(!hasKubernetes)('with a real API server', () => {
       rulesFor(planOf([playbookOf([planned(step, { params: step.params.parse(params) })])])),
     ).filter((rule) => nameOf(rule) !== 'create events')
 
-    it('works with what it names', { timeout: 60_000 }, async () => {
+    it('works with what it names', async () => {
       const acted = actWith(each, needed)
       // There is no kubelet, so that of logs goes as far as the node, which has no address.
       if (step === captureLogs)
@@ -153,8 +153,8 @@ describe.skipIf(!hasKubernetes)('with a real API server', () => {
     const [pod] = kubernetes.apply(podManifest('default', 'noted'))
     const cluster = clusterAt(await kubernetes.userWith([]))
     const note = { reason: 'FalcoNats', message: 'text', type: 'Normal' } as const
-    await expect(
-      noteOnPod(cluster, podTarget(pod!), note, AbortSignal.timeout(10_000)),
-    ).rejects.toThrow(/^create events: .*forbidden/)
+    await expect(noteOnPod(cluster, podTarget(pod!), note, soon())).rejects.toThrow(
+      /^create events: .*forbidden/,
+    )
   })
 })

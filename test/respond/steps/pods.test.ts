@@ -23,7 +23,7 @@ describe.skipIf(!hasKubernetes)('with a real API server', () => {
   beforeAll(async () => {
     kubernetes = await startKubernetes()
     cluster = clusterAt(kubernetes.kubeconfig)
-  }, 90_000)
+  })
   afterAll(() => kubernetes?.[Symbol.asyncDispose]())
 
   /** A pod in a namespace of its own. */
