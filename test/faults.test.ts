@@ -4,7 +4,7 @@
 
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, openSync, statSync, writeFileSync } from 'node:fs'
+import { openSync, statSync, writeFileSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
@@ -15,6 +15,7 @@ import {
   type Running,
   stopped as stoppedAtOnce,
 } from './support/cli.ts'
+import { mountDisk, smallDisk } from './support/disk.ts'
 import { numberedAlert } from './support/fixtures.ts'
 import {
   createStream,
@@ -477,21 +478,6 @@ describe('the writer', () => {
     TIMEOUT_MS,
   )
 })
-
-/** A disk at `path`, while the scope lasts. Undefined, with the reason printed, without root. */
-function mountDisk(path: string, ...mount: string[]): Disposable | undefined {
-  mkdirSync(path)
-  try {
-    execFileSync('mount', [...mount, path], { stdio: 'pipe' })
-  } catch (error) {
-    console.info(`8: skipped, a disk cannot be mounted here: ${(error as Error).message.trim()}`)
-    return undefined
-  }
-  return { [Symbol.dispose]: () => execFileSync('umount', ['-l', path]) }
-}
-
-const smallDisk = (path: string) =>
-  mountDisk(path, '-t', 'tmpfs', '-o', 'size=3m', 'falco-nats-test')
 
 /** A disk with a journal, in a file: one that the kernel can be made to give up. */
 function journaledDisk(path: string): Disposable | undefined {

@@ -141,6 +141,7 @@ it('has tests that mirror the sources', () => {
     'fuzz',
     'outage',
     'faults',
+    'soak',
     'prometheus',
     'deploy-chart',
     'deploy-manifests',
