@@ -13,7 +13,7 @@ import { connect } from 'nats'
 import { expect, it } from 'vitest'
 import { falcoNats } from './support/cli.ts'
 import { smallDisk } from './support/disk.ts'
-import { failingDisk } from './support/eio.ts'
+import { type FailingDisk, failingDisk } from './support/eio.ts'
 import { createStream, type NatsServer, startNats } from './support/nats.ts'
 import { startProxy } from './support/proxy.ts'
 import { generator } from './support/random.ts'
@@ -49,7 +49,7 @@ interface World {
   readonly server: NatsServer
   readonly proxy: Awaited<ReturnType<typeof startProxy>>
   readonly ours: Supervisor
-  readonly disk: { fail(): void; heal(): void } | undefined
+  readonly disk: FailingDisk | undefined
   readonly mode: string
   /** Alerts that may be missing, and that no last line can tell of. */
   excused: number
@@ -94,8 +94,13 @@ const FAULTS: Record<string, Fault> = {
   },
   'disk fails': {
     kind: 'disk',
-    begin: ({ disk }) => disk?.fail(),
-    end: ({ disk }) => disk?.heal(),
+    begin: ({ disk }) => disk?.fail('read', 'write', 'sync'),
+    end: ({ disk }) => disk?.recover(),
+  },
+  'disk cannot be read': {
+    kind: 'disk',
+    begin: ({ disk }) => disk?.fail('read'),
+    end: ({ disk }) => disk?.recover(),
   },
   'pipe removed': {
     kind: 'process',

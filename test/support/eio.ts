@@ -1,32 +1,33 @@
-// A disk that fails: a library for LD_PRELOAD, and the file that makes it do so.
+// A disk that fails, for a process of ours: real EIO and ENOSPC, by a library that stands before libc.
 
-import { spawnSync } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import { rmSync, writeFileSync } from 'node:fs'
 import type { TempDir } from './temp.ts'
 
-const SOURCE = new URL('eio.c', import.meta.url).pathname
-
 export interface FailingDisk {
-  /** For the program whose reads and writes of `spool.db` and its log are to fail. */
-  readonly env: Readonly<Record<string, string>>
-  fail(): void
-  heal(): void
+  /** For `falcoNats`. */
+  readonly env: Record<string, string>
+  /** From now on; whatever failed before does no longer. */
+  fail(...what: ('read' | 'write' | 'sync' | 'full')[]): void
+  recover(): void
 }
 
-/** Undefined, with the reason printed, where there is no C compiler. */
-export function failingDisk(dir: TempDir): FailingDisk | undefined {
+/** For files whose path has `part` in it. Undefined, with the reason printed, without a C compiler. */
+export function failingDisk(dir: TempDir, part = 'spool.db'): FailingDisk | undefined {
   const library = dir.file('eio.so')
-  const built = spawnSync('cc', ['-shared', '-fPIC', '-O1', '-o', library, SOURCE, '-ldl'], {
-    encoding: 'utf8',
-  })
-  if (built.status !== 0) {
-    console.info(`skipped: a disk that fails: ${built.error?.message ?? built.stderr.trim()}`)
+  const source = new URL('eio.c', import.meta.url).pathname
+  try {
+    execFileSync('cc', ['-shared', '-fPIC', '-O1', '-o', library, source, '-ldl'], {
+      stdio: 'pipe',
+    })
+  } catch (error) {
+    console.info(`skipped, no library can be compiled here: ${(error as Error).message.trim()}`)
     return undefined
   }
-  const flag = dir.file('eio')
+  const flag = dir.file('eio.flag')
   return {
-    env: { LD_PRELOAD: library, EIO_FLAG: flag },
-    fail: () => writeFileSync(flag, ''),
-    heal: () => rmSync(flag, { force: true }),
+    env: { LD_PRELOAD: library, EIO_FLAG: flag, EIO_PATH: part },
+    fail: (...what) => writeFileSync(flag, what.join(' ')),
+    recover: () => rmSync(flag, { force: true }),
   }
 }

@@ -244,10 +244,14 @@ async function tryToReadStream(
   }
 }
 
-/** Below those that the system gives to outgoing connections, so that it stays free. */
+/**
+ * Below those that the system gives to outgoing connections, so that it stays free, and of the half that is
+ * this worker's: a server that is started later would find that the other worker has its port.
+ */
 export async function freePort(): Promise<number> {
+  const half = Number(process.env.VITEST_POOL_ID ?? 0) % 2
   for (;;) {
-    const port = 10_000 + Math.floor(22_000 * Math.random())
+    const port = 10_000 + Math.floor(11_000 * (half + Math.random()))
     const server = createServer().listen(port, '127.0.0.1')
     try {
       await once(server, 'listening')

@@ -39,7 +39,7 @@ export interface Supervisor {
 }
 
 const isAlive = ({ child }: Running) => child.exitCode === null && child.signalCode === null
-const END_MS = 45_000
+const END_MS = 60_000
 const PAUSE_MS = 500
 
 export function supervise(start: () => Running): Supervisor {
@@ -54,8 +54,8 @@ export function supervise(start: () => Running): Supervisor {
   let left: number | undefined
 
   function trouble(text: string): void {
-    const known = troubles.length < 50 && !troubles.includes(text)
-    if (known) console.info(`soak: ${text}`)
+    if (troubles.includes(text)) return
+    console.info(`trouble: ${text}`)
     troubles.push(text)
   }
 
