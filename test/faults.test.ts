@@ -10,6 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import {
   falcoNats,
+  type LogLine,
   memoryKiB,
   preloaded,
   type Running,
@@ -75,6 +76,12 @@ function report(scenario: string, messages: readonly Received[], sent: number) {
   const { missing, duplicates, inOrder } = counted
   console.info([scenario, sent, sent - missing, missing, duplicates, inOrder].join(' | '))
   return counted
+}
+
+/** Each came, in order, and twice only what was sent again: a busy machine freezes a server for longer than meant. */
+function expectOnce(counted: ReturnType<typeof countNumbered>, { resent }: LogLine) {
+  expect(counted).toEqual({ ...NONE_LOST, duplicates: expect.any(Number) })
+  expect(counted.duplicates).toBeLessThanOrEqual(resent as number)
 }
 
 /** Waits until every number has come at least once. */
@@ -512,7 +519,7 @@ describe('the disk', () => {
       server.thaw()
       await allHaveCome(subscriber.messages, sent)
       const { code, last } = await stopped(running)
-      expect(report('8 disk full', subscriber.messages, sent)).toEqual(NONE_LOST)
+      expectOnce(report('8 disk full', subscriber.messages, sent), last)
       expect(last).toMatchObject({ read: sent, delivered: sent, left: 0 })
       expect(code).toBe(0)
     },
@@ -564,7 +571,7 @@ describe('the disk', () => {
       if (!disk) return skip()
       await using server = await startNats(SERVER_CONFIG)
       await using subscriber = await subscribe(server.url)
-      const { log, ...counted } = await underLoad(
+      const { log, last, ...counted } = await underLoad(
         '8 disk given up by the kernel',
         server.url,
         subscriber,
@@ -577,7 +584,7 @@ describe('the disk', () => {
         },
         { dir },
       )
-      expect(counted).toMatchObject(NONE_LOST)
+      expectOnce(counted, last)
       expect(logged(log, 'the spool cannot be written')).toBe(1)
     },
     TIMEOUT_MS,

@@ -24,7 +24,7 @@ import { until } from './support/wait.ts'
 
 const SHORT = process.env.SOAK_MINUTES === undefined
 const MINUTES = Number(process.env.SOAK_MINUTES ?? 0.5)
-const SEED = Number(process.env.SOAK_SEED ?? (SHORT ? 12 : Math.floor(Math.random() * 2 ** 31)))
+const SEED = Number(process.env.SOAK_SEED ?? (SHORT ? 20 : Math.floor(Math.random() * 2 ** 31)))
 const BUNDLE = new URL('../dist/falco-nats.js', import.meta.url).pathname
 const WRITER = new URL('support/soak-writer.ts', import.meta.url).pathname
 
@@ -169,14 +169,17 @@ async function torment(world: World, kind: Fault['kind'], seed: number, until: n
     if (round.length === 0) round = [...faults]
     const [name, { begin, end }] = round.splice(random(round.length), 1)[0]!
     times.set(name, (times.get(name) ?? 0) + 1)
-    try {
-      await begin(world)
-      if (end) await delay(random(FAULT_MS))
-    } catch (error) {
-      world.ours.troubles.push(`${name}: ${error}`)
-    } finally {
-      await end?.(world)
+    const attempt = async (act: Fault['begin']) => {
+      try {
+        await act(world)
+      } catch (error) {
+        world.ours.troubles.push(`${name}: ${error}`)
+      }
     }
+    await attempt(begin)
+    if (!end) continue
+    await delay(random(FAULT_MS))
+    await attempt(end)
   }
   return [...times]
 }
