@@ -39,6 +39,8 @@ const SCRAPE_MAX_MS = 15_000
 /** What a pipe and our buffers hold, in alerts. */
 const IN_PIPE = 600
 const IN_MEMORY = 6_000
+/** What a busy machine has left in the pipe for a moment. */
+const UNREAD = RATE / 5
 /** What nobody can know of, in alerts: what core NATS has confirmed in the moment in which it is killed; */
 const LOST_BY_SERVER = 100
 /** and the one that is being written while the pipe is taken away. */
@@ -124,7 +126,7 @@ const FAULTS: Record<string, Fault> = {
         child.kill('SIGKILL')
         const unseen = Math.ceil((2 * RATE * (performance.now() - since)) / 1000)
         const { memory, paused } = held ?? { memory: IN_MEMORY, paused: true }
-        world.excused += memory + unseen + (paused ? IN_PIPE : 0)
+        world.excused += memory + unseen + (paused ? IN_PIPE : UNREAD)
       })
     },
   },
