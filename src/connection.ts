@@ -14,6 +14,14 @@ import { formatBytes } from './units.ts'
 const BACKOFF_FIRST_MS = 100
 /** For a server with all the addresses of its name, the look-up of the name included. */
 const DIAL_DEADLINE_MS = 15_000
+/** Of the servers that a cluster tells of, so many are known, and so many dialled before ours again. */
+const DISCOVERED_MAX = 64
+const DISCOVERED_DIALLED = 4
+/** A session that lasted so long gives no cause to dial more slowly. */
+const SETTLED_MS = 10_000
+/** Each reason is logged once in so long a time, and no more than these: a server may invent them. */
+const REASONS_FRESH_MS = 600_000
+const REASONS_MAX = 16
 
 export interface ConnectOptions {
   readonly servers: readonly Server[]
@@ -31,15 +39,19 @@ export interface Connector {
 
 export function createConnector(options: ConnectOptions): Connector {
   const { servers, credentials, identity, stats, log } = options
-  let pool = shuffled(servers)
+  let own = shuffled(servers)
+  let discovered: Server[] = []
   let attempt = 0
   /** What has been said since the last connection: servers take turns, and so may reasons. */
   const saidTroubles = new Set<string>()
+  let saidSince = 0
 
-  /** Tries each server once, the user's own first. */
+  /** Tries each of the user's own servers once, then a few others: the next time, the next few. */
   async function dialOnce(signal: AbortSignal): Promise<Session> {
     const troubles = new Set<string>()
-    for (const server of pool) {
+    const others = discovered.splice(0, DISCOVERED_DIALLED)
+    discovered.push(...others)
+    for (const server of [...own, ...others]) {
       try {
         const either = AbortSignal.any([signal, AbortSignal.timeout(DIAL_DEADLINE_MS)])
         return await openSession(server, readCredentials(credentials, server), identity, either)
@@ -59,13 +71,17 @@ export function createConnector(options: ConnectOptions): Connector {
       { server: server.shown, version, tls: encrypted, maxPayload: formatBytes(maxPayload) },
       'connected',
     )
+    const openedAt = performance.now()
     void session.closed.then((reason) => {
       if (reason === undefined) return
-      // A server that takes us in only to throw us out again is not to be hammered at.
-      if (session.proven) attempt = 1
+      // A server that takes us in only to throw us out again is not to be hammered at: one that has
+      // confirmed something is given more tries, but the pauses grow as well.
+      if (performance.now() - openedAt > SETTLED_MS) attempt = 1
+      else if (session.proven) attempt = Math.max(1, attempt - 0.75)
       // What failed goes to the end, so that the next dial starts with another server.
-      const own = [...servers].sort((a, b) => Number(a === server) - Number(b === server))
-      pool = [...own, ...discoveredServers(servers, server, session.discovered)]
+      own = [...servers].sort((a, b) => Number(a === server) - Number(b === server))
+      const told = discoveredServers(servers, server, session.discovered)
+      discovered = shuffled(told).slice(0, DISCOVERED_MAX)
       log.warn({ server: server.shown, reason }, 'disconnected')
     })
   }
@@ -82,7 +98,11 @@ export function createConnector(options: ConnectOptions): Connector {
         } catch (error) {
           signal.throwIfAborted()
           const trouble = messageOf(error)
-          if (saidTroubles.has(trouble)) continue
+          if (performance.now() - saidSince > REASONS_FRESH_MS) {
+            saidTroubles.clear()
+            saidSince = performance.now()
+          }
+          if (saidTroubles.has(trouble) || saidTroubles.size === REASONS_MAX) continue
           saidTroubles.add(trouble)
           log.warn({ reason: trouble }, 'cannot connect, will keep trying')
         }

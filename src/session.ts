@@ -6,10 +6,12 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { Socket } from 'node:net'
 import { setImmediate as afterPoll } from 'node:timers/promises'
 import { TLSSocket } from 'node:tls'
-import { connect, type NatsConnection, PermissionViolationError } from 'nats'
+import { type NatsConnection, PermissionViolationError } from 'nats'
 import type { Credentials, Identity } from './credentials.ts'
 import { messageOf, printable } from './errors.ts'
 import type { Server } from './servers.ts'
+import { connectChecked } from './transport.ts'
+import type { Wire } from './wire.ts'
 
 /**
  * A server that stops answering is let go of after two pings without a pong: at the latest
@@ -20,6 +22,11 @@ const PING_INTERVAL_MS = 10_000
 const UNANSWERED_PINGS_MAX = 2
 /** For each address of the server's name. */
 const DIAL_TIMEOUT_MS = 5_000
+/** All that is sent to us answers something: acknowledgements, and what JetStream tells of streams. */
+const ANSWER_BYTES_MAX = 1024 * 1024
+/** More than all subjects of three batches of the largest size can have. */
+const DENIED_CHARS_MAX = 16 * 1024 * 1024
+const DENIED_CHECK_INTERVAL = 256
 
 export interface Session {
   readonly server: Server
@@ -70,7 +77,8 @@ export async function openSession(
   const track = (message: unknown) => sockets.push((message as { socket: Socket }).socket)
   subscribe('net.client.socket', track)
   signal.addEventListener('abort', abort)
-  const dialled = connect({
+  let wire: Wire | undefined
+  const dialled = connectChecked({
     ...credentials,
     servers: server.address,
     ...identity,
@@ -79,15 +87,21 @@ export async function openSession(
     timeout: DIAL_TIMEOUT_MS,
     pingInterval: PING_INTERVAL_MS,
     maxPingOut: UNANSWERED_PINGS_MAX,
+    // We look for other servers ourselves, and the client trips over an address that is none.
+    ignoreClusterUpdates: true,
+    payloadBytesMax: ANSWER_BYTES_MAX,
+    onWire: (next) => {
+      wire = next
+    },
   })
   try {
     const connection = await Promise.race([dialled, aborted.promise])
-    return watch(connection, server, identity, destroySockets)
+    return watch(connection, wire!, server, identity, destroySockets)
   } catch (error) {
     destroySockets()
     // It may yet succeed, with a name that is resolved too late: nobody waits for it then.
     dialled.then((connection) => connection.close()).catch(() => {})
-    throw error
+    throw wire?.said === undefined ? error : new Error(wire.said)
   } finally {
     unsubscribe('net.client.socket', track)
     signal.removeEventListener('abort', abort)
@@ -96,6 +110,7 @@ export async function openSession(
 
 function watch(
   connection: NatsConnection,
+  wire: Wire,
   server: Server,
   { inboxPrefix }: Identity,
   destroySockets: () => void,
@@ -105,13 +120,6 @@ function watch(
   let reason = ''
   let ours = false
   let confirmed = false
-  // The client forgets what it was told when it closes, and that is when it is needed.
-  let discovered: readonly string[] = []
-  const noteDiscovered = () => {
-    discovered = connection.info?.connect_urls ?? discovered
-  }
-  noteDiscovered()
-
   function destroy(): void {
     writtenTo(connection)?.destroy()
     destroySockets()
@@ -121,29 +129,35 @@ function watch(
     for await (const status of connection.status()) {
       if (status.type === 'staleConnection') {
         // The client says so as well when it ends the connection because of another error.
-        reason ||= `no answer to ${UNANSWERED_PINGS_MAX} pings`
+        reason ||= wire.said ?? `no answer to ${UNANSWERED_PINGS_MAX} pings`
         destroy()
-      } else if (status.type === 'update') {
-        noteDiscovered()
       } else if (status.type === 'error') {
         const { error } = status
-        if (!(error instanceof PermissionViolationError)) reason = messageOf(error)
-        else if (error.operation === 'publish')
-          denied.set(error.subject, (denied.get(error.subject) ?? 0) + 1)
+        if (error instanceof PermissionViolationError && error.operation === 'publish')
+          deny(error.subject)
       }
     }
+  }
+  function deny(subject: string): void {
+    denied.set(subject, (denied.get(subject) ?? 0) + 1)
+    if (denied.size % DENIED_CHECK_INTERVAL !== 0) return
+    let chars = 0
+    for (const each of denied.keys()) chars += each.length
+    if (chars < DENIED_CHARS_MAX) return
+    reason ||= 'the server denies subjects on which nothing was published'
+    destroy()
   }
   void watchStatus()
 
   return {
     server,
-    version: printable(connection.info?.version ?? 'unknown'),
+    version: printable(wire.info!.version),
     encrypted: writtenTo(connection) instanceof TLSSocket,
     get maxPayload() {
-      return connection.info?.max_payload ?? 1024 * 1024
+      return wire.info!.max_payload
     },
     get discovered() {
-      return discovered
+      return wire.info!.connect_urls!
     },
     denied,
     connection,
@@ -161,13 +175,13 @@ function watch(
     },
     async confirm() {
       await connection.flush()
-      noteDiscovered()
       confirmed = true
     },
     closed: connection.closed().then(async (error) => {
       // The server's last words may be a few microtasks behind the end of its connection.
       await afterPoll()
-      if (reason || ours) return reason || undefined
+      if (reason || ours) return printable(reason) || undefined
+      if (wire.said !== undefined) return printable(wire.said)
       return error ? messageOf(error) : 'the server closed the connection'
     }),
     close(why) {

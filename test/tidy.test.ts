@@ -52,6 +52,8 @@ const ORDER = [
   'subject',
   'fields',
   'servers',
+  'transport',
+  'wire',
   'stats',
   'histogram',
   'alert',

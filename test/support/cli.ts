@@ -21,6 +21,8 @@ export interface Running extends AsyncDisposable {
   log(): LogLine[]
   /** Resolves with the first log line whose message contains `text`. */
   logged(text: string, timeoutMs?: number): Promise<LogLine>
+  /** Resolves when the log gives a reason that matches. */
+  loggedReason(reason: RegExp): Promise<void>
   exited(): Promise<number | null>
 }
 
@@ -66,6 +68,15 @@ export function falcoNats(
       ).catch((error) => {
         throw new Error(`${error.message}; it says:\n${stderr()}`)
       }),
+    async loggedReason(pattern) {
+      // With several servers, those of one round are in one line.
+      const reasons = () => log().flatMap(({ reason }) => String(reason ?? '').split('; '))
+      await until(`the log gives the reason ${pattern}`, () =>
+        reasons().some((reason) => pattern.test(reason)),
+      ).catch((error) => {
+        throw new Error(`${error.message}; it says:\n${stderr()}`)
+      })
+    },
     exited: () => closed,
     async [Symbol.asyncDispose]() {
       if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL')

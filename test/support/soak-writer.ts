@@ -5,7 +5,7 @@
 import { closeSync, constants, openSync, writeSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { numberedAlert } from './fixtures.ts'
-import { hostileLines } from './hostile.ts'
+import { hostileLines } from './hostile-lines.ts'
 
 const [, , pipe, seed, rate] = process.argv as [string, string, string, string, string]
 const hostile = hostileLines(Number(seed))

@@ -1,0 +1,195 @@
+// What a server sends, checked before the client sees it. The client prints what it cannot parse on
+// standard output, unescaped, and goes on without reading; it holds lines and messages of any length.
+
+import type { ServerInfo } from 'nats'
+import { quoted } from './errors.ts'
+
+/** One connection, from the server to us. */
+export interface Wire {
+  /** The newest INFO: it is the first line, and may come again. */
+  readonly info: ServerInfo | undefined
+  /** The text of the newest -ERR, but for those that deny one subject. */
+  readonly said: string | undefined
+  /** Whether all that came is the first INFO. */
+  isOnlyInfo(): boolean
+  /**
+   * Gives what may go to the client: whole lines, and payload as it comes. Throws where it is not
+   * the NATS protocol, or more of it than a server has reason to send; then nothing more may be taken.
+   */
+  take(chunk: Buffer): Buffer
+}
+
+/** INFO with a thousand addresses. A subject, the longest that is in other lines, has 4 KiB. */
+const LINE_BYTES_MAX = 64 * 1024
+const PAYLOAD_BYTES_DEFAULT = 1024 * 1024
+/** PING, +OK, INFO and -ERR in so long a time. A server pings once in two minutes. */
+const UNASKED_MAX = 10_000
+const UNASKED_WINDOW_MS = 10_000
+const EXCERPT_BYTES = 60
+
+const OPERATIONS = ['MSG ', 'HMSG ', 'PONG', 'PING', '+OK', '-ERR ', 'INFO ']
+const DENIES_SUBJECT = /^'Permissions Violation/i
+const NOTHING: Buffer = Buffer.alloc(0)
+const [LF, CR, SPACE, ZERO, NINE, H, M] = [10, 13, 32, 48, 57, 72, 77]
+
+export function createWire(payloadBytesMax: number): Wire {
+  /** A line that has not ended yet. */
+  let held = NOTHING
+  /** Of a message: how much is still to come, and whether its line end is. */
+  let payload = 0
+  let inMessage = false
+  let lines = 0
+  let unasked = 0
+  let unaskedSince = performance.now()
+  let info: ServerInfo | undefined
+  let said: string | undefined
+
+  function take(chunk: Buffer): Buffer {
+    const bytes = held.length > 0 ? Buffer.concat([held, chunk]) : chunk
+    let at = 0
+    while (at < bytes.length) {
+      if (payload > 0) {
+        const step = Math.min(payload, bytes.length - at)
+        payload -= step
+        at += step
+        continue
+      }
+      const end = bytes.indexOf(LF, at)
+      if (end < 0) break
+      const lineEnd = end > at && bytes[end - 1] === CR ? end - 1 : end
+      if (!inMessage) readLine(bytes, at, lineEnd)
+      else if (lineEnd === at) inMessage = false
+      else throw strange(bytes, at)
+      at = end + 1
+    }
+    held = bytes.subarray(at)
+    if (held.length > LINE_BYTES_MAX) throw new Error('the server sends a line of over 64 KiB')
+    if (held.length > 0) checkBeginning(held)
+    return bytes.subarray(0, at)
+  }
+
+  function checkBeginning(bytes: Buffer): void {
+    const right = inMessage
+      ? bytes.length === 1 && bytes[0] === CR
+      : OPERATIONS.some((operation) => isAt(operation, bytes, 0, bytes.length))
+    if (!right) throw strange(bytes, 0)
+  }
+
+  function readLine(bytes: Buffer, at: number, end: number): void {
+    lines++
+    if (info !== undefined && (bytes[at] === M || bytes[at] === H)) {
+      payload = sizeOfMessage(bytes, at, end)
+      inMessage = true
+      if (payload > payloadBytesMax)
+        throw new Error(`the server sends a message of ${payload} bytes, which is too large`)
+      return
+    }
+    const operation = OPERATIONS.find(
+      (each) => end - at >= each.length && isAt(each, bytes, at, end),
+    )
+    if (operation === '-ERR ') {
+      const text = bytes.toString('utf8', at + 5, end).trim()
+      if (DENIES_SUBJECT.test(text)) return
+      said = text.replace(/^'(.*)'$/s, '$1')
+    } else if (operation === 'INFO ') info = parseInfo(bytes, at, end)
+    else if (operation === undefined || info === undefined) throw strange(bytes, at)
+    if (operation !== 'PONG') countUnasked()
+  }
+
+  function countUnasked(): void {
+    if (++unasked <= UNASKED_MAX) return
+    const now = performance.now()
+    if (now - unaskedSince < UNASKED_WINDOW_MS)
+      throw new Error('the server sends more PING, +OK, INFO or -ERR than it has reason to')
+    unasked = 0
+    unaskedSince = now
+  }
+
+  return {
+    get info() {
+      return info
+    },
+    get said() {
+      return said
+    },
+    isOnlyInfo: () => info !== undefined && lines === 1 && held.length === 0,
+    take,
+  }
+}
+
+/** Whether a line begins with it, as far as the line goes. */
+function isAt(operation: string, bytes: Buffer, at: number, end: number): boolean {
+  const length = Math.min(operation.length, end - at)
+  let same = 0
+  while (same < length && bytes[at + same] === operation.charCodeAt(same)) same++
+  return same === length
+}
+
+/** `MSG subject sid [reply] size`, `HMSG subject sid [reply] headers size`; where all is well, the size. */
+function sizeOfMessage(bytes: Buffer, at: number, end: number): number {
+  const withHeaders = bytes[at] === H
+  const operation = withHeaders ? 'HMSG ' : 'MSG '
+  let fields = 0
+  let sid = -1
+  let before = -1
+  let last = -1
+  let start = at + operation.length
+  for (let index = start; index <= end; index++) {
+    if (index < end && bytes[index]! > SPACE) continue
+    if (index < end && bytes[index] !== SPACE) throw strange(bytes, at)
+    // Servers leave two spaces where there is no reply subject.
+    if (index > start) {
+      before = last
+      last = numberIn(bytes, start, index)
+      if (++fields === 2) sid = last
+    }
+    start = index + 1
+  }
+  const least = withHeaders ? 4 : 3
+  const right =
+    isAt(operation, bytes, at, end) &&
+    (fields === least || fields === least + 1) &&
+    sid >= 0 &&
+    last >= (withHeaders ? before : 0) &&
+    (!withHeaders || before >= 0)
+  if (!right) throw strange(bytes, at)
+  return last
+}
+
+/** -1: no number, or one of more than 15 digits. */
+function numberIn(bytes: Buffer, start: number, end: number): number {
+  if (start >= end || end - start > 15) return -1
+  let number = 0
+  for (let index = start; index < end; index++) {
+    const byte = bytes[index]!
+    if (byte < ZERO || byte > NINE) return -1
+    number = number * 10 + (byte - ZERO)
+  }
+  return number
+}
+
+/** Refuses what the client would trip over, and leaves out what is of another type than it should be. */
+function parseInfo(bytes: Buffer, at: number, end: number): ServerInfo {
+  // The client would cut the line there.
+  const cut = bytes.indexOf(CR, at)
+  if (cut >= 0 && cut < end) throw strange(bytes, at)
+  let info: Record<keyof ServerInfo, unknown> | null
+  try {
+    info = JSON.parse(bytes.toString('utf8', at + 5, end))
+  } catch {
+    throw strange(bytes, at)
+  }
+  const { version, max_payload: most, connect_urls: urls, nonce = '' } = info ?? {}
+  const known = typeof version === 'string' && /\d+.\d+.\d+/.test(version)
+  if (!known || typeof nonce !== 'string') throw strange(bytes, at)
+  return {
+    ...(info as ServerInfo),
+    max_payload: typeof most === 'number' ? most : PAYLOAD_BYTES_DEFAULT,
+    connect_urls: Array.isArray(urls) ? urls.filter((url) => typeof url === 'string') : [],
+  }
+}
+
+function strange(bytes: Buffer, at: number): Error {
+  const line = bytes.toString('latin1', at, at + EXCERPT_BYTES).replace(/\r?\n.*/s, '')
+  return new Error(`not the NATS protocol: ${quoted(line)}`)
+}
