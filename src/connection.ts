@@ -3,7 +3,7 @@
 
 import { setTimeout as delay } from 'node:timers/promises'
 import { backoff } from './backoff.ts'
-import { type CredentialOptions, type Identity, readCredentials } from './credentials.ts'
+import { type CredentialOptions, expiredIn, type Identity, readCredentials } from './credentials.ts'
 import { messageOf } from './errors.ts'
 import type { Logger } from './log.ts'
 import { discoveredServers, type Server } from './servers.ts'
@@ -60,6 +60,8 @@ export function createConnector(options: ConnectOptions): Connector {
         troubles.add(`${server.shown}: ${messageOf(error)}`)
       }
     }
+    const expired = expiredIn(credentials)
+    if (expired !== undefined) troubles.add(expired)
     throw new Error([...troubles].join('; '))
   }
 

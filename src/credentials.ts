@@ -1,9 +1,11 @@
 // Credentials and certificates. Files are read at every (re)connect, so a rotated secret needs no
 // restart. What is read here goes to the NATS client and nowhere else.
 
+import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { hostname } from 'node:os'
+import { createSecureContext } from 'node:tls'
 import {
   type Authenticator,
   credsAuthenticator,
@@ -79,6 +81,9 @@ export function readCredentials(config: CredentialOptions, server: Server): Cred
   }
   const files = [config.tlsca, config.tlscert, config.tlskey]
   const useTls = server.tlsRequired || config.tlsfirst || files.some((file) => file !== undefined)
+  if (ca !== undefined) checkTls(`--tlsca ${config.tlsca}`, { ca })
+  if (cert !== undefined && key !== undefined)
+    checkTls(`--tlscert ${config.tlscert} and --tlskey ${config.tlskey}`, { cert, key })
   return { ...(authenticator && { authenticator }), ...(useTls && { tls }) }
 }
 
@@ -131,12 +136,51 @@ function proven(option: string, path: string, authenticator: Authenticator): Aut
   return authenticator
 }
 
-function readBytes(option: string, path: string): Buffer {
+/** The client would give the reason without the file, as OpenSSL has it. */
+function checkTls(what: string, files: { ca?: string; cert?: string; key?: string }): void {
   try {
-    return readFileSync(path)
+    createSecureContext(files)
+    if (files.ca !== undefined) new X509Certificate(files.ca)
+  } catch (error) {
+    const mismatch = messageOf(error).includes('key values mismatch')
+    throw new Error(`${what} ${mismatch ? 'do not belong together' : 'cannot be used'}`)
+  }
+}
+
+/** What of ours has run out, by our clock: servers only report that they refuse it. */
+export function expiredIn(config: CredentialOptions, now = Date.now()): string | undefined {
+  const expired: string[] = []
+  const note = (option: string, path: string, at: number) => {
+    if (at <= now) expired.push(`${option} ${path} expired at ${new Date(at).toISOString()}`)
+  }
+  try {
+    if (config.creds !== undefined) note('--creds', config.creds, jwtEnd(config.creds))
+    if (config.tlscert !== undefined) {
+      const { validTo } = new X509Certificate(readFileSync(config.tlscert))
+      note('--tlscert', config.tlscert, Date.parse(validTo))
+    }
+  } catch {
+    // Reading them for the dial has given the reason.
+  }
+  return expired.length > 0 ? expired.join(', ') : undefined
+}
+
+/** NaN: never. */
+function jwtEnd(path: string): number {
+  const claims = /^[\w-]+\.([\w-]+)\.[\w-]+\s*$/m.exec(readFileSync(path, 'utf8'))?.[1] ?? ''
+  return JSON.parse(Buffer.from(claims, 'base64url').toString()).exp * 1000
+}
+
+/** An empty file is a rotation half done; the client would go without it, and trust other authorities. */
+function readBytes(option: string, path: string): Buffer {
+  let bytes: Buffer
+  try {
+    bytes = readFileSync(path)
   } catch (error) {
     throw new Error(`${option} ${path} cannot be read: ${(error as NodeJS.ErrnoException).code}`)
   }
+  if (bytes.length === 0) throw new Error(`${option} ${path} is empty`)
+  return bytes
 }
 
 function readText(option: string, path: string | undefined): string | undefined {

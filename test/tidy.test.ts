@@ -142,6 +142,7 @@ it('has tests that mirror the sources', () => {
     'tidy',
     'fuzz',
     'outage',
+    'rotation',
     'faults',
     'soak',
     'prometheus',

@@ -1,13 +1,14 @@
 // The connection of `respond`: tried until it is there, and then for ever again, a line per change.
 
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Authenticator, type ConnectionOptions, connect, type NatsConnection } from 'nats'
+import type { Authenticator, NatsConnection } from 'nats'
 import { backoff } from '../backoff.ts'
 import { type CredentialOptions, type Identity, readCredentials } from '../credentials.ts'
 import { messageOf, printable } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Server } from '../servers.ts'
 import { aborted } from '../signals.ts'
+import { type CheckedOptions, connectChecked } from '../transport.ts'
 import type { RespondMetrics } from './respond-metrics.ts'
 
 export interface RespondConnectOptions {
@@ -30,7 +31,7 @@ export async function connectPatiently(
   const stopped = aborted(stop)
   for (let attempt = 1; !stop.aborted; attempt++)
     try {
-      const connecting = connect({
+      const connecting = connectChecked({
         servers: servers.map(({ address }) => address),
         ...identity,
         ...secretsOf(credentials, servers),
@@ -45,7 +46,8 @@ export async function connectPatiently(
         connecting.then((late) => late.close()).catch(() => {})
         return undefined
       }
-      log.info({ server: connection.getServer(), version: connection.info?.version }, 'connected')
+      const version = printable(connection.info?.version ?? 'unknown')
+      log.info({ server: printable(connection.getServer()), version }, 'connected')
       metrics.connected(true)
       void watch(connection, metrics, log)
       return connection
@@ -63,7 +65,7 @@ export async function connectPatiently(
 function secretsOf(
   credentials: CredentialOptions,
   servers: readonly Server[],
-): Pick<ConnectionOptions, 'authenticator' | 'tls'> {
+): Pick<CheckedOptions, 'authenticator' | 'tls'> {
   const [first] = servers
   const { authenticator, tls } = readCredentials(credentials, first!)
   let last: Authenticator | undefined = authenticator
@@ -74,11 +76,14 @@ function secretsOf(
     return last?.(nonce)
   }
   // The name to expect is that of one server; with several, each has its own.
-  const { servername, host, ...files } = tls ?? {}
+  const { servername, host, handshakeFirst } = tls ?? {}
   const named = servers.length === 1 ? { servername, host } : {}
+  // The client reads files at each dial, but not what it was once given of them.
+  const { tlsca: caFile, tlscert: certFile, tlskey: keyFile } = credentials
+  const files = defined({ caFile, certFile, keyFile })
   return {
     ...(authenticator && { authenticator: again }),
-    ...(tls && { tls: { ...files, ...defined(named) } }),
+    ...(tls && { tls: { ...files, ...defined(named), ...(handshakeFirst && { handshakeFirst }) } }),
   }
 }
 

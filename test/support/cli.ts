@@ -21,6 +21,8 @@ export interface Running extends AsyncDisposable {
   log(): LogLine[]
   /** Resolves with the first log line whose message contains `text`. */
   logged(text: string, timeoutMs?: number): Promise<LogLine>
+  /** Resolves when a line with this message has come for the second time. */
+  loggedTwice(message: string): Promise<void>
   /** Resolves when the log gives a reason that matches. */
   loggedReason(reason: RegExp): Promise<void>
   exited(): Promise<number | null>
@@ -68,6 +70,12 @@ export function falcoNats(
       ).catch((error) => {
         throw new Error(`${error.message}; it says:\n${stderr()}`)
       }),
+    async loggedTwice(message) {
+      await until(
+        `the log says "${message}" twice`,
+        () => log().filter(({ msg }) => msg === message).length > 1,
+      )
+    },
     async loggedReason(pattern) {
       // With several servers, those of one round are in one line.
       const reasons = () => log().flatMap(({ reason }) => String(reason ?? '').split('; '))

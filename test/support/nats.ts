@@ -20,7 +20,9 @@ export interface NatsServer extends AsyncDisposable {
   readonly url: string
   start(): Promise<void>
   stop(signal?: NodeJS.Signals): Promise<void>
-  /** Writes other lines of configuration and has them read. */
+  /** Writes other lines of configuration, for the next start. */
+  configure(config: string): void
+  /** The same, and has them read. */
   reload(config: string): void
   /** SIGSTOP: it stays connected and answers nothing. */
   freeze(): void
@@ -75,6 +77,7 @@ export async function startNats(
       })
     },
     stop,
+    configure,
     reload(lines) {
       configure(lines)
       child?.kill('SIGHUP')
@@ -190,9 +193,13 @@ export async function askJetStream(
 }
 
 /** A stream that keeps, in files, what is published on `falco.>`. */
-export async function createStream(url: string, more = {}): Promise<void> {
+export async function createStream(
+  url: string,
+  more = {},
+  options: ConnectionOptions = {},
+): Promise<void> {
   const stream = { name: 'ALERTS', subjects: ['falco.>'], storage: 'file', retention: 'limits' }
-  await askJetStream(url, 'STREAM.CREATE.ALERTS', { ...stream, ...more })
+  await askJetStream(url, 'STREAM.CREATE.ALERTS', { ...stream, ...more }, options)
 }
 
 export async function streamCount(url: string): Promise<number> {
