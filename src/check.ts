@@ -3,7 +3,7 @@
 import { accessSync, constants, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { PRIORITIES } from './alert.ts'
-import { identityOf, readCredentials } from './credentials.ts'
+import { expiredIn, identityOf, readCredentials } from './credentials.ts'
 import { messageOf, printable } from './errors.ts'
 import { fifoExists } from './fifo.ts'
 import type { Config } from './options.ts'
@@ -106,6 +106,7 @@ async function trySession(
       session.close()
     }
   } catch (error) {
-    throw new Error(`${server.shown}: ${messageOf(error)}`)
+    const reasons = [`${server.shown}: ${messageOf(error)}`, expiredIn(config)]
+    throw new Error(reasons.filter(Boolean).join('; '))
   }
 }

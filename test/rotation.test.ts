@@ -78,10 +78,14 @@ const ROTATIONS: Record<string, Rotation> = {
     config: operator.config,
     subscriber: asJudge,
     args: (file) => {
-      writeFileSync(file('creds'), operator.user(3).creds)
+      writeFileSync(file('creds'), operator.user().creds)
       return ['--creds', file('creds')]
     },
-    out: ({ running }) => running().loggedReason(/^User Authentication Expired$/),
+    out: ({ file, proxy, running }) => {
+      writeFileSync(file('creds'), operator.user(5).creds)
+      proxy.cut()
+      return running().loggedReason(/^User Authentication Expired$/)
+    },
     back: ({ file }) => writeFileSync(file('creds'), operator.user().creds),
     reason: /^--creds \S+ expired at 20\S+Z$/,
   },

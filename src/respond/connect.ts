@@ -3,7 +3,12 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Authenticator, NatsConnection } from 'nats'
 import { backoff } from '../backoff.ts'
-import { type CredentialOptions, type Identity, readCredentials } from '../credentials.ts'
+import {
+  type CredentialOptions,
+  expiredIn,
+  type Identity,
+  readCredentials,
+} from '../credentials.ts'
 import { messageOf, printable } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Server } from '../servers.ts'
@@ -52,7 +57,7 @@ export async function connectPatiently(
       void watch(connection, metrics, log)
       return connection
     } catch (error) {
-      const reason = messageOf(error)
+      const reason = [messageOf(error), expiredIn(credentials)].filter(Boolean).join('; ')
       if (!said.has(reason)) log.warn({ reason }, 'cannot connect, will keep trying')
       said.add(reason)
       const pause = backoff(attempt, RETRY_FIRST_MS)
