@@ -30,6 +30,8 @@ const EXCERPT_BYTES = 60
 const OPERATIONS = ['MSG ', 'HMSG ', 'PONG', 'PING', '+OK', '-ERR ', 'INFO ']
 const DENIES_SUBJECT = /^'Permissions Violation/i
 const NOTHING: Buffer = Buffer.alloc(0)
+/** The client takes no more for a number. */
+const DIGITS_MAX = 15
 const [LF, CR, SPACE, ZERO, NINE, H, M] = [10, 13, 32, 48, 57, 72, 77]
 
 export function createWire(payloadBytesMax: number): Wire {
@@ -52,6 +54,11 @@ export function createWire(payloadBytesMax: number): Wire {
         const step = Math.min(payload, bytes.length - at)
         payload -= step
         at += step
+        continue
+      }
+      if (inMessage && bytes[at] === CR && bytes[at + 1] === LF) {
+        inMessage = false
+        at += 2
         continue
       }
       const end = bytes.indexOf(LF, at)
@@ -133,17 +140,26 @@ function sizeOfMessage(bytes: Buffer, at: number, end: number): number {
   let sid = -1
   let before = -1
   let last = -1
-  let start = at + operation.length
-  for (let index = start; index <= end; index++) {
-    if (index < end && bytes[index]! > SPACE) continue
-    if (index < end && bytes[index] !== SPACE) throw strange(bytes, at)
+  for (let index = at + operation.length; index < end; ) {
     // Servers leave two spaces where there is no reply subject.
-    if (index > start) {
-      before = last
-      last = numberIn(bytes, start, index)
-      if (++fields === 2) sid = last
+    if (bytes[index] === SPACE) {
+      index++
+      continue
     }
-    start = index + 1
+    const start = index
+    /** What the field is as a number; -1: it is none. */
+    let number = 0
+    if (fields > 0)
+      for (let byte = bytes[index]!; byte >= ZERO && byte <= NINE && index < end; ) {
+        number = number * 10 + (byte - ZERO)
+        byte = bytes[++index]!
+      }
+    if (index < end && bytes[index]! > SPACE) number = -1
+    while (index < end && bytes[index]! > SPACE) index++
+    if (index === start) throw strange(bytes, at)
+    before = last
+    last = index - start > DIGITS_MAX ? -1 : number
+    if (++fields === 2) sid = last
   }
   const least = withHeaders ? 4 : 3
   const right =
@@ -154,18 +170,6 @@ function sizeOfMessage(bytes: Buffer, at: number, end: number): number {
     (!withHeaders || before >= 0)
   if (!right) throw strange(bytes, at)
   return last
-}
-
-/** -1: no number, or one of more than 15 digits. */
-function numberIn(bytes: Buffer, start: number, end: number): number {
-  if (start >= end || end - start > 15) return -1
-  let number = 0
-  for (let index = start; index < end; index++) {
-    const byte = bytes[index]!
-    if (byte < ZERO || byte > NINE) return -1
-    number = number * 10 + (byte - ZERO)
-  }
-  return number
 }
 
 /** Refuses what the client would trip over, and leaves out what is of another type than it should be. */

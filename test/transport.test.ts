@@ -7,6 +7,7 @@ import { numberedAlert } from './support/fixtures.ts'
 import { afterWelcome, type Behaviour, endlessly, info, startHostile } from './support/hostile.ts'
 import { startNats, subscribe } from './support/nats.ts'
 import { countNumbered } from './support/pipe.ts'
+import { until } from './support/wait.ts'
 
 const ALERTS = 100
 const MEMORY_KIB = 64 * 1024
@@ -161,3 +162,26 @@ it.each([
     expect(stdout.toString() + stderr).toMatch(/^[ -~\n]*$/)
   },
 )
+
+it('dials more and more slowly a server that confirms and closes, again and again', async () => {
+  let connections = 0
+  await using hostile = await startHostile((socket) => {
+    connections++
+    socket.write(info())
+    let pings = 0
+    socket.on('data', (data) => {
+      for (const _ of data.toString().matchAll(/PING/g))
+        if (++pings === 1) socket.write('PONG\r\n')
+        else socket.end('PONG\r\n')
+    })
+  })
+  await using running = falcoNats(['-f', '-', '-s', hostile.url])
+  await running.logged('connected')
+  const startedAt = performance.now()
+  await until('it was dialled sixteen times', () => {
+    running.child.stdin.write(`${numberedAlert(0)}\n`)
+    return connections >= 16
+  })
+  // At 100 ms each time, of which half is left to chance, it would be less than two seconds.
+  expect(performance.now() - startedAt).toBeGreaterThan(3000)
+})
