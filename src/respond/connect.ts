@@ -26,6 +26,8 @@ export interface RespondConnectOptions {
 
 const RETRY_FIRST_MS = 250
 const RECONNECT_MS = 1_000
+/** No more different reasons are logged before the next connection: a server may invent them. */
+const REASONS_MAX = 16
 
 /** Undefined when it was stopped before there was one. */
 export async function connectPatiently(
@@ -58,8 +60,7 @@ export async function connectPatiently(
       return connection
     } catch (error) {
       const reason = [messageOf(error), expiredIn(credentials)].filter(Boolean).join('; ')
-      if (!said.has(reason)) log.warn({ reason }, 'cannot connect, will keep trying')
-      said.add(reason)
+      if (isNew(said, reason)) log.warn({ reason }, 'cannot connect, will keep trying')
       const pause = backoff(attempt, RETRY_FIRST_MS)
       await delay(pause, undefined, { signal: stop }).catch(() => {})
     }
@@ -95,6 +96,12 @@ function secretsOf(
 const defined = (values: Record<string, string | undefined>) =>
   Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined))
 
+function isNew(said: Set<string>, reason: string): boolean {
+  if (said.has(reason) || said.size === REASONS_MAX) return false
+  said.add(reason)
+  return true
+}
+
 async function watch(
   connection: NatsConnection,
   metrics: RespondMetrics,
@@ -114,8 +121,7 @@ async function watch(
         break
       case 'error': {
         const reason = messageOf(status.error)
-        if (!said.has(reason)) log.warn({ reason }, 'the NATS server refuses something')
-        said.add(reason)
+        if (isNew(said, reason)) log.warn({ reason }, 'the NATS server refuses something')
         break
       }
     }
