@@ -3,6 +3,7 @@
 import { accessSync, constants, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { PRIORITIES } from './alert.ts'
+import { whyNotAside } from './aside.ts'
 import { expiredIn, identityOf, readCredentials } from './credentials.ts'
 import { messageOf, printable } from './errors.ts'
 import { fifoExists } from './fifo.ts'
@@ -47,7 +48,9 @@ function checkPipe(path: string): string {
   if (path === '-') return 'standard input'
   if (fifoExists(path)) {
     accessSync(path, constants.R_OK | constants.W_OK)
-    return `${path} is there, and we may read and write it`
+    const reason = whyNotAside(path)
+    const note = reason === undefined ? '' : `; at a stop it cannot be set aside: ${reason}`
+    return `${path} is there, and we may read and write it${note}`
   }
   let directory = dirname(path)
   while (!statSync(directory, { throwIfNoEntry: false })) directory = dirname(directory)

@@ -1,24 +1,14 @@
-// A named pipe and its place in the file system: made, opened, watched, and at a stop set aside.
+// A named pipe and its place in the file system: made, opened, watched.
 
 import { spawnSync } from 'node:child_process'
-import {
-  chmodSync,
-  chownSync,
-  closeSync,
-  constants,
-  fstatSync,
-  lstatSync,
-  mkdirSync,
-  openSync,
-  renameSync,
-  rmSync,
-  statSync,
-} from 'node:fs'
+import { closeSync, constants, fstatSync, mkdirSync, openSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { FatalError, messageOf } from './errors.ts'
 
 /** Root may lack DAC override, Falco may be another user than we are: others must write, not read. */
 const FIFO_MODE = '0622'
+/** Falco gets to the pipe in a directory that we make; others can neither list it nor put something in its place. */
+const DIRECTORY_MODE = 0o711
 /** How often to see whether the pipe is still where Falco will open it. */
 const WATCH_INTERVAL_MS = 5_000
 
@@ -71,35 +61,6 @@ export function watchFifo(path: string, fd: number): Disposable & { readonly gon
   return { gone: replaced.signal, [Symbol.dispose]: () => clearInterval(timer) }
 }
 
-/**
- * For a stop: puts a new pipe at `path`, on which whoever opens it now waits for our next start, and
- * gives a descriptor that reads the old one to its end. Otherwise a Falco that goes on would write
- * into the old one until the moment we close it, and lose that. Undefined where it cannot be done.
- */
-export function setAside(path: string, fd: number): number | undefined {
-  const next = `${path}.${process.pid}`
-  try {
-    const { dev, ino, mode, uid, gid } = fstatSync(fd)
-    const there = lstatSync(path)
-    // Another thing at the path is not ours to replace, nor is a link.
-    if (there.dev !== dev || there.ino !== ino) return undefined
-    mkfifo(next)
-    try {
-      chmodSync(next, mode & 0o7777)
-      chownSync(next, uid, gid)
-      const reader = openSync(`/proc/self/fd/${fd}`, constants.O_RDONLY | constants.O_NONBLOCK)
-      renameSync(next, path)
-      return reader
-    } catch (error) {
-      rmSync(next, { force: true })
-      throw error
-    }
-  } catch {
-    // No right to the directory, or the pipe is mounted by itself: then as well as it goes.
-    return undefined
-  }
-}
-
 function makeFifo(path: string): void {
   const umask = process.umask(0o022)
   try {
@@ -115,7 +76,7 @@ function makeFifo(path: string): void {
   }
 }
 
-function mkfifo(path: string): void {
+export function mkfifo(path: string): void {
   // Node has no mkfifo(3). No shell is involved; `--` ends the options.
   const made = spawnSync('mkfifo', ['-m', FIFO_MODE, '--', path], { encoding: 'utf8' })
   if (made.status !== 0) throw made.error ?? new Error(made.stderr.trim())
@@ -126,7 +87,7 @@ function makeDirectory(path: string): void {
   if (statSync(path, { throwIfNoEntry: false })) return
   makeDirectory(dirname(path))
   try {
-    mkdirSync(path)
+    mkdirSync(path, DIRECTORY_MODE)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
   }

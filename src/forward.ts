@@ -91,7 +91,12 @@ export async function forward(
     changed,
     onReject,
   })
-  const source = openSource(config.pipe, readBytes)
+  const source = openSource(config.pipe, readBytes, (reason) =>
+    log.warn(
+      { reason },
+      'the pipe cannot be set aside at a stop: what Falco writes in that moment may be lost',
+    ),
+  )
   const givenUp = aborted(giveUpAfter(config.drainTimeout, stop, abandon))
   const finish = (why: string | undefined) => {
     saveAtBug(undefined)

@@ -6,8 +6,9 @@ import { closeSync, fstatSync, readSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { addAbortSignal } from 'node:stream'
 import { setImmediate as afterPoll, setTimeout as delay } from 'node:timers/promises'
+import { setAside, whyNotAside } from './aside.ts'
 import { FatalError, messageOf } from './errors.ts'
-import { openFifo, setAside, watchFifo } from './fifo.ts'
+import { openFifo, watchFifo } from './fifo.ts'
 
 /** What the source needs of the intake. */
 export interface ChunkSink {
@@ -41,8 +42,13 @@ const NEWLINE = 0x0a
 /**
  * Opens `-` (standard input) or the named pipe at `path`, which is made if nothing is there.
  * Throws a FatalError that says what to do when it is something else or cannot be opened.
+ * `notAside` is called with the reason if the pipe cannot be set aside at a stop.
  */
-export function openSource(path: string, readBytes: number): Source {
+export function openSource(
+  path: string,
+  readBytes: number,
+  notAside: (reason: string) => void,
+): Source {
   if (path === '-') {
     const stat = fstatSync(0)
     if (stat.isDirectory()) throw new FatalError('standard input is a directory')
@@ -51,13 +57,23 @@ export function openSource(path: string, readBytes: number): Source {
     return { kind: 'stdin', pump: (sink, stop) => guarded(pump(0, readBytes, sink, stop), sink) }
   }
   const fd = openFifo(path)
+  const obstacle = whyNotAside(path)
+  if (obstacle !== undefined) notAside(obstacle)
   return {
     kind: 'pipe',
     async pump(sink, stop) {
       using watch = watchFifo(path, fd)
       const either = AbortSignal.any([stop, watch.gone])
-      // One that was replaced is left as it is: what is at the path now is not ours.
-      const lastReader = () => (watch.gone.aborted ? undefined : setAside(path, fd))
+      const lastReader = () => {
+        // One that was replaced is left as it is: what is at the path now is not ours.
+        if (watch.gone.aborted) return undefined
+        try {
+          return setAside(path, fd)
+        } catch (error) {
+          if (obstacle === undefined) notAside(messageOf(error))
+          return undefined
+        }
+      }
       await guarded(pumpPolled(fd, readBytes, sink, either, lastReader), sink)
       if (watch.gone.aborted) throw watch.gone.reason
     },

@@ -55,7 +55,7 @@ describe('through a named pipe', () => {
     await using running = falcoNats(['-f', dir.file('a/b/nats'), '-s', 'nats://127.0.0.1:1'])
     await running.logged('reading')
     expect(statSync(dir.file('a/b/nats')).mode & 0o7777).toBe(0o622)
-    expect(statSync(dir.file('a/b')).mode & 0o777).toBe(0o755)
+    expect(statSync(dir.file('a/b')).mode & 0o777).toBe(0o711)
     expect((await stopped(running)).code).toBe(0)
     expect(statSync(dir.file('a/b/nats')).isFIFO()).toBe(true)
   })

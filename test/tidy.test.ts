@@ -30,6 +30,7 @@ const ORDER = [
   'connection',
   'session',
   'source',
+  'aside',
   'fifo',
   'intake',
   'encode',
