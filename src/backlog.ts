@@ -10,6 +10,7 @@
 import { type Batch, type BatchPool, compactCopy, linesOf } from './batch.ts'
 import type { Encoder } from './encode.ts'
 import { messageOf } from './errors.ts'
+import { PIPE_BYTES_MAX } from './fifo.ts'
 import type { Logger } from './log.ts'
 import { isDamaged, type Spool, type SpooledBatch } from './spool.ts'
 import type { Stats } from './stats.ts'
@@ -54,8 +55,9 @@ export function createBacklog(options: BacklogOptions) {
   stats.restored = stats.spooled
 
   const spoolUsable = () => spool !== undefined && performance.now() >= spoolRetryAt
-  // Kept free on the disk until the end, so that a stop can leave there what is in memory.
-  const reserved = Math.min(bufferBytes + 4 * pool.batchBytes, (spool?.limitBytes ?? 0) / 2)
+  // Kept free on the disk until the end, so that a stop can leave there what is in memory and in the pipe.
+  const stopBytes = bufferBytes + 4 * pool.batchBytes + PIPE_BYTES_MAX
+  const reserved = Math.min(stopBytes, (spool?.limitBytes ?? 0) / 2)
   const memoryHasRoom = () => memoryBytes + pool.batchBytes <= bufferBytes
   const spoolHasRoom = () => spoolUsable() && spool!.hasRoom(pool.batchBytes + reserved)
 

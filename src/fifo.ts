@@ -9,6 +9,8 @@ import { FatalError, messageOf } from './errors.ts'
 const FIFO_MODE = '0622'
 /** Falco gets to the pipe in a directory that we make; others can neither list it nor put something in its place. */
 const DIRECTORY_MODE = 0o711
+/** How much a pipe can hold (Linux: fs.pipe-max-size); 64 KiB unless it was asked for more. */
+export const PIPE_BYTES_MAX = 1024 * 1024
 /** How often to see whether the pipe is still where Falco will open it. */
 const WATCH_INTERVAL_MS = 5_000
 
@@ -45,18 +47,21 @@ export function fifoExists(path: string): boolean {
 }
 
 /**
- * Aborts `gone` when something else, or nothing, is at `path`: Falco would write into a file that
- * nobody reads. A restart makes the pipe anew, or says what is in its place.
+ * Aborts `gone` when something else, or nothing, is at `path`, or when that cannot be seen any more: Falco
+ * would write into a file that nobody reads. A restart makes the pipe anew, or says what is in its place.
  */
 export function watchFifo(path: string, fd: number): Disposable & { readonly gone: AbortSignal } {
   const replaced = new AbortController()
   const { dev, ino } = fstatSync(fd)
+  const gone = (how: string) =>
+    replaced.abort(new FatalError(`the pipe ${path} ${how}; start again to make it anew`))
   const timer = setInterval(() => {
-    const now = statSync(path, { throwIfNoEntry: false })
-    if (now?.dev !== dev || now.ino !== ino)
-      replaced.abort(
-        new FatalError(`the pipe ${path} was removed or replaced; start again to make it anew`),
-      )
+    try {
+      const now = statSync(path, { throwIfNoEntry: false })
+      if (now?.dev !== dev || now.ino !== ino) gone('was removed or replaced')
+    } catch (error) {
+      gone(`can no longer be looked up: ${messageOf(error)}`)
+    }
   }, WATCH_INTERVAL_MS).unref()
   return { gone: replaced.signal, [Symbol.dispose]: () => clearInterval(timer) }
 }

@@ -1,6 +1,5 @@
 // The main job: alerts from a source to a sink, until the source ends or somebody says stop.
 
-import { PRIORITIES } from './alert.ts'
 import { createBacklog } from './backlog.ts'
 import { type BatchPool, createBatchPool } from './batch.ts'
 import { createConnector } from './connection.ts'
@@ -17,20 +16,12 @@ import type { Config } from './options.ts'
 import { standardOutput } from './output.ts'
 import { openPublisher, type Sink } from './publisher.ts'
 import { aborted, giveUpAfter } from './signals.ts'
-import { openSource, type Source } from './source.ts'
+import { openSource } from './source.ts'
 import type { Spool } from './spool.ts'
-import {
-  createStats,
-  held,
-  lost,
-  type Stats,
-  totalBatches,
-  totalDropped,
-  totalFiltered,
-  totalRejected,
-} from './stats.ts'
+import { createStats, lost, type Stats } from './stats.ts'
 import { streamSettings } from './stream-settings.ts'
 import { createSubjects } from './subject.ts'
+import { logSummary } from './summary.ts'
 import { keepTrim } from './trim.ts'
 import { createWakeup, type Wakeup } from './wakeup.ts'
 import { createEvents, openWatch, routesTo } from './watch.ts'
@@ -54,7 +45,7 @@ export async function forward(
   // First, so that a port that is taken leaves the pipe alone. The name of a host may take long.
   await using endpoint = await Promise.race([openWatch(config, log), aborted(stop)])
   if (stop.aborted) {
-    sayGoodbye(log, stats)
+    logSummary(log, stats, config.spoolDir !== undefined)
     return 0
   }
   using _trim = keepTrim(stats)
@@ -97,12 +88,14 @@ export async function forward(
       'the pipe cannot be set aside at a stop: what Falco writes in that moment may be lost',
     ),
   )
-  const givenUp = aborted(giveUpAfter(config.drainTimeout, stop, abandon))
+  // What breaks ends us as a stop does, within the drain timeout.
+  const failed = new AbortController()
+  const ending = AbortSignal.any([stop, failed.signal])
+  ending.addEventListener('abort', changed.notify)
+  const givenUp = giveUpAfter(config.drainTimeout, ending, abandon)
   const finish = (why: string | undefined) => {
     saveAtBug(undefined)
-    // Given up in the middle of a line: that is something read and not delivered, too.
-    if (intake.isMidLine()) stats.read++
-    sayGoodbye(log, stats, why)
+    logSummary(log, stats, config.spoolDir !== undefined, why)
   }
   let broken: string | undefined
   {
@@ -111,32 +104,42 @@ export async function forward(
       try {
         sink.salvage(intake.takeRest)
       } finally {
+        // A line that has begun was read and is not delivered, too.
+        if (intake.isMidLine()) stats.read++
         finish(why)
       }
     })
     const { vitals } = sink
-    if (vitals) endpoint?.serve(routesTo({ config, stats, vitals, intake, events, stop }))
+    if (vitals) endpoint?.serve(routesTo({ config, stats, vitals, intake, events, stop: ending }))
     aborted(stop).then(() => log.info('stopping: delivering what was read'))
     log.info({ input: config.pipe, subject: config.subject.text }, `reading ${source.kind}`)
-    try {
-      await Promise.race([flow(source, intake, sink, stop), givenUp])
-    } catch (error) {
+    const fail = (error: unknown) => {
       if (!(error instanceof FatalError)) bug(error)
-      broken = error.message
+      broken ??= error.message
+      failed.abort()
     }
-    // Given up: what is not taken yet can still reach the spool. Standard output it would wait for.
-    const rest = config.dryRun ? undefined : intake.takeRest()
-    if (rest && broken === undefined) await sink.put(rest)
+    const reading = source.pump(intake, ending, givenUp).catch(fail)
+    await Promise.race([flow(reading, intake, sink, ending).catch(fail), aborted(givenUp)])
+    // It has ended, or ends now: what is still in the pipe is counted even if nothing is delivered any more.
+    await reading
+    // Given up: what is not taken yet can still reach the spool. A dry run has none.
+    const rest = intake.takeRest()
+    if (rest && !config.dryRun) await sink.put(rest)
   }
   finish(broken)
   return broken === undefined && lost(stats) === 0 ? 0 : 1
 }
 
 /** The data's whole way: read → intake → batch → sink. Both sides run until the input ends. */
-async function flow(source: Source, intake: Intake, sink: Sink, stop: AbortSignal): Promise<void> {
-  const reading = source.pump(intake, stop)
-  reading.catch(() => {}) // heard below, after what was read until then is delivered
-  for await (const batch of intake.batches(sink)) await sink.put(batch)
+async function flow(
+  reading: Promise<void>,
+  intake: Intake,
+  sink: Sink,
+  ending: AbortSignal,
+): Promise<void> {
+  // At the end what is read is handed over whether or not there is room: reading does not wait for it then.
+  const wants: Sink['wants'] = (full) => (full && ending.aborted) || sink.wants(full)
+  for await (const batch of intake.batches({ ...sink, wants })) await sink.put(batch)
   await sink.drain()
   await reading
 }
@@ -213,49 +216,4 @@ async function openSpoolOrGoOn(
     )
     return undefined
   }
-}
-
-function sayGoodbye(log: Logger, stats: Stats, broken?: string): void {
-  const { read, restored, delivered, duplicates, rejected, dropped, unreadable } = stats
-  const reasons = Object.entries(rejected).filter(([, count]) => count > 0)
-  const byPriority = dropped.map((count, index) => [PRIORITIES[index], count] as const)
-  const sums = {
-    read,
-    ...(restored > 0 && { restored }),
-    delivered,
-    ...(duplicates > 0 && { duplicates }),
-    filtered: totalFiltered(stats),
-    rejected: totalRejected(stats),
-    ...(reasons.length > 0 && { reasons: Object.fromEntries(reasons) }),
-    ...(totalDropped(stats) > 0 && {
-      dropped: Object.fromEntries(byPriority.filter(([, count]) => count > 0)),
-    }),
-    ...(unreadable > 0 && { unreadable }),
-    ...(stats.spooled > 0 && { spooled: stats.spooled }),
-    left: held(stats) - stats.spooled,
-    resent: stats.resent,
-    batches: totalBatches(stats),
-  }
-  const why = [broken, whyLost(stats)].filter(Boolean).join(', ')
-  if (why !== '') log.error(sums, `done: ${lost(stats)} alerts were lost (${why})`)
-  else if (stats.spooled === 0) log.info(sums, 'done: all alerts were delivered')
-  else log.info(sums, `done: ${stats.spooled} alerts wait in the spool for the next start`)
-}
-
-function whyLost(stats: Stats): string {
-  const { internal_error, exceeds_max_payload, permission_denied, refused_by_stream } =
-    stats.rejected
-  const reasons: [count: number, text: string][] = [
-    [held(stats) - stats.spooled, 'not delivered in time'],
-    [internal_error, 'failed here, by a bug'],
-    [exceeds_max_payload, "over the server's max_payload"],
-    [permission_denied, 'denied by permissions'],
-    [refused_by_stream, 'refused by the stream'],
-    [totalDropped(stats), 'dropped because buffer and spool were full'],
-    [stats.unreadable, 'unreadable in a damaged spool'],
-  ]
-  return reasons
-    .filter(([count]) => count > 0)
-    .map(([count, text]) => `${count} ${text}`)
-    .join(', ')
 }

@@ -53,6 +53,7 @@ export function createIntake(options: IntakeOptions) {
   let batch = pool.borrow()
   let taker: Taker | undefined
   let ended = false
+  let cutOff = false
 
   function line(bytes: Buffer, start: number, end: number): void {
     if (start === end) return
@@ -89,6 +90,8 @@ export function createIntake(options: IntakeOptions) {
 
   function reject(reason: RejectReason, bytes: Buffer, length: number, error?: unknown): void {
     stats.read++
+    // Its rest was not waited for: no bad line but one that was not delivered.
+    if (cutOff && reason === 'invalid_json') return
     stats.rejected[reason]++
     onReject(reason, bytes, length, error)
   }
@@ -98,7 +101,7 @@ export function createIntake(options: IntakeOptions) {
     batch.count > 0 && batch.used + splitter.held() + 1.25 * readBytes > pool.batchBytes
 
   return {
-    /** Takes a chunk whole. False: stop reading, and go on after `room()`. */
+    /** Takes a chunk whole. False: it is full; go on after `room()`, unless the chunks are bounded. */
     write(chunk: Buffer): boolean {
       stats.bytesRead += chunk.length
       splitter.push(chunk)
@@ -106,17 +109,19 @@ export function createIntake(options: IntakeOptions) {
       return !isFull()
     },
 
-    async room(): Promise<void> {
+    /** Resolves when it is no longer full; also at a `change` after the stop. */
+    async room(stop?: AbortSignal): Promise<void> {
       if (!isFull()) return
       const since = performance.now()
       stats.pausedSince = since
-      while (isFull()) await changed.wait()
+      while (isFull() && !stop?.aborted) await changed.wait()
       stats.pausedMs += performance.now() - since
       stats.pausedSince = undefined
     },
 
-    /** The input has ended; a last line without a newline counts as a line. */
-    end(): void {
+    /** The input has ended; a last line without a newline counts as a line. `isCutOff`: more of it may have come. */
+    end(isCutOff = false): void {
+      cutOff = isCutOff
       splitter.end()
       ended = true
       changed.notify()

@@ -1,4 +1,5 @@
-// The pipe's place: who can reach it, and what keeps it from being set aside at a stop.
+// The pipe's place: who can reach it, what becomes of us when it can no longer be looked up, and what keeps it from
+// being set aside at a stop.
 
 import { execFileSync, spawnSync } from 'node:child_process'
 import {
@@ -7,6 +8,8 @@ import {
   existsSync,
   mkdirSync,
   readdirSync,
+  renameSync,
+  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -16,6 +19,7 @@ import { describe, expect, it } from 'vitest'
 import { whyNotAside } from '../src/aside.ts'
 import { falcoNats, MAIN, runFalcoNats, stopped } from './support/cli.ts'
 import { startNats } from './support/nats.ts'
+import { writePipe } from './support/pipe.ts'
 import { type TempDir, tempDir } from './support/temp.ts'
 
 const NOBODY = 65534
@@ -40,6 +44,32 @@ describe('the directory that we make', () => {
     expect(asNobody('ls a')).not.toBe(0)
     expect(asNobody('rm -f a/nats')).not.toBe(0)
     expect(asNobody('cat < a/nats')).not.toBe(0)
+  })
+})
+
+describe('while the pipe is read', () => {
+  it.each<[how: string, spoil: (dir: TempDir) => void, reason: RegExp]>([
+    [
+      'leads in circles',
+      (dir) => {
+        renameSync(dir.file('x'), dir.file('y'))
+        symlinkSync(dir.file('x'), dir.file('x'))
+      },
+      /can no longer be looked up: ELOOP/,
+    ],
+    ['is gone', (dir) => rmSync(dir.file('x'), { recursive: true }), /was removed or replaced/],
+  ])('ends in order when its directory %s, though no server is there', async (_, spoil, reason) => {
+    using dir = tempDir()
+    await using running = start(dir.file('x/nats'))
+    await using writing = await writePipe(dir.file('x/nats'), 'numbered:5', 0)
+    expect(await writing.done()).toBe(0)
+    await running.logged('cannot connect')
+    spoil(dir)
+    expect(await running.exited()).toBe(1)
+    const last = running.log().at(-1)!
+    expect(last.msg).toMatch(/^done: 5 alerts were lost \(the pipe .*, 5 not delivered in time\)$/)
+    expect(last.msg).toMatch(reason)
+    expect(last).toMatchObject({ read: 5, left: 5 })
   })
 })
 

@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { statSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import type { Received } from './nats.ts'
 import { until } from './wait.ts'
 
@@ -65,4 +65,14 @@ export function expectedSubject(line: Buffer): string | undefined {
     .join('_')
   const ascii = Buffer.byteLength(rule) === rule.length
   return ascii && slug && slug.length <= 128 ? `falco.${priority.toLowerCase()}.${slug}` : undefined
+}
+
+/** Resolves when the writer has been blocked in write(2) for a while: the pipe is full and not read. */
+export async function blocked({ child }: Writing): Promise<void> {
+  let looks = 0
+  await until('the writer is blocked', () => {
+    const place = readFileSync(`/proc/${child.pid}/wchan`, 'utf8')
+    looks = place.includes('pipe_write') ? looks + 1 : 0
+    return looks > 30
+  })
 }
