@@ -8,17 +8,18 @@
 // When both are full, reading stops or alerts are shed.
 
 import { type Batch, type BatchPool, compactCopy, linesOf } from './batch.ts'
+import { damage } from './database.ts'
+import { createDisk } from './disk.ts'
 import type { Encoder } from './encode.ts'
-import { messageOf } from './errors.ts'
 import { PIPE_BYTES_MAX } from './fifo.ts'
 import type { Logger } from './log.ts'
-import { isDamaged, type Spool, type SpooledBatch } from './spool.ts'
+import type { Row, Spool, SpooledBatch } from './spool.ts'
 import type { Stats } from './stats.ts'
 
 /** A batch, and its row when it is in the spool as well. */
 export interface Held {
   readonly batch: Batch
-  row?: number
+  row?: Row
 }
 
 export interface BacklogOptions {
@@ -35,80 +36,42 @@ export type Backlog = ReturnType<typeof createBacklog>
 
 /** While spilling, what has come is taken this often although it is no full batch. */
 const SPILL_INTERVAL_MS = 200
-/** After the disk has failed, it is tried again this often. */
-const SPOOL_RETRY_MS = 5_000
 
 export function createBacklog(options: BacklogOptions) {
   const { bufferBytes, whenFull, encoder, pool, stats, log } = options
-  let { spool } = options
   //  oldest                                                        newest
   //  onTheirWay (some are rows as well) │ waiting rows │ memory │ intake
   const onTheirWay: Held[] = []
-  let waitingRows = spool?.rows() ?? 0
   let takenRow = 0
   const memory: Batch[] = []
   let memoryBytes = 0
   let stalled = false
   let pushedAt = 0
-  let spoolRetryAt = 0
-  noteSpooled()
-  stats.restored = stats.spooled
+  const disk = createDisk(options.spool, stats, log, forgetRows)
+  stats.restored = stats.spooled + stats.unreadable
 
-  const spoolUsable = () => spool !== undefined && performance.now() >= spoolRetryAt
   // Kept free on the disk until the end, so that a stop can leave there what is in memory and in the pipe.
   const stopBytes = bufferBytes + 4 * pool.batchBytes + PIPE_BYTES_MAX
-  const reserved = Math.min(stopBytes, (spool?.limitBytes ?? 0) / 2)
+  const reserved = Math.min(stopBytes, disk.limitBytes / 2)
   const memoryHasRoom = () => memoryBytes + pool.batchBytes <= bufferBytes
-  const spoolHasRoom = () => spoolUsable() && spool!.hasRoom(pool.batchBytes + reserved)
+  const spoolHasRoom = () => disk.hasRoom(pool.batchBytes + reserved)
+  const waitingRows = () => disk.rows() - onTheirWay.filter(({ row }) => row !== undefined).length
+  /** Whether what comes now has to wait for rows. While they cannot be read, it goes first. */
+  const isDraining = () => waitingRows() > 0 && !disk.isUnreadable()
 
-  function noteSpooled(): void {
-    stats.spooled = spool?.alerts() ?? 0
-  }
-
-  /** Does something on the disk. Undefined when the disk does not go along. */
-  function onDisk<T>(step: (spool: Spool) => T): T | undefined {
-    if (!spool) return undefined
-    try {
-      return step(spool)
-    } catch (error) {
-      stats.spoolErrors++
-      if (isDamaged(error)) giveUpSpool(messageOf(error))
-      else retryLater(messageOf(error))
-      return undefined
-    } finally {
-      // A row that could not be removed is delivered all the same.
-      noteSpooled()
+  /** The file is lost. Gives how many alerts of its rows are on their way, and so in memory. */
+  function forgetRows(): number {
+    let alerts = 0
+    for (const held of onTheirWay) {
+      alerts += held.row?.alerts ?? 0
+      delete held.row
     }
+    return alerts
   }
 
-  function retryLater(reason: string): void {
-    if (spoolRetryAt === 0)
-      log.error({ reason }, 'the spool cannot be written; holding alerts in memory')
-    spoolRetryAt = performance.now() + SPOOL_RETRY_MS
-  }
-
-  function giveUpSpool(reason: string): void {
-    // Those that are on their way are in memory, too.
-    const safe = onTheirWay.reduce((sum, { row, batch }) => sum + (row ? batch.count : 0), 0)
-    const alerts = spool!.alerts() - safe
-    log.error({ reason, alerts }, 'the spool is damaged; the next start moves it aside')
-    stats.unreadable += alerts
-    for (const held of onTheirWay) delete held.row
-    spool![Symbol.dispose]()
-    spool = undefined
-    waitingRows = 0
-    noteSpooled()
-  }
-
-  function store(batch: Batch): number | undefined {
-    if (!spoolUsable()) return undefined
+  function store(batch: Batch): Row | undefined {
     const { count, leastSevere } = batch
-    const row = onDisk((spool) => spool.append(linesOf(batch), count, leastSevere))
-    if (row !== undefined && spoolRetryAt > 0) {
-      spoolRetryAt = 0
-      log.info('the spool can be written again')
-    }
-    return row
+    return disk.append((spool) => spool.append(linesOf(batch), count, leastSevere))
   }
 
   /** Older than what waits is what is on its way: its rows must come first. */
@@ -116,16 +79,17 @@ export function createBacklog(options: BacklogOptions) {
     for (const held of onTheirWay) {
       held.row ??= store(held.batch)!
       if (held.row === undefined) return false
-      takenRow = Math.max(takenRow, held.row)
+      takenRow = Math.max(takenRow, held.row.id)
     }
     return true
   }
 
   function spillOldest(keepFree = reserved): boolean {
     const oldest = memory[0]
-    if (!oldest || !spool?.hasRoom(oldest.used + keepFree)) return false
-    if (!storeOnTheirWay() || store(oldest) === undefined) return false
-    waitingRows++
+    if (!oldest || !disk.hasRoom(oldest.used + keepFree)) return false
+    // What is on its way went ahead of rows that could not be read: they would be taken for older.
+    if (waitingRows() === 0 && !storeOnTheirWay()) return false
+    if (store(oldest) === undefined) return false
     forget(memory.shift()!)
     return true
   }
@@ -138,24 +102,21 @@ export function createBacklog(options: BacklogOptions) {
   /** Sheds the least severe alerts, oldest first, of one row or batch. False: nothing is left. */
   function shedSome(): boolean {
     const inMemory = memory.reduce((least, { leastSevere }) => Math.max(least, leastSevere), -1)
-    const inSpool = spoolUsable() ? (onDisk((spool) => spool.leastSevereAfter(takenRow)) ?? -1) : -1
-    const severity = Math.max(inMemory, inSpool)
-    if (severity < 0) return false
-    if (inSpool === severity) return shedRow(severity)
-    shedInMemory(severity)
+    const inSpool = disk.change((spool) => spool.leastSevereAfter(takenRow)) ?? -1
+    if (inSpool >= Math.max(inMemory, 0) && shedRow(inSpool)) return true
+    if (inMemory < 0) return false
+    shedInMemory(inMemory)
     return true
   }
 
   function shedRow(severity: number): boolean {
-    const shed = onDisk((spool) => {
-      const row = spool.oldestWith(severity, takenRow)!
+    const shed = disk.change((spool) => {
+      const row = spool.oldestWith(severity, takenRow)
+      if (!row) return false
       const left = pool.borrow()
       const shed = addAllBut(severity, left, row.lines, row.alerts)
-      if (left.count > 0) spool.replace(row.id, linesOf(left), left.count, left.leastSevere)
-      else {
-        spool.remove(row.id)
-        waitingRows--
-      }
+      if (left.count > 0) spool.replace(row, linesOf(left), left.count, left.leastSevere)
+      else spool.remove(row)
       stats.dropped[severity]! += shed
       pool.giveBack(left)
       return true
@@ -163,11 +124,12 @@ export function createBacklog(options: BacklogOptions) {
     return shed ?? false
   }
 
-  /** Gives how many are shed by that; a line for which something is thrown is counted already. */
+  /** Gives how many are shed by that; it counts those that cannot be read, and those that fail. */
   function addAllBut(severity: number, left: Batch, lines: Buffer, alerts: number): number {
     const failedBefore = stats.rejected.internal_error
-    encoder.addLines(left, lines, severity)
-    return alerts - left.count - (stats.rejected.internal_error - failedBefore)
+    const unreadable = encoder.addLines(left, lines, severity)
+    stats.unreadable += unreadable
+    return alerts - left.count - unreadable - (stats.rejected.internal_error - failedBefore)
   }
 
   function shedInMemory(severity: number): void {
@@ -186,15 +148,14 @@ export function createBacklog(options: BacklogOptions) {
     /** Taken and not yet done, in order. */
     onTheirWay: onTheirWay as readonly Held[],
 
-    /** Whether what comes now has to wait for rows of the spool. */
-    isDraining: () => waitingRows > 0,
+    isDraining,
 
-    isEmpty: () => memory.length === 0 && waitingRows === 0,
+    isEmpty: () => memory.length === 0 && !isDraining(),
 
     /** Whether a batch, full or not, is to be taken from the intake now, to be held. */
     wants(full: boolean): boolean {
       if (!memoryHasRoom() && !spoolHasRoom() && whenFull === 'block') return false
-      const spilling = (stalled || waitingRows > 0) && spoolUsable()
+      const spilling = (stalled || isDraining()) && disk.isWritable()
       return full || (spilling && performance.now() - pushedAt > SPILL_INTERVAL_MS)
     },
 
@@ -204,43 +165,41 @@ export function createBacklog(options: BacklogOptions) {
       memoryBytes += batch.bytes.length
       const isOver = () => memoryBytes > bufferBytes
       // Behind rows it would wait long in memory, where a crash takes it.
-      while ((isOver() || waitingRows > 0) && spillOldest());
+      while ((isOver() || isDraining()) && spillOldest());
       if (whenFull === 'drop') while (isOver() && shedSome()) while (isOver() && spillOldest());
     },
 
     /** The oldest that is not on its way. It stays in the spool, if it is there, until it is done. */
     take(): Held | undefined {
-      const row = waitingRows > 0 ? onDisk((spool) => spool.after(takenRow)) : undefined
+      const row = waitingRows() > 0 ? disk.read(nextRow) : undefined
       const held = row ? fromRow(row) : fromMemory()
       if (!held) return undefined
       // A row in which nothing can be read any more is done with at once.
       if (held.batch.count === 0) {
-        release(held)
+        release(onTheirWay.pop()!)
         return this.take()
       }
-      onTheirWay.push(held)
       return held
     },
 
     /** The oldest on its way has arrived. */
     done(): void {
-      release(onTheirWay[0]!)
-      onTheirWay.shift()
+      release(onTheirWay.shift()!)
     },
 
     /** The server does not confirm: all to the disk. */
     spill(): void {
-      if (spool !== undefined && storeOnTheirWay()) while (spillOldest());
+      if (waitingRows() > 0 || storeOnTheirWay()) while (spillOldest());
     },
 
     /** We are about to end: all to the disk, and nothing is kept free. */
     close(): void {
-      if (spool === undefined) return
+      disk.retryNow()
       if (storeOnTheirWay()) {
         while (spillOldest(0));
         if (whenFull === 'drop') while (memory.length > 0 && shedSome()) while (spillOldest(0));
       }
-      spool[Symbol.dispose]()
+      disk.close()
     },
 
     /** In memory alone. */
@@ -251,7 +210,7 @@ export function createBacklog(options: BacklogOptions) {
     /** In memory and waiting: what --buffer-bytes limits. */
     bufferBytes: () => memoryBytes,
 
-    spoolBytes: () => spool?.bytes() ?? 0,
+    spoolBytes: disk.bytes,
 
     setStalled(value: boolean): void {
       stalled = value
@@ -259,23 +218,36 @@ export function createBacklog(options: BacklogOptions) {
   }
 
   function release({ batch, row }: Held): void {
-    if (row !== undefined) onDisk((spool) => spool.release(row))
+    if (row !== undefined) disk.remove((spool) => spool.release(row))
     pool.giveBack(batch)
   }
 
-  function fromRow({ id, lines }: SpooledBatch): Held {
+  function nextRow(spool: Spool): SpooledBatch | undefined {
+    const row = spool.after(takenRow)
+    if (!row && waitingRows() > 0) throw damage('rows have vanished')
+    return row
+  }
+
+  function fromRow(row: SpooledBatch): Held {
+    const { id, alerts, bytes, lines } = row
     takenRow = id
-    waitingRows--
-    const batch = pool.borrow()
-    stats.unreadable += encoder.addLines(batch, lines)
-    return { batch, row: id }
+    const held = setOut({ batch: pool.borrow(), row: { id, alerts, bytes } })
+    const unreadable = encoder.addLines(held.batch, lines)
+    if (unreadable > 0) disk.change((spool) => spool.keepCopy(row))
+    stats.unreadable += unreadable
+    return held
   }
 
   function fromMemory(): Held | undefined {
-    // Behind rows that cannot be read now, nothing is taken: they are older.
-    const batch = waitingRows > 0 ? undefined : memory.shift()
+    // Behind rows nothing is taken: they are older.
+    const batch = isDraining() ? undefined : memory.shift()
     if (!batch) return undefined
     memoryBytes -= batch.bytes.length
-    return { batch }
+    return setOut({ batch })
+  }
+
+  function setOut(held: Held): Held {
+    onTheirWay.push(held)
+    return held
   }
 }

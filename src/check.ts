@@ -62,7 +62,10 @@ function checkPipe(path: string): string {
 async function checkSpool(directory: string, limitBytes: number): Promise<string> {
   using spool = await openSpool(directory, limitBytes)
   const aside = spool.movedAside === undefined ? '' : `; a damaged one is now ${spool.movedAside}`
-  return `${directory} takes ${formatBytes(limitBytes)}, ${spool.alerts()} alerts wait in it${aside}`
+  const damaged = spool.damaged().alerts
+  const kept = damaged === 0 ? '' : `; ${damaged} in damaged rows are kept aside`
+  const cut = spool.cutLog === undefined ? '' : `; its log was damaged, a copy is ${spool.cutLog}`
+  return `${directory} takes ${formatBytes(limitBytes)}, ${spool.alerts()} alerts wait in it${kept}${cut}${aside}`
 }
 
 const checkServer = (config: Config, server: Server) =>

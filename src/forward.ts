@@ -201,6 +201,13 @@ async function openSpoolOrGoOn(
         'the spool was damaged: moved aside, a new one begun',
       )
     }
+    if (spool.cutLog !== undefined) {
+      stats.spoolErrors++
+      log.error(
+        { copiedTo: spool.cutLog },
+        'the log of the spool was damaged: the last alerts of the last run may be missing',
+      )
+    }
     if (spool.alerts() > 0)
       log.info(
         { alerts: spool.alerts() },

@@ -161,6 +161,8 @@ export function openPublisher(options: PublisherOptions): Sink {
     const stalled = waitingFor() > STALLED_MS
     backlog.setStalled(stalled)
     if (stalled) backlog.spill()
+    // The disk may give again what it has refused.
+    refill()
     if (isBehind()) changed.notify()
   }, LOOK_INTERVAL_MS)
 

@@ -1,12 +1,13 @@
 // Outages that outlast the pipe: the buffer, the spool, and our own end, as processes.
 
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { DatabaseSync } from 'node:sqlite'
 import { expect, it } from 'vitest'
 import { falcoNats, memoryKiB, type Running, runFalcoNats, stopped } from './support/cli.ts'
 import { type NatsServer, readStream, startNats, streamCount, subscribe } from './support/nats.ts'
 import { countNumbered, writePipe } from './support/pipe.ts'
 import { startProxy } from './support/proxy.ts'
-import { haveRead, SCRAPED, scrape, total } from './support/scrape.ts'
+import { expectBalanced, haveRead, SCRAPED, scrape, total } from './support/scrape.ts'
 import { type TempDir, tempDir } from './support/temp.ts'
 import { until } from './support/wait.ts'
 
@@ -222,6 +223,57 @@ it('drops what it must, and says so, when it is told not to wait', async () => {
   expect(last.msg).toMatch(new RegExp(`${dropped} dropped because buffer and spool were full`))
   expect(dropped).toBeGreaterThan(LOAD / 4)
   expect((last.spooled as number) + dropped).toBe(LOAD)
+})
+
+it('goes on behind a row in which a byte has changed', async () => {
+  using dir = tempDir()
+  await using server = await startNats('', { started: false })
+  {
+    await using running = start(dir, server)
+    await using writing = await writePipe(dir.file('nats'), 'numbered:5000', 65536)
+    expect(await writing.done()).toBe(0)
+    expect((await stopped(running)).last).toMatchObject({ spooled: 5000 })
+  }
+  const inRow = (sql: string): Record<string, number> => {
+    using database = new DatabaseSync(dir.file('spool/spool.db'))
+    return database.prepare(sql).get() as Record<string, number>
+  }
+  const text = 'CAST(lines AS TEXT)'
+  const [last, inner] = [
+    `rtrim(${text}, char(10)) || char(11)`,
+    `replace(${text}, '}' || char(10) || '{', '}' || char(11) || '{')`,
+  ]
+  inRow(`UPDATE batches SET lines = CAST(${last} AS BLOB) WHERE id = 2`)
+  inRow(`UPDATE batches SET lines = CAST(${inner} AS BLOB) WHERE id = 3`)
+  const { lost } = inRow('SELECT sum(alerts) lost FROM batches WHERE id IN (2, 3)') as {
+    lost: number
+  }
+  await server.start()
+  await using subscriber = await subscribe(server.url)
+  {
+    await using running = start(dir, server, ...SCRAPED)
+    expect(await running.logged('the spool has damaged rows')).toMatchObject({
+      rows: 2,
+      alerts: lost,
+    })
+    await subscriber.count(5000 - lost)
+    const damaged = 'falco_nats_alerts_dropped_total{reason="spool_damaged",priority="unknown"}'
+    expect((await expectBalanced(running)).get(damaged)).toBe(lost)
+    const { code, last: sums } = await stopped(running)
+    expect(sums).toMatchObject({
+      restored: 5000,
+      delivered: 5000 - lost,
+      unreadable: lost,
+      left: 0,
+    })
+    expect(sums.msg).toMatch(/unreadable in a damaged spool/)
+    expect(code).toBe(1)
+  }
+  expect(countNumbered(subscriber.messages, 5000)).toMatchObject({ missing: lost, inOrder: true })
+  expect(inRow('SELECT sum(alerts) kept FROM damaged')).toEqual({ kept: lost })
+  await using next = start(dir, server)
+  await next.logged('connected')
+  expect((await stopped(next)).code).toBe(0)
 })
 
 it('leaves the spool alone while all is well', async () => {

@@ -1,0 +1,197 @@
+// One SQLite file (node:sqlite), for one process at a time: opened, checked, readable by us alone; and
+// moved aside when it is damaged.
+
+import {
+  chmodSync,
+  closeSync,
+  copyFileSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { basename, dirname } from 'node:path'
+import type { DatabaseSync } from 'node:sqlite'
+import { isCutShort } from './wal.ts'
+
+/** Left for the write-ahead log beside the file, so that both together keep the limit. */
+const WAL_BYTES = 1024 * 1024
+export const PAGE_BYTES = 4096
+
+/** What was damaged at the opening, and where it is now. */
+export interface Aside {
+  readonly movedAside?: string
+  /** A copy of the log, of which SQLite could recover but the beginning. */
+  readonly cutLog?: string
+}
+
+/**
+ * Opens the file at `path`, making it, and gives what `use` makes of it. When either finds the file
+ * damaged, it is moved aside and a new one begun.
+ */
+export async function openDatabase<T>(
+  path: string,
+  limitBytes: number,
+  use: (database: DatabaseSync, aside: Aside) => T,
+): Promise<T> {
+  const { DatabaseSync } = await importSqlite()
+  const open = (aside: Aside): T => {
+    keepPrivate(path)
+    const database = new DatabaseSync(path)
+    try {
+      lock(database, limitBytes)
+      // Before the first write, which goes over what was not recovered.
+      const cutLog = keepCutLog(path)
+      checkStructure(database)
+      return use(database, cutLog === undefined ? aside : { ...aside, cutLog })
+    } catch (error) {
+      database.close()
+      throw error
+    }
+  }
+  try {
+    return open({})
+  } catch (error) {
+    if (!isDamaged(error) && errcode(error) !== SQLITE_ERROR) throw error
+    using reader = openReader(path)
+    const trouble = reader.trouble()
+    if (trouble) throw trouble
+    return open({ movedAside: moveAside(path) })
+  }
+}
+
+/** Node 22 and 24 warn that it is experimental, on the standard error that is our log. */
+async function importSqlite() {
+  const { emitWarning } = process
+  process.emitWarning = () => {}
+  try {
+    return await import('node:sqlite')
+  } finally {
+    process.emitWarning = emitWarning
+  }
+}
+
+/** SQLite gives the log the mode of the file. Files of earlier versions could be read by all. */
+function keepPrivate(path: string): void {
+  const [directory, name] = [dirname(path), basename(path)]
+  for (const file of readdirSync(directory).filter((file) => file.startsWith(name))) {
+    const stat = lstatSync(`${directory}/${file}`, { throwIfNoEntry: false })
+    if (!stat?.isFile() || stat.uid !== process.getuid!() || (stat.mode & 0o077) === 0) continue
+    try {
+      chmodSync(`${directory}/${file}`, 0o600)
+    } catch {
+      // Not every file system has modes.
+    }
+  }
+  if (!statSync(path, { throwIfNoEntry: false }))
+    writeFileSync(path, '', { flag: 'a', mode: 0o600 })
+}
+
+function lock(database: DatabaseSync, limitBytes: number): void {
+  // FULL: a commit is on the disk, so that a power cut takes nothing. EXCLUSIVE: the lock is kept
+  // from the first write on, so that a second process cannot even begin.
+  database.exec(`
+    PRAGMA page_size = ${PAGE_BYTES};
+    PRAGMA locking_mode = EXCLUSIVE;
+    PRAGMA journal_mode = WAL;
+    PRAGMA synchronous = FULL;
+    PRAGMA wal_autocheckpoint = ${WAL_BYTES / 4 / PAGE_BYTES};
+    PRAGMA journal_size_limit = ${WAL_BYTES};
+    PRAGMA max_page_count = ${Math.floor((limitBytes - WAL_BYTES) / PAGE_BYTES)};
+    BEGIN IMMEDIATE;
+    COMMIT;`)
+}
+
+function checkStructure(database: DatabaseSync): void {
+  const check = () => {
+    const { integrity_check } = database.prepare('PRAGMA integrity_check(1)').get()!
+    return integrity_check as string
+  }
+  if (check() === 'ok') return
+  // An index can be made again from its table.
+  database.exec('REINDEX')
+  const trouble = check()
+  if (trouble !== 'ok') throw damage(trouble)
+}
+
+/** Runs `step` as a whole or not at all. */
+export function atomically(database: DatabaseSync, step: () => void): void {
+  database.exec('BEGIN IMMEDIATE')
+  try {
+    step()
+    database.exec('COMMIT')
+  } catch (error) {
+    if (database.isTransaction) database.exec('ROLLBACK')
+    throw error
+  }
+}
+
+/** SQLite's result codes (sqlite.org/rescode.html). */
+const SQLITE_ERROR = 1
+const SQLITE_BUSY = 5
+const SQLITE_CORRUPT = 11
+const SQLITE_NOTADB = 26
+
+const errcode = (error: unknown) => ((error as { errcode?: number }).errcode ?? 0) & 0xff
+export const isLocked = (error: unknown) => errcode(error) === SQLITE_BUSY
+
+/** Whether the file itself is broken, so that it is of no use to try again. */
+export const isDamaged = (error: unknown) =>
+  errcode(error) === SQLITE_CORRUPT || errcode(error) === SQLITE_NOTADB
+
+/** An error for damage that SQLite does not see. */
+export const damage = (text: string) => Object.assign(new Error(text), { errcode: SQLITE_CORRUPT })
+
+/**
+ * SQLite reports damage, too, when the disk fails a read. `trouble` is the error of the first read that
+ * fails in the file and its log; undefined when none does. While the database is open this stays open:
+ * to close any descriptor of a file gives up the lock on it.
+ */
+export function openReader(path: string): Disposable & { trouble(): Error | undefined } {
+  const fds: number[] = []
+  const buffer = Buffer.allocUnsafe(CHUNK_BYTES)
+  /** Where it failed last, to be tried first. */
+  let failedAt = 0
+  return {
+    trouble() {
+      let at = 0
+      try {
+        for (const file of [path, `${path}-wal`].slice(fds.length))
+          if (statSync(file, { throwIfNoEntry: false })) fds.push(openSync(file, 'r'))
+        for (const fd of fds) readSync(fd, buffer, 0, CHUNK_BYTES, failedAt)
+        for (const fd of fds)
+          for (at = 0; readSync(fd, buffer, 0, CHUNK_BYTES, at) > 0; at += CHUNK_BYTES);
+      } catch (error) {
+        failedAt = at || failedAt
+        return error as Error
+      }
+    },
+    [Symbol.dispose]: () => fds.forEach(closeSync),
+  }
+}
+
+const CHUNK_BYTES = 256 * 1024
+
+const asideOf = (path: string) =>
+  `${path}.damaged-${new Date().toISOString().replace(/[:.]/g, '-')}`
+
+function keepCutLog(path: string): string | undefined {
+  const log = `${path}-wal`
+  if (!statSync(log, { throwIfNoEntry: false }) || !isCutShort(readFileSync(log))) return undefined
+  const aside = `${asideOf(path)}-wal`
+  copyFileSync(log, aside)
+  return aside
+}
+
+/** Renames the file and its log, for a person to look into. Gives the new name. */
+function moveAside(path: string): string {
+  const aside = asideOf(path)
+  for (const suffix of ['', '-wal', '-shm'])
+    if (statSync(path + suffix, { throwIfNoEntry: false }))
+      renameSync(path + suffix, aside + suffix)
+  return aside
+}
