@@ -14,6 +14,7 @@ import { createIntake, type Intake, type OnReject } from './intake.ts'
 import { createRejectLog, excerpt, type Logger, type RejectLog } from './log.ts'
 import type { Config } from './options.ts'
 import { standardOutput } from './output.ts'
+import { createPressureLog } from './pressure.ts'
 import { openPublisher, type Sink } from './publisher.ts'
 import { aborted, giveUpAfter } from './signals.ts'
 import { openSource } from './source.ts'
@@ -168,7 +169,8 @@ async function openSink(parts: SinkParts): Promise<Sink> {
     log,
   })
   const courier = config.jetstream ? await openJetStream(config, stats, log) : coreCourier
-  return openPublisher({ connector, courier, backlog, stats, changed, onReject })
+  const onLook = createPressureLog(log, stats, spool ? 'buffer and spool' : 'buffer')
+  return openPublisher({ connector, courier, backlog, stats, changed, onReject, onLook })
 }
 
 /** Loaded only where it is wanted. */

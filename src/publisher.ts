@@ -69,6 +69,8 @@ export interface PublisherOptions {
   /** Notified when it wants what it did not want before, and when something is delivered. */
   readonly changed: Wakeup
   readonly onReject: RejectLog
+  /** Called at each look, for the log. */
+  readonly onLook?: (vitals: Vitals) => void
 }
 
 export function openPublisher(options: PublisherOptions): Sink {
@@ -157,12 +159,22 @@ export function openPublisher(options: PublisherOptions): Sink {
   /** Whether what comes now would wait longer than reading should. */
   const isBehind = () => waitingFor() > LAGGING_MS || backlog.isDraining()
 
+  const vitals = (): Vitals => ({
+    connected: session !== undefined,
+    waitingMs: waitingFor(),
+    inFlightAlerts: backlog.onTheirWay.reduce((sum, { batch }) => sum + batch.count, 0),
+    bufferAlerts: backlog.bufferAlerts(),
+    bufferBytes: backlog.bufferBytes(),
+    spoolBytes: backlog.spoolBytes(),
+  })
+
   const looking = setInterval(() => {
     const stalled = waitingFor() > STALLED_MS
     backlog.setStalled(stalled)
     if (stalled) backlog.spill()
     // The disk may give again what it has refused.
     refill()
+    options.onLook?.(vitals())
     if (isBehind()) changed.notify()
   }, LOOK_INTERVAL_MS)
 
@@ -192,14 +204,7 @@ export function openPublisher(options: PublisherOptions): Sink {
         backlog.close()
       }
     },
-    vitals: () => ({
-      connected: session !== undefined,
-      waitingMs: waitingFor(),
-      inFlightAlerts: backlog.onTheirWay.reduce((sum, { batch }) => sum + batch.count, 0),
-      bufferAlerts: backlog.bufferAlerts(),
-      bufferBytes: backlog.bufferBytes(),
-      spoolBytes: backlog.spoolBytes(),
-    }),
+    vitals,
     async [Symbol.asyncDispose]() {
       clearInterval(looking)
       stop.abort()

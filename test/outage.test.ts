@@ -189,6 +189,8 @@ it('stays within its limits on disk and in memory, and then lets Falco wait', as
     async () => total(await scrape(running), 'falco_nats_input_paused_seconds_total') > 1,
   )
   expect(writing.child.exitCode).toBeNull()
+  const waits = await running.logged('Falco waits: there is no room for more alerts')
+  expect(waits).toMatchObject({ full: 'buffer and spool', connected: false })
   const grown = memoryKiB(running.child.pid!) - before
   console.info(`12 MB offered: spool ${spoolBytes(dir)} bytes, RSS grew by ${grown} KiB`)
   expect(spoolBytes(dir)).toBeLessThanOrEqual(8 * MIB)
@@ -217,6 +219,11 @@ it('drops what it must, and says so, when it is told not to wait', async () => {
   await using writing = await writePipe(dir.file('nats'), `numbered:${LOAD}`, 65536)
   expect(await writing.done()).toBe(0)
   await haveRead(running, LOAD)
+  expect(await running.logged('dropping alerts')).toMatchObject({
+    full: 'buffer and spool',
+    connected: false,
+    dropped: { notice: expect.any(Number) },
+  })
   const { code, last } = await stopped(running)
   expect(code).toBe(1)
   const dropped = (last.dropped as { notice: number }).notice

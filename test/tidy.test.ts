@@ -14,6 +14,7 @@ const ORDER = [
   'metric-table',
   'endpoint',
   'health',
+  'pressure',
   'sample',
   'summary',
   'dry-run',
