@@ -12,14 +12,14 @@ export const PRIORITIES = [
   'debug',
 ] as const
 
-const PRIORITY_LENGTH_MAX = 'informational'.length
-
 const SEVERITY = new Map(
   [...PRIORITIES.entries(), [6, 'info'] as const].flatMap(([index, name]) => [
     [name, index],
     [name[0]!.toUpperCase() + name.slice(1), index],
   ]),
 )
+
+const PRIORITY_LENGTH_MAX = Math.max(...PRIORITIES.map(({ length }) => length))
 
 /** Index into PRIORITIES, whatever the case; `info` is informational. Undefined: not one of them. */
 export function priorityIndex(priority: string): number | undefined {
@@ -36,22 +36,6 @@ export interface Alert {
   readonly time?: unknown
   readonly tags?: unknown
   readonly output_fields?: unknown
-}
-
-/** The alert with nothing but the fields that we look at, so that no long text is kept for them. */
-export function pickFields(alert: Alert): Alert {
-  const { priority, rule, source, hostname, tags } = alert
-  return {
-    priority,
-    rule,
-    source,
-    hostname,
-    tags,
-    output_fields: {
-      'k8s.ns.name': outputField(alert, 'k8s.ns.name'),
-      'k8s.pod.name': outputField(alert, 'k8s.pod.name'),
-    },
-  }
 }
 
 /** One of the alert's `output_fields`, which may be anything, and so may they. */
@@ -80,11 +64,13 @@ export function parseAlert(bytes: Buffer, start: number, end: number): Alert | L
     return 'invalid_json'
   }
   if (typeof value !== 'object' || value === null) return 'not_an_alert'
-  const { priority, rule } = value
-  const ok =
-    typeof priority === 'string' && priority !== '' && typeof rule === 'string' && rule !== ''
-  return ok ? (value as Alert) : 'not_an_alert'
+  return isAlert(value) ? value : 'not_an_alert'
 }
+
+export const isAlert = (value: Partial<Alert>): value is Alert =>
+  isText(value.priority) && isText(value.rule)
+
+const isText = (value: unknown) => typeof value === 'string' && value !== ''
 
 /** A stretch of a glued line: an alert, or what was found in its place. */
 export interface Piece {

@@ -7,7 +7,7 @@
 // memory goes to disk, oldest first, and so does what comes until all on disk is on its way again.
 // When both are full, reading stops or alerts are shed.
 
-import { type Batch, type BatchPool, compactCopy, linesOf } from './batch.ts'
+import { type Batch, type BatchPool, compactCopy, heldBytes, linesOf } from './batch.ts'
 import { damage } from './database.ts'
 import { createDisk } from './disk.ts'
 import type { Encoder } from './encode.ts'
@@ -95,7 +95,7 @@ export function createBacklog(options: BacklogOptions) {
   }
 
   function forget(batch: Batch): void {
-    memoryBytes -= batch.bytes.length
+    memoryBytes -= heldBytes(batch)
     pool.giveBack(batch)
   }
 
@@ -138,7 +138,7 @@ export function createBacklog(options: BacklogOptions) {
     const left = pool.borrow()
     stats.dropped[severity]! += addAllBut(severity, left, linesOf(shed), shed.count)
     const kept = left.count > 0 ? [compactCopy(left)] : []
-    for (const batch of kept) memoryBytes += batch.bytes.length
+    for (const batch of kept) memoryBytes += heldBytes(batch)
     memory.splice(index, 1, ...kept)
     pool.giveBack(left)
     forget(shed)
@@ -162,7 +162,7 @@ export function createBacklog(options: BacklogOptions) {
     push(batch: Batch): void {
       pushedAt = performance.now()
       memory.push(batch)
-      memoryBytes += batch.bytes.length
+      memoryBytes += heldBytes(batch)
       const isOver = () => memoryBytes > bufferBytes
       // Behind rows it would wait long in memory, where a crash takes it.
       while ((isOver() || isDraining()) && spillOldest());
@@ -242,7 +242,7 @@ export function createBacklog(options: BacklogOptions) {
     // Behind rows nothing is taken: they are older.
     const batch = isDraining() ? undefined : memory.shift()
     if (!batch) return undefined
-    memoryBytes -= batch.bytes.length
+    memoryBytes -= heldBytes(batch)
     return setOut({ batch })
   }
 

@@ -1,12 +1,16 @@
 // A batch: alerts on their way from one read to one confirmation, each as the message that is sent,
 // one behind the other in one buffer, so that a batch is one write.
 //
-//   bytes:  | PUB subject 1234 ↵ | the alert's line | ↵ | PUB …          alert i is bytes[starts[i], ends[i]),
-//                                starts[0]        ends[0]      used      of the kind kinds[i]
+//   bytes:  | PUB subject 1234 ↵ | the alert's line | ↵ | PUB …          alert i is bytes[starts[i], ends[i])
+//                                starts[0]        ends[0]      used
+//
+// Beside the bytes there are numbers only: what subject and headers an alert has is read from its message
+// where it is needed, so that a flood of alerts that are all different takes no more room than another.
 
 import type { Kind } from './kinds.ts'
 
 const NEWLINE = 0x0a
+const SPACE = 0x20
 const RETURN = 0x0d
 
 export interface Batch {
@@ -17,11 +21,10 @@ export interface Batch {
   longest: number
   /** The least severe priority in it, as an index into PRIORITIES. */
   leastSevere: number
-  readonly kinds: Kind[]
-  readonly starts: number[]
-  readonly ends: number[]
+  starts: Uint32Array
+  ends: Uint32Array
   /** When each was raised: milliseconds since 1970, or NaN. */
-  readonly times: number[]
+  times: Float64Array
   /** Where it has been written to while it was still being filled, and how much of it. */
   sentOn: object | undefined
   sentBytes: number
@@ -30,6 +33,7 @@ export interface Batch {
 
 /** Lends batches and takes them back, so that a steady stream allocates no buffers. */
 export interface BatchPool {
+  /** Room for messages. */
   readonly batchBytes: number
   borrow(): Batch
   giveBack(batch: Batch): void
@@ -37,9 +41,16 @@ export interface BatchPool {
 
 /** What is in use while all is well; what an outage needed beyond that goes back to the system. */
 const IDLE_MAX = 4
+/** The objects that a batch is, about; the numbers of an alert. */
+const [OBJECTS_BYTES, NUMBERS_BYTES] = [512, 16]
+/** How long most alerts are, at least; a batch of shorter ones needs more room for their numbers. */
+const ALERT_BYTES = 1024
 
-export function createBatchPool(batchBytes: number): BatchPool {
+/** Of batches that take so much memory, with all that belongs to them. */
+export function createBatchPool(size: number): BatchPool {
   const idle: Batch[] = []
+  const alerts = Math.ceil(size / ALERT_BYTES)
+  const batchBytes = size - OBJECTS_BYTES - alerts * NUMBERS_BYTES
   return {
     batchBytes,
     borrow: () =>
@@ -49,10 +60,9 @@ export function createBatchPool(batchBytes: number): BatchPool {
         count: 0,
         longest: 0,
         leastSevere: 0,
-        kinds: [],
-        starts: [],
-        ends: [],
-        times: [],
+        starts: new Uint32Array(alerts),
+        ends: new Uint32Array(alerts),
+        times: new Float64Array(alerts),
         sentOn: undefined,
         sentBytes: 0,
         sentCount: 0,
@@ -102,7 +112,7 @@ export function append(
     at += headers.length
   }
   const { count } = batch
-  batch.kinds[count] = kind
+  if (count === batch.starts.length) resize(batch, 2 * count)
   batch.times[count] = time
   batch.starts[count] = at
   at += bytes.copy(into, at, start, end)
@@ -112,6 +122,22 @@ export function append(
   if (size > batch.longest) batch.longest = size
   if (kind.severity > batch.leastSevere) batch.leastSevere = kind.severity
 }
+
+/** Room for so many alerts. */
+function resize(batch: Batch, alerts: number): void {
+  const { starts, ends, times } = batch
+  const kept = Math.min(alerts, starts.length)
+  batch.starts = new Uint32Array(alerts)
+  batch.starts.set(starts.subarray(0, kept))
+  batch.ends = new Uint32Array(alerts)
+  batch.ends.set(ends.subarray(0, kept))
+  batch.times = new Float64Array(alerts)
+  batch.times.set(times.subarray(0, kept))
+}
+
+/** What the batch takes of the memory, however little is in it. */
+export const heldBytes = ({ bytes, starts }: Batch): number =>
+  OBJECTS_BYTES + bytes.length + starts.length * NUMBERS_BYTES
 
 function putNumber(into: Uint8Array, start: number, number: number): number {
   let end = start + 1
@@ -134,12 +160,34 @@ export function payloadAt(batch: Batch, index: number): Buffer {
 
 /** What counts for max_payload: the alert and its headers. */
 export const sizeAt = (batch: Batch, index: number): number =>
-  batch.ends[index]! - batch.starts[index]! + (batch.kinds[index]!.headers?.length ?? 0)
+  batch.ends[index]! - headersStart(batch, index)
 
 /** The whole message of alert `index`, ready to be sent. */
 export function messageAt(batch: Batch, index: number): Buffer {
-  const start = index === 0 ? 0 : batch.ends[index - 1]! + LINE_END_BYTES
-  return batch.bytes.subarray(start, batch.ends[index]! + LINE_END_BYTES)
+  return batch.bytes.subarray(messageStart(batch, index), batch.ends[index]! + LINE_END_BYTES)
+}
+
+/** The subject of alert `index`: a view as well. */
+export function subjectAt(batch: Batch, index: number): Buffer {
+  const start = subjectStart(batch, index)
+  return batch.bytes.subarray(start, indexOf(SPACE, batch.bytes, start))
+}
+
+/** Where the message of alert `index` begins, its subject, and its headers, or the alert where it has none. */
+export const messageStart = ({ ends }: Batch, index: number) =>
+  index === 0 ? 0 : ends[index - 1]! + LINE_END_BYTES
+
+export const subjectStart = (batch: Batch, index: number) =>
+  indexOf(SPACE, batch.bytes, messageStart(batch, index)) + 1
+
+export const headersStart = (batch: Batch, index: number) =>
+  indexOf(NEWLINE, batch.bytes, messageStart(batch, index)) + 1
+
+/** It is there, and near. */
+function indexOf(byte: number, bytes: Uint8Array, from: number): number {
+  let at = from
+  while (bytes[at] !== byte) at++
+  return at
 }
 
 const LINE_END_BYTES = 2
@@ -159,13 +207,10 @@ let lines = Buffer.alloc(0)
 
 /** A copy that takes no more room than it needs. */
 export function compactCopy(batch: Batch): Batch {
-  const { count, used } = batch
-  return {
-    ...batch,
-    bytes: Buffer.from(batch.bytes.subarray(0, used)),
-    kinds: batch.kinds.slice(0, count),
-    starts: batch.starts.slice(0, count),
-    ends: batch.ends.slice(0, count),
-    times: batch.times.slice(0, count),
-  }
+  // None of Node's pool, of which a few bytes hold all.
+  const bytes = Buffer.allocUnsafeSlow(batch.used)
+  batch.bytes.copy(bytes)
+  const copy = { ...batch, bytes }
+  resize(copy, batch.count)
+  return copy
 }

@@ -1,7 +1,7 @@
 // How one batch gets from us to the server over one session, and how it is known to have arrived.
 
 import { setImmediate as afterPoll } from 'node:timers/promises'
-import { type Batch, messageAt, sizeAt } from './batch.ts'
+import { type Batch, messageAt, sizeAt, subjectAt } from './batch.ts'
 import type { Session } from './session.ts'
 import type { DeliveryReject } from './stats.ts'
 
@@ -57,9 +57,9 @@ async function publish(session: Session, batch: Batch): Promise<readonly Refusal
 
 function refusals({ denied }: Session, batch: Batch, maxPayload: number): Refusal[] {
   const refused: Refusal[] = []
-  if (batch.longest <= maxPayload && denied.size === 0) return refused
   for (let index = 0; index < batch.count; index++) {
-    const { subject } = batch.kinds[index]!
+    if (batch.longest <= maxPayload && denied.size === 0) break
+    const subject = subjectAt(batch, index).toString('latin1')
     const bytes = sizeAt(batch, index)
     if (bytes > maxPayload) refused.push(tooLarge(subject, bytes, maxPayload))
     else if (takeDenial(denied, subject)) refused.push(denial(subject))

@@ -1,6 +1,6 @@
 // --dry-run: prints `subject<TAB>line` where the publisher would publish.
 
-import { type Batch, type BatchPool, payloadAt } from './batch.ts'
+import { type Batch, type BatchPool, payloadAt, subjectAt } from './batch.ts'
 import { FatalError, messageOf } from './errors.ts'
 import { observe } from './histogram.ts'
 import type { Output } from './output.ts'
@@ -16,7 +16,7 @@ export function openDryRun(output: Output, pool: BatchPool, stats: Stats): Sink 
     async put(batch: Batch) {
       const parts: Buffer[] = []
       for (let index = 0; index < batch.count; index++)
-        parts.push(Buffer.from(batch.kinds[index]!.subject), TAB, payloadAt(batch, index), NEWLINE)
+        parts.push(subjectAt(batch, index), TAB, payloadAt(batch, index), NEWLINE)
       output.write(Buffer.concat(parts))
       const failure = await output.written()
       if (failure) throw new FatalError(`cannot write to standard output: ${messageOf(failure)}`)

@@ -8,6 +8,8 @@ import { createKinds, type Kind } from './kinds.ts'
 export interface Encoder {
   /** What `bytes[start, end)` is, or why it is no alert. */
   read(bytes: Buffer, start: number, end: number): Kind | LineReject
+  /** The alert that was read last, or no more of it than the fields that we look at. */
+  alert(): Alert
   /** Adds the line that was read last. */
   add(batch: Batch, kind: Kind, bytes: Buffer, start: number, end: number): void
   /**
@@ -31,6 +33,7 @@ export function createEncoder(
   const kinds = createKinds(subjectFor, headersFor)
   const encoder: Encoder = {
     read: kinds.read,
+    alert: kinds.alert,
     add(batch, kind, bytes, start, end) {
       append(batch, kind, bytes, start, end, kinds.time())
     },

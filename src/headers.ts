@@ -1,9 +1,8 @@
-// The headers of an alert, as bytes that are ready to send. Made once for each rule, priority,
-// source and hostname that are seen together, then taken from a cache.
+// The headers of an alert, as bytes that are ready to send.
 
 import { hash } from 'node:crypto'
 import type { Alert } from './alert.ts'
-import { type AlertField, cachedByFields, textOf } from './fields.ts'
+import { type AlertField, textOf } from './fields.ts'
 
 export type Header = readonly [name: string, value: string]
 
@@ -15,15 +14,10 @@ const NAMES: readonly [AlertField, string][] = [
 ]
 const VALUE_LENGTH_MAX = 256
 const ADDED_LENGTH_MAX = 1024
-const CACHE_ENTRIES_MAX = 4096
-const ID_NAME = 'Nats-Msg-Id: '
 /** 22 characters of base64 are 132 bits. */
 const ID_LENGTH = 22
-const ID_LINE_LENGTH = ID_NAME.length + ID_LENGTH + 2
-const VERSION_LINE = 'NATS/1.0\r\n'
-
-/** What stands before the first header and behind the last one. */
-export const NO_HEADERS: Buffer = Buffer.from(`${VERSION_LINE}\r\n`)
+/** What stands before the first header. */
+export const VERSION_LINE = 'NATS/1.0\r\n'
 
 export interface HeaderOptions {
   /** Whether the headers that tell of the alert are wanted. */
@@ -40,12 +34,11 @@ export function createHeaders({
   if (!falco && added.length === 0) return undefined
   const always = VERSION_LINE + added.map(headerLine).join('')
   const names = falco ? NAMES : []
-  const fields = names.map(([field]) => field)
-  return cachedByFields(fields, CACHE_ENTRIES_MAX, (alert) => {
+  return (alert) => {
     const values = names.map(([field, name]) => [name, textOf(alert, field)] as const)
     const lines = values.filter(([, value]) => value !== '').map(headerLine)
     return Buffer.from(`${always}${lines.join('')}\r\n`, 'latin1')
-  })
+  }
 }
 
 const headerLine = ([name, value]: Header) => `${name}: ${headerValue(value)}\r\n`
@@ -56,6 +49,7 @@ const headerLine = ([name, value]: Header) => `${name}: ${headerValue(value)}\r\
  * can break out of its line, and `decodeURIComponent` gives the text back. At most 256 characters.
  */
 export function headerValue(text: string): string {
+  if (text.length <= VALUE_LENGTH_MAX && !/[^ -$&-~]/.test(text)) return text.trim()
   let value = ''
   for (const character of text.toWellFormed().trim()) {
     const safe = /[ -$&-~]/.test(character) ? character : encodeURIComponent(character)
@@ -83,17 +77,12 @@ export function parseHeaders(text: string): Header[] {
 }
 
 /**
- * The headers with one more: the alert's id, by which a stream knows an alert that comes again. It is a
+ * One more header: the alert's id, by which a stream knows an alert that comes again. It is a
  * hash of the line, so it is the same on each retry and after a restart. Two lines that are the
  * same to the byte, within the stream's duplicate window, are stored once: Falco's lines have a
  * time in nanoseconds, so that is the same event. That two lines that differ have the same 132 bits
  * is not to be expected in the life of the universe.
  */
-export function withMessageId(headers: Buffer, payload: Buffer): Buffer {
-  const bytes = Buffer.allocUnsafe(headers.length + ID_LINE_LENGTH)
-  // Both end with an empty line, of which one is enough.
-  headers.copy(bytes, 0, 0, headers.length - 2)
-  const id = hash('sha256', payload, 'base64url').slice(0, ID_LENGTH)
-  bytes.write(`${ID_NAME}${id}\r\n\r\n`, headers.length - 2, 'latin1')
-  return bytes
-}
+export const messageIdLine = (payload: Buffer): string =>
+  `Nats-Msg-Id: ${hash('sha256', payload, 'base64url').slice(0, ID_LENGTH)}\r\n`
+export const MESSAGE_ID_LINE_LENGTH = 'Nats-Msg-Id: \r\n'.length + ID_LENGTH

@@ -77,7 +77,7 @@ export function createIntake(options: IntakeOptions) {
 
   function accept(kind: Kind, bytes: Buffer, start: number, end: number): void {
     const { severity } = kind
-    if (events !== undefined) events.count(kind)
+    if (events !== undefined) events.count(kind, encoder.alert)
     if (severity > minPriority) stats.filtered[severity]!++
     else encoder.add(batch, kind, bytes, start, end)
     // Last: a line for which something was thrown is counted as a reject, and once.

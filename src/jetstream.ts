@@ -25,12 +25,11 @@ import {
   UNANSWERED,
 } from './acks.ts'
 import { backoff } from './backoff.ts'
-import { type Batch, payloadAt } from './batch.ts'
+import { type Batch, subjectAt } from './batch.ts'
 import { type Courier, denial, type Refusal, takeDenial, tooLarge } from './courier.ts'
 import { messageOf } from './errors.ts'
-import { NO_HEADERS, withMessageId } from './headers.ts'
 import type { Logger } from './log.ts'
-import { createOutbox } from './outbox.ts'
+import { createOutbox, sizeWithId } from './outbox.ts'
 import type { Session } from './session.ts'
 import type { Stats } from './stats.ts'
 import { createStreamMaker, type StreamMaker } from './stream.ts'
@@ -160,19 +159,19 @@ function openLane(
 
   function publish(slot: number, state: number): void {
     const [{ batch }, index] = [deliveries[slot]!, indexes[slot]!]
-    const { subject, headers: own = NO_HEADERS } = batch.kinds[index]!
-    const payload = payloadAt(batch, index)
-    const headers = withMessageId(own, payload)
-    const bytes = headers.length + payload.length
+    const bytes = sizeWithId(batch, index)
     if (state === AGAIN) stats.resent++
     enter(slot, state)
     if (bytes > session.maxPayload) {
-      finish(slot, tooLarge(subject, bytes, session.maxPayload))
+      finish(slot, tooLarge(subjectOf(slot), bytes, session.maxPayload))
       return
     }
     publications[slot] = ++published
-    outbox.add(subject, `${inbox}.${tokens[slot]}`, headers, payload)
+    outbox.add(batch, index, `${inbox}.${tokens[slot]}`)
   }
+
+  const subjectOf = (slot: number) =>
+    subjectAt(deliveries[slot]!.batch, indexes[slot]!).toString('latin1')
 
   function enter(slot: number, state: number): void {
     const before = states[slot]
@@ -220,7 +219,7 @@ function openLane(
   function fail(slot: number, failure: Failure): void {
     if (slot === probe) probe = -1
     enter(slot, FAILED)
-    troubles.begin(failure, deliveries[slot]!.batch.kinds[indexes[slot]!]!.subject)
+    troubles.begin(failure, subjectOf(slot))
     if (probe < 0) retryTimer ??= setTimeout(retry, backoff(++attempt, RETRY_FIRST_MS))
   }
 
@@ -260,7 +259,7 @@ function openLane(
 
   function refuseDenied(): void {
     for (const slot of arrivedUpTo(arrived)) {
-      const subject = deliveries[slot]!.batch.kinds[indexes[slot]!]!.subject
+      const subject = subjectOf(slot)
       if (takeDenial(session.denied, subject)) finish(slot, denial(subject))
     }
     pump()

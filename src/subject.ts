@@ -4,7 +4,7 @@
 import { hash } from 'node:crypto'
 import slugify from 'slugify'
 import type { Alert } from './alert.ts'
-import { ALERT_FIELDS, type AlertField, cachedByFields, textOf } from './fields.ts'
+import { ALERT_FIELDS, type AlertField, textOf } from './fields.ts'
 
 /** A template taken apart: `literals[0] fields[0] literals[1] fields[1] … literals[n]`. */
 export interface SubjectTemplate {
@@ -18,7 +18,6 @@ const TOKEN_LENGTH_MAX = 128
 const HEAD_LENGTH_MAX = 4 * TOKEN_LENGTH_MAX
 /** NATS recommends subjects below 256 characters; its protocol line breaks at 4096. */
 const SUBJECT_LENGTH_MAX = 1024
-const CACHE_ENTRIES_MAX = 16_384
 
 /** Parses a template. Throws an Error that says what is wrong and what is allowed. */
 export function parseTemplate(text: string): SubjectTemplate {
@@ -41,7 +40,7 @@ export function parseTemplate(text: string): SubjectTemplate {
 
 /** A function from alert to subject. */
 export function createSubjects(template: SubjectTemplate): (alert: Alert) => string {
-  return cachedByFields(template.fields, CACHE_ENTRIES_MAX, (alert) => render(template, alert))
+  return (alert) => render(template, alert)
 }
 
 /**

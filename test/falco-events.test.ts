@@ -11,7 +11,8 @@ function setUp(seriesMax: number) {
     events,
     count(given: object) {
       const alert = given as Alert
-      events.count({ alert, severity: priorityIndex(alert.priority) ?? 0, series: undefined })
+      const severity = priorityIndex(alert.priority) ?? 0
+      events.count({ severity, series: undefined }, () => alert)
     },
     counts: () =>
       [...events.series().values()].map(({ values, count }) => ({
@@ -107,6 +108,15 @@ describe('beyond the limit', () => {
     expect(events.series().size).toBeLessThanOrEqual(50)
     expect(total()).toBe(5000)
     expect(events.folded()).toBeGreaterThan(1000)
+  })
+
+  it('folds no more than a scrape could see, and counts the rest where it would end', () => {
+    const { events, count, counts, total } = setUp(10)
+    for (let pod = 0; pod < 10_000; pod++) count(alertOf(`p${pod}`))
+    expect(events.folded()).toBeLessThan(5_000)
+    expect(events.series().size).toBeLessThanOrEqual(10)
+    expect(counts().find(({ k8s_pod_name }) => k8s_pod_name === '')!.count).toBeGreaterThan(9_900)
+    expect(total()).toBe(10_000)
   })
 
   it('finds a pod again that was folded and comes back', () => {

@@ -151,6 +151,7 @@ it('has tests that mirror the sources', () => {
     'outage',
     'rotation',
     'stop',
+    'memory',
     'faults',
     'soak',
     'prometheus',
