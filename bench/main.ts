@@ -6,6 +6,7 @@ import { statSync } from 'node:fs'
 import { cpus, release } from 'node:os'
 import { parseArgs } from 'node:util'
 import { burst } from './scenarios/burst.ts'
+import { distinct } from './scenarios/distinct.ts'
 import { growthByAlerts, growthByRules } from './scenarios/growth.ts'
 import { idle } from './scenarios/idle.ts'
 import { jetstream } from './scenarios/jetstream.ts'
@@ -37,6 +38,7 @@ const SCENARIOS: Record<string, (suite: Suite) => Promise<void>> = {
   events,
   'growth-alerts': growthByAlerts,
   'growth-rules': growthByRules,
+  distinct,
   stages,
 }
 
