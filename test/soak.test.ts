@@ -41,6 +41,8 @@ const IN_PIPE = 600
 const IN_MEMORY = 6_000
 /** What a busy machine has left in the pipe for a moment. */
 const UNREAD = RATE / 5
+/** For so long scrapes share one text. */
+const SHARED_S = 1
 /** What nobody can know of, in alerts: what core NATS has confirmed in the moment in which it is killed; */
 const LOST_BY_SERVER = 100
 /** and the one that is being written while the pipe is taken away. */
@@ -124,7 +126,7 @@ const FAULTS: Record<string, Fault> = {
       const held = await ours.look(await ours.current())
       await ours.end('kill', ({ child }) => {
         child.kill('SIGKILL')
-        const unseen = Math.ceil((2 * RATE * (performance.now() - since)) / 1000)
+        const unseen = Math.ceil((2 * RATE * (performance.now() - since)) / 1000) + RATE * SHARED_S
         const { memory, paused } = held ?? { memory: IN_MEMORY, paused: true }
         world.excused += memory + unseen + (paused ? IN_PIPE : UNREAD)
       })
