@@ -38,6 +38,16 @@ export interface Alert {
   readonly output_fields?: unknown
 }
 
+/** What subjects and headers can name: keys of the alert. */
+export const ALERT_FIELDS = ['priority', 'rule', 'source', 'hostname'] as const
+export type AlertField = (typeof ALERT_FIELDS)[number]
+
+/** The field's text, or nothing: only `priority` and `rule` are sure to be text. */
+export function textOf(alert: Alert, field: AlertField): string {
+  const value = alert[field]
+  return typeof value === 'string' ? value : ''
+}
+
 /** One of the alert's `output_fields`, which may be anything, and so may they. */
 export function outputField({ output_fields: fields }: Alert, name: string): unknown {
   const known = typeof fields === 'object' && fields !== null

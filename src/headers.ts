@@ -1,8 +1,7 @@
 // The headers of an alert, as bytes that are ready to send.
 
 import { hash } from 'node:crypto'
-import type { Alert } from './alert.ts'
-import { type AlertField, textOf } from './fields.ts'
+import { type Alert, type AlertField, textOf } from './alert.ts'
 
 export type Header = readonly [name: string, value: string]
 

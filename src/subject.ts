@@ -3,8 +3,7 @@
 
 import { hash } from 'node:crypto'
 import slugify from 'slugify'
-import type { Alert } from './alert.ts'
-import { ALERT_FIELDS, type AlertField, textOf } from './fields.ts'
+import { ALERT_FIELDS, type Alert, type AlertField, textOf } from './alert.ts'
 
 /** A template taken apart: `literals[0] fields[0] literals[1] fields[1] … literals[n]`. */
 export interface SubjectTemplate {

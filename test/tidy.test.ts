@@ -57,7 +57,6 @@ const ORDER = [
   'output',
   'lines',
   'subject',
-  'fields',
   'servers',
   'transport',
   'wire',

@@ -1,9 +1,8 @@
 // What became of each step: told on NATS, in the log, in the metrics and on the pod.
 
 import type { NatsConnection } from 'nats'
-import type { Alert } from '../alert.ts'
+import { type Alert, textOf } from '../alert.ts'
 import { messageOf, printable } from '../errors.ts'
-import { textOf } from '../fields.ts'
 import type { Logger } from '../log.ts'
 import type { Cluster } from './cluster.ts'
 import { noteOnPod } from './k8s-event.ts'
