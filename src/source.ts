@@ -212,7 +212,14 @@ async function readRest(
     },
     () => sink.isMidLine(),
   )
-  return line !== 'ended'
+  if (line === 'ended') return false
+  // Of a pipe that was set aside there is no other reader: what is in it at the end would be lost, and not counted.
+  let length: number | undefined = 1
+  for (let owed = setAside ? PIPE_BYTES_MAX : 0; owed > 0 && length; owed -= length ?? 0) {
+    length = readAvailable(fd, buffer, 0, buffer.length)
+    if (length) sink.write(buffer.subarray(0, length))
+  }
+  return length !== 0
 }
 
 /**

@@ -1,10 +1,19 @@
 // A stop while Falco is blocked in its write, since there is no room: it wrote that, so that it is delivered,
-// spooled or counted, and its write succeeds. Every writer here is a process in write(2).
+// spooled or counted, and its write succeeds. Every writer but the last is a process in write(2).
 
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  mkdirSync,
+  openSync,
+  symlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
+import { openSource } from '../src/source.ts'
 import { falcoNats, MAIN, type Running, stopped } from './support/cli.ts'
 import { numberedAlert } from './support/fixtures.ts'
 import { createStream, readStream, startNats, subscribe } from './support/nats.ts'
@@ -231,4 +240,36 @@ it('sheds the least severe of what was in the pipe, too', async () => {
     read: LOAD,
     sum: LOAD,
   })
+})
+
+it('leaves nothing in the pipe of a writer that has it open and does not pause', async () => {
+  using dir = tempDir()
+  const source = openSource(dir.file('nats'), 64 * 1024, expect.fail)
+  const writer = openSync(dir.file('nats'), constants.O_WRONLY | constants.O_NONBLOCK)
+  const line = Buffer.from(`${'x'.repeat(1023)}\n`)
+  let written = 0
+  let read = 0
+  /** More than a stop reads for certain, so that the pipe is full when it has. */
+  const fill = () => {
+    try {
+      while (written < 1.5 * 1024 ** 2) written += writeSync(writer, line)
+    } catch (error) {
+      expect(error).toMatchObject({ code: 'EAGAIN' })
+    }
+  }
+  fill()
+  const sink = {
+    write(chunk: Buffer) {
+      read += chunk.length
+      fill()
+      return true
+    },
+    room: async () => {},
+    isMidLine: () => read % line.length > 0,
+    end() {},
+  }
+  await source.pump(sink, AbortSignal.abort(), new AbortController().signal)
+  closeSync(writer)
+  expect(written).toBeGreaterThan(1024 ** 2)
+  expect(read).toBe(written)
 })
