@@ -71,7 +71,10 @@ class CheckedTransport extends NodeTransport {
   override async startTLS(): ReturnType<NodeTransport['startTLS']> {
     const { isOnlyInfo, said } = this.wire
     if (!isOnlyInfo()) throw new Error(said ?? 'the server sends more than INFO before TLS')
-    return await super.startTLS()
+    // The client reads its files first, and listens to nothing meanwhile.
+    const lost = Promise.withResolvers<never>()
+    this.socket.on('error', lost.reject)
+    return await Promise.race([super.startTLS(), lost.promise])
   }
 
   override setupHandlers(): void {

@@ -1,12 +1,16 @@
 // Servers that send what is no NATS, or more of it than anybody needs: each is left in time and with a
 // clear line, shows nothing unescaped, takes little memory, and the alerts go to the next server.
 
+import { execFileSync } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { connectChecked } from '../src/transport.ts'
 import { falcoNats, memoryKiB, runFalcoNats } from './support/cli.ts'
 import { numberedAlert } from './support/fixtures.ts'
 import { afterWelcome, type Behaviour, endlessly, info, startHostile } from './support/hostile.ts'
 import { startNats, subscribe } from './support/nats.ts'
 import { countNumbered } from './support/pipe.ts'
+import { tempDir } from './support/temp.ts'
 import { until } from './support/wait.ts'
 
 const ALERTS = 100
@@ -184,4 +188,18 @@ it('dials more and more slowly a server that confirms and closes, again and agai
   })
   // At 100 ms each time, of which half is left to chance, it would be less than two seconds.
   expect(performance.now() - startedAt).toBeGreaterThan(3000)
+})
+
+it('survives a reset while the client reads its files for TLS', async () => {
+  using dir = tempDir()
+  // Reading it takes until it has a writer.
+  execFileSync('mkfifo', [dir.file('ca')])
+  await using hostile = await startHostile((socket) => {
+    socket.write(info({ tls_required: true }))
+    setTimeout(() => socket.resetAndDestroy(), 100)
+  })
+  const servers = new URL(hostile.url).host
+  const connecting = connectChecked({ servers, reconnect: false, tls: { caFile: dir.file('ca') } })
+  await expect(connecting).rejects.toThrow('ECONNRESET')
+  writeFileSync(dir.file('ca'), '')
 })
