@@ -59,9 +59,6 @@ function portOf(rest: string, url: URL): string {
   return url.port || (/:21\/?$/.test(rest) ? '21' : '4222')
 }
 
-/** As a cluster tells of itself, and nothing else that a server could write there. */
-const ADDRESS = /^(\[[\da-f:.]{2,45}\]|[\w.-]{1,253}):\d{1,5}$/i
-
 /**
  * Servers that the cluster told of and the user did not, to be dialled after the user's own.
  * They come as bare `ip:port`; the certificate names the host of the server that told of them.
@@ -73,12 +70,7 @@ export function discoveredServers(
 ): Server[] {
   const host = teller.certificateName ?? teller.address.replace(/:\d+$/, '')
   return addresses
-    .filter(
-      (address) =>
-        ADDRESS.test(address) &&
-        URL.canParse(`ftp://${address}`) &&
-        !known.some((server) => server.address === address),
-    )
+    .filter((address) => !known.some((server) => server.address === address))
     .map((address) => ({
       ...teller,
       address,

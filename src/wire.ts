@@ -13,8 +13,8 @@ export interface Wire {
   /** Whether all that came is the first INFO. */
   isOnlyInfo(): boolean
   /**
-   * Gives what may go to the client: whole lines, and payload as it comes. Throws where it is not
-   * the NATS protocol, or more of it than a server has reason to send; then nothing more may be taken.
+   * Gives what may go to the client: whole lines, and payload as it comes; of INFO, what was understood. Throws where
+   * it is not the NATS protocol, or more of it than a server has reason to send; then nothing more may be taken.
    */
   take(chunk: Buffer): Buffer
 }
@@ -22,6 +22,8 @@ export interface Wire {
 /** INFO with a thousand addresses. A subject, the longest that is in other lines, has 4 KiB. */
 const LINE_BYTES_MAX = 64 * 1024
 const PAYLOAD_BYTES_DEFAULT = 1024 * 1024
+/** The highest limit that a server can be given. One without a limit gives -1. */
+const PAYLOAD_BYTES_MAX = 64 * 1024 * 1024
 /** PING, +OK, INFO and -ERR in so long a time. A server pings once in two minutes. */
 const UNASKED_MAX = 10_000
 const UNASKED_WINDOW_MS = 10_000
@@ -48,6 +50,8 @@ export function createWire(payloadBytesMax: number): Wire {
 
   function take(chunk: Buffer): Buffer {
     const bytes = held.length > 0 ? Buffer.concat([held, chunk]) : chunk
+    const passed: Buffer[] = []
+    let passedTo = 0
     let at = 0
     while (at < bytes.length) {
       if (payload > 0) {
@@ -64,15 +68,20 @@ export function createWire(payloadBytesMax: number): Wire {
       const end = bytes.indexOf(LF, at)
       if (end < 0) break
       const lineEnd = end > at && bytes[end - 1] === CR ? end - 1 : end
-      if (!inMessage) readLine(bytes, at, lineEnd)
-      else if (lineEnd === at) inMessage = false
+      if (!inMessage) {
+        if (readLine(bytes, at, lineEnd) === 'INFO ') {
+          passed.push(bytes.subarray(passedTo, at), Buffer.from(`INFO ${JSON.stringify(info)}\r\n`))
+          passedTo = end + 1
+        }
+      } else if (lineEnd === at) inMessage = false
       else throw strange(bytes, at)
       at = end + 1
     }
     held = bytes.subarray(at)
     if (held.length > LINE_BYTES_MAX) throw new Error('the server sends a line of over 64 KiB')
     if (held.length > 0) checkBeginning(held)
-    return bytes.subarray(0, at)
+    const rest = bytes.subarray(passedTo, at)
+    return passed.length > 0 ? Buffer.concat([...passed, rest]) : rest
   }
 
   function checkBeginning(bytes: Buffer): void {
@@ -82,25 +91,27 @@ export function createWire(payloadBytesMax: number): Wire {
     if (!right) throw strange(bytes, 0)
   }
 
-  function readLine(bytes: Buffer, at: number, end: number): void {
+  /** Gives which it is, where it has no payload. */
+  function readLine(bytes: Buffer, at: number, end: number): string | undefined {
     lines++
     if (info !== undefined && (bytes[at] === M || bytes[at] === H)) {
       payload = sizeOfMessage(bytes, at, end)
       inMessage = true
       if (payload > payloadBytesMax)
         throw new Error(`the server sends a message of ${payload} bytes, which is too large`)
-      return
+      return undefined
     }
     const operation = OPERATIONS.find(
       (each) => end - at >= each.length && isAt(each, bytes, at, end),
     )
     if (operation === '-ERR ') {
       const text = bytes.toString('utf8', at + 5, end).trim()
-      if (DENIES_SUBJECT.test(text)) return
+      if (DENIES_SUBJECT.test(text)) return operation
       said = text.replace(/^'(.*)'$/s, '$1')
     } else if (operation === 'INFO ') info = parseInfo(bytes, at, end)
     else if (operation === undefined || info === undefined) throw strange(bytes, at)
     if (operation !== 'PONG') countUnasked()
+    return operation
   }
 
   function countUnasked(): void {
@@ -172,11 +183,8 @@ function sizeOfMessage(bytes: Buffer, at: number, end: number): number {
   return last
 }
 
-/** Refuses what the client would trip over, and leaves out what is of another type than it should be. */
+/** Refuses what the client would trip over, and leaves out what is not what it should be. */
 function parseInfo(bytes: Buffer, at: number, end: number): ServerInfo {
-  // The client would cut the line there.
-  const cut = bytes.indexOf(CR, at)
-  if (cut >= 0 && cut < end) throw strange(bytes, at)
   let info: Record<keyof ServerInfo, unknown> | null
   try {
     info = JSON.parse(bytes.toString('utf8', at + 5, end))
@@ -188,9 +196,20 @@ function parseInfo(bytes: Buffer, at: number, end: number): ServerInfo {
   if (!known || typeof nonce !== 'string') throw strange(bytes, at)
   return {
     ...(info as ServerInfo),
-    max_payload: typeof most === 'number' ? most : PAYLOAD_BYTES_DEFAULT,
-    connect_urls: Array.isArray(urls) ? urls.filter((url) => typeof url === 'string') : [],
+    max_payload: payloadLimit(most),
+    connect_urls: Array.isArray(urls) ? urls.filter(isAddress) : [],
   }
+}
+
+/** As a cluster tells of itself, and nothing else that a server could write there. */
+const ADDRESS = /^(\[[\da-f:.]{2,45}\]|[\w.-]{1,253}):\d{1,5}$/i
+
+const isAddress = (url: unknown) =>
+  typeof url === 'string' && ADDRESS.test(url) && URL.canParse(`ftp://${url}`)
+
+function payloadLimit(most: unknown): number {
+  if (typeof most !== 'number') return PAYLOAD_BYTES_DEFAULT
+  return most < 0 ? PAYLOAD_BYTES_MAX : Math.min(most, PAYLOAD_BYTES_MAX)
 }
 
 function strange(bytes: Buffer, at: number): Error {

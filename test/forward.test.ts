@@ -281,6 +281,18 @@ describe('what NATS refuses', () => {
     })
   })
 
+  it('is nothing for its size where max_payload has no limit', async () => {
+    using dir = tempDir()
+    const jetstream = `jetstream { store_dir: "${dir.file('js')}" }`
+    await using server = await startNats(`max_payload: -1\n${jetstream}`)
+    for (const more of [[], ['--jetstream', '--create-stream']]) {
+      const args = ['-f', '-', '-s', server.url, ...more]
+      const { code, log } = await runFalcoNats(args, { input: numberedAlert(0).padEnd(5000) })
+      expect(log.at(-1)).toMatchObject({ read: 1, delivered: 1 })
+      expect(code).toBe(0)
+    }
+  })
+
   it('counts alerts on denied subjects and delivers the others', async () => {
     await using server = await startNats(`authorization { users: [
       { user: forwarder, password: p, permissions: { publish: { allow: "falco.>", deny: "falco.*.secret" } } }

@@ -68,20 +68,3 @@ it('adds what a cluster told of, to be checked against the name of the teller', 
     'certificateName',
   )
 })
-
-it('leaves out what no server can be dialled by', () => {
-  const [teller] = parseServers('nats://127.0.0.1:4222')
-  const told = ['10.0.0.1:4222', '[::1]:4222', 'n1.example.com:4222']
-  const hostile = [
-    '\x1b[31m:1',
-    'http://[::bad',
-    'a b:4222',
-    '[::g]:1',
-    'x',
-    '',
-    '999.1.1.1:1e9',
-    `${'a'.repeat(300)}:1`,
-  ]
-  const found = discoveredServers([], teller!, [...hostile, ...told])
-  expect(found.map(({ address }) => address)).toEqual(told)
-})

@@ -12,7 +12,7 @@ const open = (text = '') => {
   return wire
 }
 
-const SESSION = `${info({ connect_urls: ['10.0.0.1:4222'] })}PONG\r\n+OK\r\nMSG a.b 1  2\r\nhi\r\nMSG a.b 12 _INBOX.x 0\r\n\r\nHMSG a 1 12 15\r\nNATS/1.0\r\n\r\n\n\r\n\r\nPING\r\n-ERR 'Permissions Violation for Publish to "a"'\r\n-ERR 'Slow Consumer'\r\n${info()}`
+const SESSION = `${info({ connect_urls: ['10.0.0.1:4222'] })}PONG\r\n+OK\r\nMSG a.b 1  2\r\nhi\r\nMSG a.b 12 _INBOX.x 0\r\n\r\nHMSG a 1 12 15\r\nNATS/1.0\r\n\r\n\n\r\n\r\nPING\r\n-ERR 'Permissions Violation for Publish to "a"'\r\n-ERR 'Slow Consumer'\r\n${info({ connect_urls: [] })}`
 
 it('lets all that is the protocol through, in whole lines, however it is cut', () => {
   const bytes = Buffer.from(SESSION)
@@ -73,6 +73,21 @@ it('knows whether anything follows INFO', () => {
   expect(open().isOnlyInfo()).toBe(true)
   expect(open('P').isOnlyInfo()).toBe(false)
   expect(open('PING\r\n').isOnlyInfo()).toBe(false)
+})
+
+it('gives the client no INFO but what was understood of it', () => {
+  const told = ['10.0.0.1:4222', '[::1]:4222', 'n1.example.com:4222']
+  const hostile = [
+    ...['\x1b[31m:1', 'http://[::bad', 'a b:4222', '[::g]:1', 'x', '', '999.1.1.1:1e9', 7],
+    `${'a'.repeat(300)}:1`,
+  ]
+  const wire = createWire(100)
+  const text = info({ connect_urls: [...hostile, ...told], max_payload: -1 })
+  const passed = wire.take(Buffer.from(`${text}PING\r\n${text}PO`)).toString()
+  const line = `INFO ${JSON.stringify(wire.info)}\r\n`
+  expect(passed).toBe(`${line}PING\r\n${line}`)
+  // -1 is a server without a limit; the client would take it for one.
+  expect(wire.info).toMatchObject({ connect_urls: told, max_payload: 64 * 1024 * 1024 })
 })
 
 function takenOrWhy(wire: Wire, chunk: Buffer): Buffer | Error {
