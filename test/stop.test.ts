@@ -201,7 +201,7 @@ describe('with a spool', () => {
 
   it('counts what it does not take', async () => {
     using dir = tempDir()
-    const much = 33_000
+    const much = 31_500
     const spool = ['--spool-dir', dir.file('spool'), ...ROOMY, '--buffer-bytes', '4MiB']
     await using running = start(dir, NOWHERE, ...spool)
     await using writing = await writeAll(dir, much)
