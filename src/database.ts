@@ -46,6 +46,8 @@ export async function openDatabase<T>(
       lock(database, limitBytes)
       // Before the first write, which goes over what was not recovered.
       const cutLog = keepCutLog(path)
+      // Or each start that ends without a write would find the same log, and copy it again.
+      if (cutLog !== undefined) database.exec('PRAGMA wal_checkpoint(TRUNCATE)')
       checkStructure(database)
       return use(database, cutLog === undefined ? aside : { ...aside, cutLog })
     } catch (error) {

@@ -342,6 +342,32 @@ describe('the log beside the file, after a crash', () => {
     expect(spool.rows()).toBe(0)
     expect(readFileSync(spool.cutLog!)).toEqual(log)
   })
+
+  it('is copied once, although each start is killed before it writes', async () => {
+    using dir = tempDir()
+    using crashed = tempDir()
+    using again = tempDir()
+    const copy = (from: TempDir, to: TempDir) => {
+      for (const suffix of SUFFIXES)
+        copyFileSync(from.file(`spool.db${suffix}`), to.file(`spool.db${suffix}`))
+    }
+    {
+      using _made = await openSpool(dir.path, 8 * MIB)
+    }
+    {
+      using spool = await openSpool(dir.path, 8 * MIB)
+      for (const text of ['one\n', 'two\n']) spool.append(Buffer.from(text), 1, 5)
+      copy(dir, crashed)
+    }
+    const log = readFileSync(crashed.file('spool.db-wal'))
+    log[32 + 24 + 99]! ^= 1
+    writeFileSync(crashed.file('spool.db-wal'), log)
+    using spool = await openSpool(crashed.path, 8 * MIB)
+    expect(spool.cutLog).toBeDefined()
+    copy(crashed, again)
+    using next = await openSpool(again.path, 8 * MIB)
+    expect(next.cutLog).toBeUndefined()
+  })
 })
 
 it('keeps its files from others, and those of earlier versions', async () => {
