@@ -213,7 +213,7 @@ async function readRest(
     () => sink.isMidLine(),
   )
   if (line === 'ended') return false
-  // Of a pipe that was set aside there is no other reader: what is in it at the end would be lost, and not counted.
+  // No other process can read a pipe that was set aside: what is in it at the end would be lost, and not counted.
   let length: number | undefined = 1
   for (let owed = setAside ? PIPE_BYTES_MAX : 0; owed > 0 && length; owed -= length ?? 0) {
     length = readAvailable(fd, buffer, 0, buffer.length)
