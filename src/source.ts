@@ -202,6 +202,13 @@ async function readRest(
     () => true,
   )
   if (whole !== 'busy') return whole === 'quiet'
+  // No other process can read a pipe that was set aside: what is in it at the end is lost, and not counted.
+  for (let owed = setAside ? PIPE_BYTES_MAX : 0; owed > 0; ) {
+    const length = readAvailable(fd, buffer, 0, buffer.length)
+    if (!length) break
+    sink.write(buffer.subarray(0, length))
+    owed -= length
+  }
   let sinceNewline = 0
   const line = await read(
     () => {
@@ -212,14 +219,7 @@ async function readRest(
     },
     () => sink.isMidLine(),
   )
-  if (line === 'ended') return false
-  // No other process can read a pipe that was set aside: what is in it at the end would be lost, and not counted.
-  let length: number | undefined = 1
-  for (let owed = setAside ? PIPE_BYTES_MAX : 0; owed > 0 && length; owed -= length ?? 0) {
-    length = readAvailable(fd, buffer, 0, buffer.length)
-    if (length) sink.write(buffer.subarray(0, length))
-  }
-  return length !== 0
+  return line !== 'ended'
 }
 
 /**
