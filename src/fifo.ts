@@ -15,12 +15,21 @@ export const PIPE_BYTES_MAX = 1024 * 1024
 const WATCH_INTERVAL_MS = 5_000
 
 /**
- * Opens the named pipe at `path`, which is made if nothing is there. Throws a FatalError that says
- * what to do when something else is there, or when it cannot be opened.
+ * Makes a named pipe at `path` if nothing is there, without opening it: a Falco that has it open would write into it.
+ * Throws a FatalError that says what to do when something else is there.
  */
-export function openFifo(path: string): number {
+export function ensureFifo(path: string): void {
   try {
     if (!fifoExists(path)) makeFifo(path)
+  } catch (error) {
+    throw cannotOpen(path, error)
+  }
+}
+
+/** Opens the named pipe at `path`, which is made if nothing is there; throws as `ensureFifo` does. */
+export function openFifo(path: string): number {
+  ensureFifo(path)
+  try {
     // Read and write, so that Falco's open never blocks while we live and its closing is no
     // end of file (fifo(7)); non-blocking, so that no thread is stuck in a read.
     const fd = openSync(path, constants.O_RDWR | constants.O_NONBLOCK)
@@ -28,11 +37,15 @@ export function openFifo(path: string): number {
     closeSync(fd)
     throw new FatalError(`${path} was replaced while it was being opened; start again`)
   } catch (error) {
-    if (error instanceof FatalError) throw error
-    throw new FatalError(
-      `cannot open the pipe ${path}: ${messageOf(error)}; falco-nats must be able to read and write it`,
-    )
+    throw cannotOpen(path, error)
   }
+}
+
+function cannotOpen(path: string, error: unknown): FatalError {
+  if (error instanceof FatalError) return error
+  return new FatalError(
+    `cannot open the pipe ${path}: ${messageOf(error)}; falco-nats must be able to read and write it`,
+  )
 }
 
 /** Whether a named pipe is at `path`; false when nothing is. Throws when something else is. */

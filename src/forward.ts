@@ -9,6 +9,7 @@ import { openDryRun } from './dry-run.ts'
 import { createEncoder, type Encoder } from './encode.ts'
 import { bug, saveAtBug } from './end.ts'
 import { FatalError, messageOf, traceOf } from './errors.ts'
+import { ensureFifo } from './fifo.ts'
 import { createHeaders } from './headers.ts'
 import { createIntake, type Intake, type OnReject } from './intake.ts'
 import { createRejectLog, excerpt, type Logger, type RejectLog } from './log.ts'
@@ -83,6 +84,9 @@ export async function forward(
     changed,
     onReject,
   })
+  // There when Falco looks for it; but what Falco wrote into it would be lost with us if the spool is in use.
+  if (config.pipe !== '-') ensureFifo(config.pipe)
+  const spool = config.dryRun ? undefined : await openSpoolOrGoOn(config, stats, log)
   const source = openSource(config.pipe, readBytes, (reason) =>
     log.warn(
       { reason },
@@ -100,7 +104,16 @@ export async function forward(
   }
   let broken: string | undefined
   {
-    await using sink = await openSink({ config, log, stats, pool, encoder, changed, rejectLog })
+    await using sink = await openSink({
+      config,
+      log,
+      stats,
+      pool,
+      encoder,
+      changed,
+      rejectLog,
+      spool,
+    })
     saveAtBug((why) => {
       try {
         sink.salvage(intake.takeRest)
@@ -153,13 +166,13 @@ interface SinkParts {
   readonly encoder: Encoder
   readonly changed: Wakeup
   readonly rejectLog: RejectLog
+  readonly spool: Spool | undefined
 }
 
 async function openSink(parts: SinkParts): Promise<Sink> {
-  const { config, log, stats, pool, encoder, changed, rejectLog: onReject } = parts
+  const { config, log, stats, pool, encoder, changed, rejectLog: onReject, spool } = parts
   if (config.dryRun) return openDryRun(standardOutput(), pool, stats)
   const { bufferBytes, whenFull } = config
-  const spool = await openSpoolOrGoOn(config, stats, log)
   const backlog = createBacklog({ bufferBytes, whenFull, spool, encoder, pool, stats, log })
   const connector = createConnector({
     servers: config.server,

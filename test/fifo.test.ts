@@ -8,6 +8,7 @@ import {
   existsSync,
   mkdirSync,
   readdirSync,
+  readFileSync,
   renameSync,
   rmSync,
   statSync,
@@ -21,6 +22,7 @@ import { falcoNats, MAIN, runFalcoNats, stopped } from './support/cli.ts'
 import { startNats } from './support/nats.ts'
 import { writePipe } from './support/pipe.ts'
 import { type TempDir, tempDir } from './support/temp.ts'
+import { until } from './support/wait.ts'
 
 const NOBODY = 65534
 const isRoot = process.getuid!() === 0
@@ -45,6 +47,25 @@ describe('the directory that we make', () => {
     expect(asNobody('rm -f a/nats')).not.toBe(0)
     expect(asNobody('cat < a/nats')).not.toBe(0)
   })
+})
+
+it('is not opened when the spool is in use, so that Falco goes on waiting', async () => {
+  using dir = tempDir()
+  const spool = ['--spool-dir', dir.file('spool')]
+  await using first = start(dir.file('first'), ...spool)
+  await first.logged('reading')
+  mkfifo(dir.file('nats'))
+  await using writing = await writePipe(dir.file('nats'), 'numbered:10', 0)
+  await until('the writer waits for a reader', () =>
+    readFileSync(`/proc/${writing.child.pid}/wchan`, 'utf8').includes('wait_for_partner'),
+  )
+  const { code, stderr } = await runFalcoNats(['-f', dir.file('nats'), ...spool])
+  expect(stderr).toContain('is in use by another process')
+  expect(code).toBe(1)
+  await stopped(first)
+  await using second = start(dir.file('nats'), ...spool)
+  expect(await writing.done()).toBe(0)
+  expect((await stopped(second)).last).toMatchObject({ read: 10, spooled: 10 })
 })
 
 describe('while the pipe is read', () => {
