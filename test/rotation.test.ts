@@ -73,6 +73,24 @@ const login = (password: string) => `{ user: falco, password: ${password} }`
 const put = (file: (name: string) => string, name: string, from: string) =>
   copyFileSync(tls(from), file(name))
 
+/** A server that asks for a certificate, and a client that has one. */
+const MUTUAL_TLS = {
+  config: tlsConfig('next-server', `, ca_file: "${tls('next-ca.crt')}", verify: true`),
+  subscriber: {
+    tls: {
+      ca: AUTHORITIES,
+      certFile: tls('next-client.crt'),
+      keyFile: tls('next-client.key'),
+    },
+  },
+  scheme: 'tls://',
+  args: (file) => {
+    put(file, 'cert', 'next-client.crt')
+    put(file, 'key', 'next-client.key')
+    return ['--tlsca', tls('next-ca.crt'), '--tlscert', file('cert'), '--tlskey', file('key')]
+  },
+} satisfies Partial<Rotation>
+
 const ROTATIONS: Record<string, Rotation> = {
   'a user JWT that expires and is replaced on disk': {
     config: operator.config,
@@ -175,20 +193,7 @@ const ROTATIONS: Record<string, Rotation> = {
     reason: /--tlsca \S+ cannot be used$/,
   },
   'a client certificate that has run out': {
-    config: tlsConfig('next-server', `, ca_file: "${tls('next-ca.crt')}", verify: true`),
-    subscriber: {
-      tls: {
-        ca: AUTHORITIES,
-        certFile: tls('next-client.crt'),
-        keyFile: tls('next-client.key'),
-      },
-    },
-    scheme: 'tls://',
-    args: (file) => {
-      put(file, 'cert', 'next-client.crt')
-      put(file, 'key', 'next-client.key')
-      return ['--tlsca', tls('next-ca.crt'), '--tlscert', file('cert'), '--tlskey', file('key')]
-    },
+    ...MUTUAL_TLS,
     out: ({ file, proxy }) => {
       put(file, 'cert', 'next-client-expired.crt')
       proxy.cut()
@@ -197,20 +202,7 @@ const ROTATIONS: Record<string, Rotation> = {
     reason: /^--tlscert \S+ expired at 2024-01-02T00:00:00.000Z$/,
   },
   'a client certificate before its key': {
-    config: tlsConfig('next-server', `, ca_file: "${tls('next-ca.crt')}", verify: true`),
-    subscriber: {
-      tls: {
-        ca: AUTHORITIES,
-        certFile: tls('next-client.crt'),
-        keyFile: tls('next-client.key'),
-      },
-    },
-    scheme: 'tls://',
-    args: (file) => {
-      put(file, 'cert', 'next-client.crt')
-      put(file, 'key', 'next-client.key')
-      return ['--tlsca', tls('next-ca.crt'), '--tlscert', file('cert'), '--tlskey', file('key')]
-    },
+    ...MUTUAL_TLS,
     out: ({ file, proxy }) => {
       put(file, 'key', 'client.key')
       proxy.cut()
