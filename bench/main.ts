@@ -48,7 +48,7 @@ const { values, positionals } = parseArgs({
     quick: { type: 'boolean', default: false },
     long: { type: 'boolean', default: false },
     runs: { type: 'string' },
-    peers: { type: 'string', default: new URL('peers.json', import.meta.url).pathname },
+    peers: { type: 'string', default: new URL('./peers.json', import.meta.url).pathname },
   },
 })
 const names = Object.keys(SCENARIOS)

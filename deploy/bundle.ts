@@ -63,7 +63,7 @@ function deferred(path: string): string {
 
 rmSync(`${root}dist`, { recursive: true, force: true })
 for (const [from, to] of [
-  ['src/main.ts', 'dist/main.js'],
+  ['src/forward/main.ts', 'dist/main.js'],
   ['src/respond/main.ts', 'dist/respond.js'],
 ] as const)
   await build({
@@ -82,7 +82,7 @@ for (const [from, to] of [
     plugins: [deferBuiltIns],
   })
 writeFileSync(`${root}dist/package.json`, '{"type":"commonjs"}\n')
-copyFileSync(`${root}src/start.cjs`, `${root}dist/falco-nats.js`)
+copyFileSync(`${root}src/bin.cjs`, `${root}dist/falco-nats.js`)
 chmodSync(`${root}dist/falco-nats.js`, 0o755)
 execFileSync(process.execPath, [`${root}dist/falco-nats.js`, '--version'])
 execFileSync(process.execPath, [`${root}dist/falco-nats.js`, 'respond', '--help'])

@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { connect } from 'nats'
-import { messageOf, printable } from '../src/errors.ts'
+import { messageOf, printable } from '../src/shared/errors.ts'
 
 const SIDECAR = fileURLToPath(new URL('../dist/falco-nats.js', import.meta.url))
 const ALERTS = fileURLToPath(new URL('../test/fixtures/alerts.jsonl', import.meta.url))

@@ -1,13 +1,13 @@
 // Each stage alone, in this process, so that a regression has a place.
 
 import { readFileSync } from 'node:fs'
-import { parseAlert } from '../../src/alert.ts'
-import { createBatchPool } from '../../src/batch.ts'
-import { createEncoder } from '../../src/encode.ts'
-import { createKinds } from '../../src/kinds.ts'
-import { createLineSplitter } from '../../src/lines.ts'
-import { SLOTS, scan } from '../../src/scan.ts'
-import { createSubjects, parseTemplate } from '../../src/subject.ts'
+import { createKinds } from '../../src/forward/encoding/alert-kinds.ts'
+import { createBatchPool } from '../../src/forward/encoding/batch.ts'
+import { createEncoder } from '../../src/forward/encoding/encoder.ts'
+import { SLOTS, scan } from '../../src/forward/encoding/scanner.ts'
+import { createLineSplitter } from '../../src/forward/input/line-splitter.ts'
+import { parseAlert } from '../../src/shared/alert/alert.ts'
+import { createSubjects, parseTemplate } from '../../src/shared/alert/subject.ts'
 import type { Suite } from '../support/suite.ts'
 
 const READ_BYTES = 64 * 1024

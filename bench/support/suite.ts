@@ -1,6 +1,6 @@
 // What all scenarios share: who takes part, how often, how much, and turns that alternate.
 
-import { messageOf } from '../../src/errors.ts'
+import { messageOf } from '../../src/shared/errors.ts'
 import { tempDir } from '../../test/support/temp.ts'
 import { type AlertShape, writeAlerts } from './alerts.ts'
 import { type Contender, FLOOR, ours } from './contender.ts'

@@ -1,4 +1,4 @@
-// `mkfifo -m MODE -- PATH`, the one way in which src/fifo.ts calls it. Node.js cannot make a named
+// `mkfifo -m MODE -- PATH`, the one way in which src/forward/input/fifo.ts calls it. Node.js cannot make a named
 // pipe, and the image has no other program that can.
 
 #include <stdio.h>

@@ -1,13 +1,14 @@
 #!/usr/bin/env node
+
 // The process edge of `falco-nats respond`, as main.ts is that of the forwarder: a file of its own,
 // so that neither loads the other's half.
 
-import { catchBugs, end, failed } from '../end.ts'
-import { createLogger } from '../log.ts'
-import { printing, printText } from '../print.ts'
-import { stopSignals } from '../signals.ts'
-import { parseRespond } from './cli.ts'
-import { loadPlan } from './load.ts'
+import { createLogger } from '../shared/log.ts'
+import { catchBugs, end, failed } from '../shared/process/end.ts'
+import { printing, printText } from '../shared/process/print.ts'
+import { stopSignals } from '../shared/process/shutdown.ts'
+import { parseRespond } from './command-line.ts'
+import { loadPlan } from './playbook/load.ts'
 
 main().then(end)
 
@@ -19,7 +20,7 @@ async function main(): Promise<number> {
       case 'print':
         return await printText(invocation.text)
       case 'check': {
-        const { describePlan } = await import('./describe.ts')
+        const { describePlan } = await import('./check.ts')
         return await printText(describePlan(loadPlan(invocation.config)))
       }
       case 'rbac': {
@@ -28,7 +29,7 @@ async function main(): Promise<number> {
       }
       case 'test': {
         const plan = loadPlan(invocation.config)
-        const { tryAlert } = await import('./try.ts')
+        const { tryAlert } = await import('./dry-test.ts')
         return await printing((output) => tryAlert(invocation.alert, plan, output))
       }
       case 'respond': {

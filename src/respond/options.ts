@@ -1,8 +1,8 @@
 // The options of `falco-nats respond`: one table, as of the forwarder, with which it shares how to reach NATS.
 
-import { flag, optional, required, type ValuesOf } from '../option.ts'
-import { OPTIONS } from '../options.ts'
-import { duration, nonEmpty } from '../values.ts'
+import { OPTIONS } from '../forward/options.ts'
+import { duration, nonEmpty } from '../shared/options/parsers.ts'
+import { flag, optional, required, type ValuesOf } from '../shared/options/table.ts'
 
 /** No argument can have it in it. */
 export const BETWEEN = '\0'

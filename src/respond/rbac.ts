@@ -1,7 +1,7 @@
 // The permissions that playbooks need: those of their steps, and to look at what these act on.
 
-import type { Plan } from './playbook.ts'
-import type { RbacRule, TargetKind } from './step.ts'
+import type { Plan } from './playbook/playbook.ts'
+import type { RbacRule, TargetKind } from './steps/step.ts'
 
 /** Before anything is done, the target is looked at; on a pod is said what was done. */
 const LOOKING: Readonly<Record<TargetKind, readonly RbacRule[]>> = {

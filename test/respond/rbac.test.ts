@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { z } from 'zod'
-import type { Plan } from '../../src/respond/playbook.ts'
+import type { Plan } from '../../src/respond/playbook/playbook.ts'
 import { rbacYaml, rulesFor } from '../../src/respond/rbac.ts'
-import type { RbacRule, Step, TargetKind } from '../../src/respond/step.ts'
+import type { RbacRule, Step, TargetKind } from '../../src/respond/steps/step.ts'
 
 function step(name: string, target: TargetKind, rules: RbacRule[] = []): Step {
   return {

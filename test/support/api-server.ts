@@ -3,7 +3,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer, type RequestListener } from 'node:http'
 import { createServer as createSecureServer } from 'node:https'
-import type { Cluster } from '../../src/respond/cluster.ts'
+import type { Cluster } from '../../src/respond/kubernetes/cluster.ts'
 import { fixturePath } from './fixtures.ts'
 import { listening } from './http-server.ts'
 import { kubeconfigOf } from './kubernetes.ts'

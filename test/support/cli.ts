@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { until } from './wait.ts'
 
-export const MAIN = new URL('../../src/main.ts', import.meta.url).pathname
+export const MAIN = new URL('../../src/forward/main.ts', import.meta.url).pathname
 
 export interface LogLine {
   readonly level: string

@@ -15,7 +15,7 @@ export interface FailingDisk {
 /** For files whose path has `part` in it. Undefined, with the reason printed, without a C compiler. */
 export function failingDisk(dir: TempDir, part = 'spool.db'): FailingDisk | undefined {
   const library = dir.file('eio.so')
-  const source = new URL('eio.c', import.meta.url).pathname
+  const source = new URL('./eio.c', import.meta.url).pathname
   try {
     execFileSync('cc', ['-shared', '-fPIC', '-O1', '-o', library, source, '-ldl'], {
       stdio: 'pipe',

@@ -2,8 +2,8 @@
 
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { envName, longFlag } from '../../src/option.ts'
-import { OPTIONS } from '../../src/options.ts'
+import { OPTIONS } from '../../src/forward/options.ts'
+import { envName, longFlag } from '../../src/shared/options/table.ts'
 
 export interface Container {
   readonly name: string

@@ -1,10 +1,10 @@
 // A replica of respond, as a process: one playbook whose one step tells a local HTTP server of each
 // alert that it acts upon. Arguments: the server's URL, the HTTP server's URL.
 
-import { createLogger } from '../../src/log.ts'
 import type { RespondConfig } from '../../src/respond/options.ts'
 import { respond } from '../../src/respond/respond.ts'
-import { parseServers } from '../../src/servers.ts'
+import { createLogger } from '../../src/shared/log.ts'
+import { parseServers } from '../../src/shared/nats/servers.ts'
 import { fakeStep, planOf, playbookOf } from './engine.ts'
 
 const [, , nats, recorder] = process.argv as [string, string, string, string]

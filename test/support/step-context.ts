@@ -1,8 +1,8 @@
 // Steps tried alone: what they are given, and how they are called.
 
 import pino from 'pino'
-import type { Cluster } from '../../src/respond/cluster.ts'
-import type { Done, Step, StepContext } from '../../src/respond/step.ts'
+import type { Cluster } from '../../src/respond/kubernetes/cluster.ts'
+import type { Done, Step, StepContext } from '../../src/respond/steps/step.ts'
 import { soon } from './wait.ts'
 
 export const ID = 'AAAAAAAAAAAAAAAAAAAAAA'

@@ -1,7 +1,7 @@
 // Clusters, and pods and nodes to act upon.
 
-import { type Cluster, openCluster } from '../../src/respond/cluster.ts'
-import type { NodeTarget, PodTarget } from '../../src/respond/target.ts'
+import { type Cluster, openCluster } from '../../src/respond/kubernetes/cluster.ts'
+import type { NodeTarget, PodTarget } from '../../src/respond/kubernetes/target.ts'
 import type { Manifest } from './helm.ts'
 
 export const CONTAINER_ID = 'a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f90'

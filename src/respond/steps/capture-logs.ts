@@ -3,11 +3,11 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
-import { messageOf } from '../../errors.ts'
-import { formatBytes } from '../../units.ts'
-import type { Pod } from '../objects.ts'
-import { type Step, type StepContext, StepError } from '../step.ts'
-import { livePod, shownPod, skipped } from './live.ts'
+import { messageOf } from '../../shared/errors.ts'
+import { formatBytes } from '../../shared/options/units.ts'
+import type { Pod } from '../kubernetes/objects.ts'
+import { type Step, type StepContext, StepError } from './step.ts'
+import { livePod, shownPod, skipped } from './target-steps.ts'
 
 const BUCKET = 'falco-logs'
 

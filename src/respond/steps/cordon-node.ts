@@ -1,8 +1,8 @@
 // cordon-node: lets no more pods be scheduled onto the node of the alert.
 
 import { z } from 'zod'
-import type { Step } from '../step.ts'
-import { already, liveNode, shownNode, skipped } from './live.ts'
+import type { Step } from './step.ts'
+import { already, liveNode, shownNode, skipped } from './target-steps.ts'
 
 const params = z.strictObject({})
 

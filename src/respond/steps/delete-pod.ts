@@ -1,8 +1,8 @@
 // delete-pod: deletes the pod of the alert, so that a clean one takes its place.
 
 import { z } from 'zod'
-import type { Step } from '../step.ts'
-import { livePod, shownPod, skipped } from './live.ts'
+import type { Step } from './step.ts'
+import { livePod, shownPod, skipped } from './target-steps.ts'
 
 const params = z.strictObject({
   /** Undefined: the pod's own. */

@@ -1,6 +1,5 @@
 // All steps, by the name that the file gives them.
 
-import type { Step } from '../step.ts'
 import { captureLogs } from './capture-logs.ts'
 import { cordonNode } from './cordon-node.ts'
 import { deletePod } from './delete-pod.ts'
@@ -9,6 +8,7 @@ import { labelPod } from './label-pod.ts'
 import { module } from './module.ts'
 import { runJob } from './run-job.ts'
 import { slack } from './slack.ts'
+import type { Step } from './step.ts'
 import { taintNode } from './taint-node.ts'
 import { webhook } from './webhook.ts'
 

@@ -3,17 +3,17 @@
 // adds them up.
 
 import { z } from 'zod'
-import { parseDuration } from '../../units.ts'
-import type { Cluster } from '../cluster.ts'
+import { parseDuration } from '../../shared/options/units.ts'
+import type { Cluster } from '../kubernetes/cluster.ts'
 import {
   ISOLATED_LABEL,
   ISOLATED_UNTIL,
   MANAGED_BY,
   type Metadata,
   type NetworkPolicy,
-} from '../objects.ts'
-import { type Step, StepError } from '../step.ts'
-import { already, livePod, shownPod, skipped } from './live.ts'
+} from '../kubernetes/objects.ts'
+import { type Step, StepError } from './step.ts'
+import { already, livePod, shownPod, skipped } from './target-steps.ts'
 
 const params = z.strictObject({
   /** After which it is lifted, in ms. Undefined: never. */

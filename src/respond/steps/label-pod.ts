@@ -1,9 +1,9 @@
 // label-pod: sets labels on the pod of the alert.
 
 import { z } from 'zod'
-import { labelKey, labelValue } from '../names.ts'
-import type { Step } from '../step.ts'
-import { already, livePod, shownPod, skipped } from './live.ts'
+import { labelKey, labelValue } from '../kubernetes/names.ts'
+import type { Step } from './step.ts'
+import { already, livePod, shownPod, skipped } from './target-steps.ts'
 
 const params = z.strictObject({
   labels: z

@@ -2,9 +2,9 @@
 
 import { pathToFileURL } from 'node:url'
 import { z } from 'zod'
-import { messageOf, printable } from '../../errors.ts'
-import type { Logger } from '../../log.ts'
-import { type Done, type Step, type StepContext, StepError } from '../step.ts'
+import { messageOf, printable } from '../../shared/errors.ts'
+import type { Logger } from '../../shared/log.ts'
+import { type Done, type Step, type StepContext, StepError } from './step.ts'
 
 const params = z.strictObject({
   /** Absolute: plan.ts resolves it. */

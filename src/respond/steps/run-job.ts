@@ -2,12 +2,12 @@
 
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
-import { DNS_LABEL } from '../names.ts'
-import { MANAGED_BY } from '../objects.ts'
-import { ownNamespace } from '../own-namespace.ts'
-import type { Step, StepContext } from '../step.ts'
-import { fill } from '../template.ts'
-import { already } from './live.ts'
+import { DNS_LABEL } from '../kubernetes/names.ts'
+import { MANAGED_BY } from '../kubernetes/objects.ts'
+import { ownNamespace } from '../kubernetes/own-namespace.ts'
+import type { Step, StepContext } from './step.ts'
+import { already } from './target-steps.ts'
+import { fill } from './template.ts'
 
 const texts = z.record(z.string(), z.string())
 

@@ -1,11 +1,11 @@
 // slack: posts a message to an incoming webhook of Slack, or of what takes the same (Mattermost, Rocket.Chat).
 
 import { z } from 'zod'
-import { priorityIndex } from '../../alert.ts'
-import { readSecret, secretUrl, send } from '../http.ts'
-import { type Step, type StepContext, StepError } from '../step.ts'
-import { nodeOf, podOf } from '../target.ts'
-import { fillText } from '../template.ts'
+import { priorityIndex } from '../../shared/alert/alert.ts'
+import { nodeOf, podOf } from '../kubernetes/target.ts'
+import { readSecret, secretUrl, send } from './http.ts'
+import { type Step, type StepContext, StepError } from './step.ts'
+import { fillText } from './template.ts'
 
 const params = z
   .strictObject({

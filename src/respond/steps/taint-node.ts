@@ -1,11 +1,11 @@
 // taint-node: keeps pods that do not tolerate it off the node of the alert.
 
 import { z } from 'zod'
-import { ApiError } from '../api-error.ts'
-import { labelKey, labelValue } from '../names.ts'
-import type { Taint } from '../objects.ts'
-import type { Step } from '../step.ts'
-import { already, liveNode, shownNode, skipped } from './live.ts'
+import { ApiError } from '../kubernetes/errors.ts'
+import { labelKey, labelValue } from '../kubernetes/names.ts'
+import type { Taint } from '../kubernetes/objects.ts'
+import type { Step } from './step.ts'
+import { already, liveNode, shownNode, skipped } from './target-steps.ts'
 
 const params = z.strictObject({
   key: labelKey.default('falco/alert'),

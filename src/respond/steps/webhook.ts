@@ -2,10 +2,10 @@
 
 import { createHmac } from 'node:crypto'
 import { z } from 'zod'
-import { printable } from '../../errors.ts'
-import { httpUrl, parseHttpUrl, readSecret, secretUrl, send } from '../http.ts'
-import { type Step, type StepContext, StepError } from '../step.ts'
-import { fill } from '../template.ts'
+import { printable } from '../../shared/errors.ts'
+import { httpUrl, parseHttpUrl, readSecret, secretUrl, send } from './http.ts'
+import { type Step, type StepContext, StepError } from './step.ts'
+import { fill } from './template.ts'
 
 const SIGNATURE = 'X-Falco-Nats-Signature'
 /** Ours, or the connection's. */

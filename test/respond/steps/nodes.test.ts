@@ -1,7 +1,7 @@
 // taint-node, cordon-node and run-job, upon nodes of a real API server.
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { Cluster } from '../../../src/respond/cluster.ts'
+import type { Cluster } from '../../../src/respond/kubernetes/cluster.ts'
 import { cordonNode } from '../../../src/respond/steps/cordon-node.ts'
 import { runJob } from '../../../src/respond/steps/run-job.ts'
 import { taintNode } from '../../../src/respond/steps/taint-node.ts'

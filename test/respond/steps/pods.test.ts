@@ -1,8 +1,8 @@
 // delete-pod, isolate-pod and label-pod, upon pods of a real API server, and the Events that tell of it.
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { Cluster } from '../../../src/respond/cluster.ts'
-import { noteOnPod } from '../../../src/respond/k8s-event.ts'
+import type { Cluster } from '../../../src/respond/kubernetes/cluster.ts'
+import { noteOnPod } from '../../../src/respond/kubernetes/pod-event.ts'
 import { deletePod } from '../../../src/respond/steps/delete-pod.ts'
 import { isolatePod } from '../../../src/respond/steps/isolate-pod.ts'
 import { labelPod } from '../../../src/respond/steps/label-pod.ts'

@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { StepError } from '../../../src/respond/step.ts'
+import { StepError } from '../../../src/respond/steps/step.ts'
 import { signatureOf, webhook } from '../../../src/respond/steps/webhook.ts'
 import { type HttpServer, startHttpServer } from '../../support/http-server.ts'
 import { stepContext } from '../../support/step-context.ts'

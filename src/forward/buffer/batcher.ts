@@ -1,0 +1,158 @@
+// From reads to batches. Reads are pushed in; whoever publishes pulls a batch out, which is what
+// is there when it looks: one alert at a low rate, up to the limit when publishing is the slower
+// side. That is all the batching there is: no timer, no linger.
+
+import { type LineReject, trimEnd, unglue } from '../../shared/alert/alert.ts'
+import type { RejectReason, Stats } from '../accounting/counters.ts'
+import type { FalcoEvents } from '../accounting/falco-events.ts'
+import type { Kind } from '../encoding/alert-kinds.ts'
+import type { Batch, BatchPool } from '../encoding/batch.ts'
+import type { Encoder } from '../encoding/encoder.ts'
+import { createLineSplitter } from '../input/line-splitter.ts'
+import type { Wakeup } from './notifier.ts'
+
+export interface IntakeOptions {
+  readonly pool: BatchPool
+  /** The longest chunk that `write` will be given. */
+  readonly readBytes: number
+  readonly maxLineBytes: number
+  /** Index into PRIORITIES of the least severe that passes. */
+  readonly minPriority: number
+  readonly encoder: Encoder
+  readonly stats: Stats
+  /** Counts the alerts of each kind, if somebody wants to know. */
+  readonly events: FalcoEvents | undefined
+  /** Notified when there is something new to take, or room again. */
+  readonly changed: Wakeup
+  /** Told of everything that is not an alert; `bytes` is valid during the call only. */
+  readonly onReject: OnReject
+}
+
+/** `error`: what was thrown, where that is the reason. */
+export type OnReject = (
+  reason: RejectReason,
+  bytes: Buffer,
+  length: number,
+  error?: unknown,
+) => void
+
+/** Whoever takes batches. */
+export interface Taker {
+  /** Whether a batch is wanted now, given whether it is full (or the last); asked anew at each change. */
+  wants(full: boolean): boolean
+  /** Is shown the batch being filled after each read. True: it need not be offered yet. */
+  readonly early?: (batch: Batch) => boolean
+}
+
+export type Intake = ReturnType<typeof createIntake>
+
+export function createIntake(options: IntakeOptions) {
+  const { pool, readBytes, maxLineBytes, minPriority, encoder, stats, events, changed, onReject } =
+    options
+  const splitter = createLineSplitter(maxLineBytes, { line, tooLong })
+  let batch = pool.borrow()
+  let taker: Taker | undefined
+  let ended = false
+  let cutOff = false
+
+  function line(bytes: Buffer, start: number, end: number): void {
+    if (start === end) return
+    // Whatever is wrong with us costs one line, and not the process.
+    try {
+      const found = encoder.read(bytes, start, end)
+      if (typeof found !== 'string') accept(found, bytes, start, end)
+      else if (trimEnd(bytes, start, end) > start) notAnAlert(found, bytes, start, end)
+    } catch (error) {
+      stats.linesFailed++
+      reject('internal_error', bytes.subarray(start, end), end - start, error)
+    }
+  }
+
+  function notAnAlert(found: LineReject, bytes: Buffer, start: number, end: number): void {
+    const pieces = found === 'invalid_json' ? unglue(bytes, start, end) : undefined
+    for (const piece of pieces ?? [{ start, end, found }])
+      if (typeof piece.found !== 'string') line(bytes, piece.start, piece.end)
+      else reject(piece.found, bytes.subarray(piece.start, piece.end), piece.end - piece.start)
+  }
+
+  function accept(kind: Kind, bytes: Buffer, start: number, end: number): void {
+    const { severity } = kind
+    if (events !== undefined) events.count(kind, encoder.alert)
+    if (severity > minPriority) stats.filtered[severity]!++
+    else encoder.add(batch, kind, bytes, start, end)
+    // Last: a line for which something was thrown is counted as a reject, and once.
+    stats.read++
+  }
+
+  function tooLong(head: Buffer, length: number): void {
+    reject('too_long', head, length)
+  }
+
+  function reject(reason: RejectReason, bytes: Buffer, length: number, error?: unknown): void {
+    stats.read++
+    // Its rest was not waited for: no bad line but one that was not delivered.
+    if (cutOff && reason === 'invalid_json') return
+    stats.rejected[reason]++
+    onReject(reason, bytes, length, error)
+  }
+
+  /** Whether one more read could take the batch over its limit, with what each alert needs beside its line. */
+  const isFull = () =>
+    batch.count > 0 && batch.used + splitter.held() + 1.25 * readBytes > pool.batchBytes
+
+  return {
+    /** Takes a chunk whole. False: it is full; go on after `room()`, unless the chunks are bounded. */
+    write(chunk: Buffer): boolean {
+      stats.bytesRead += chunk.length
+      splitter.push(chunk)
+      if (batch.count > 0 && !taker?.early?.(batch)) changed.notify()
+      return !isFull()
+    },
+
+    /** Resolves when it is no longer full; also at a `change` after the stop. */
+    async room(stop?: AbortSignal): Promise<void> {
+      if (!isFull()) return
+      const since = performance.now()
+      stats.pausedSince = since
+      while (isFull() && !stop?.aborted) await changed.wait()
+      stats.pausedMs += performance.now() - since
+      stats.pausedSince = undefined
+    },
+
+    /** The input has ended; a last line without a newline counts as a line. `isCutOff`: more of it may have come. */
+    end(isCutOff = false): void {
+      cutOff = isCutOff
+      splitter.end()
+      ended = true
+      changed.notify()
+    },
+
+    /** Whether a line has begun whose newline has not come. */
+    isMidLine: () => splitter.held() > 0,
+
+    /** Batches of at least one alert, in order, as they are wanted, until the input has ended. */
+    async *batches(by: Taker): AsyncGenerator<Batch> {
+      taker = by
+      for (;;) {
+        while (batch.count === 0 || !by.wants(ended || isFull())) {
+          if (batch.count === 0 && ended) return
+          await changed.wait()
+        }
+        yield takeBatch()
+      }
+    },
+
+    /** Alerts that nobody has taken yet. */
+    waiting: () => batch.count,
+
+    /** What is there, full or not: for when nothing more will be delivered. */
+    takeRest: (): Batch | undefined => (batch.count > 0 ? takeBatch() : undefined),
+  }
+
+  function takeBatch(): Batch {
+    const taken = batch
+    batch = pool.borrow()
+    changed.notify()
+    return taken
+  }
+}

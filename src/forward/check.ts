@@ -1,0 +1,118 @@
+// --check: tries what forwarding needs, once, and says what it found.
+
+import { accessSync, constants, statSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { PRIORITIES } from '../shared/alert/alert.ts'
+import { messageOf, printable } from '../shared/errors.ts'
+import { expiredIn, identityOf, readCredentials } from '../shared/nats/credentials.ts'
+import type { Server } from '../shared/nats/servers.ts'
+import { formatBytes } from '../shared/options/units.ts'
+import type { Output } from '../shared/process/output.ts'
+import { openSpool } from './buffer/spool/spool.ts'
+import { streamTaking } from './delivery/jetstream/stream.ts'
+import { addCommand, streamSettings } from './delivery/jetstream/stream-settings.ts'
+import { openSession, type Session } from './delivery/session.ts'
+import { fifoExists } from './input/fifo.ts'
+import { whyNotAside } from './input/set-aside.ts'
+import type { Config } from './options.ts'
+
+/** Prints a line per thing tried. Gives 0 when forwarding would work, else 1. */
+export async function check(config: Config, output: Output): Promise<0 | 1> {
+  const tell = async (what: string, tryIt: () => string | Promise<string>): Promise<boolean> => {
+    try {
+      output.write(`ok    ${what}: ${await tryIt()}\n`)
+      return true
+    } catch (error) {
+      output.write(`FAIL  ${what}: ${messageOf(error)}\n`)
+      return false
+    }
+  }
+  await tell('subject', () => `${config.subject.text}, from ${PRIORITIES[config.minPriority]} up`)
+  const pipeOk = await tell('pipe', () => checkPipe(config.pipe))
+  const { spoolDir } = config
+  const spoolOk =
+    spoolDir === undefined || (await tell('spool', () => checkSpool(spoolDir, config.spoolBytes)))
+  let serverOk = false
+  // One server that answers is enough, but all are told of.
+  for (const server of config.server)
+    if (
+      (await tell('server', () => checkServer(config, server))) &&
+      (!config.jetstream || (await tell('stream', () => checkStream(config, server))))
+    )
+      serverOk = true
+  return pipeOk && spoolOk && serverOk ? 0 : 1
+}
+
+/** Does not open the pipe: a Falco that waits for a reader would write to us, and we go away. */
+function checkPipe(path: string): string {
+  if (path === '-') return 'standard input'
+  if (fifoExists(path)) {
+    accessSync(path, constants.R_OK | constants.W_OK)
+    const reason = whyNotAside(path)
+    const note = reason === undefined ? '' : `; at a stop it cannot be set aside: ${reason}`
+    return `${path} is there, and we may read and write it${note}`
+  }
+  let directory = dirname(path)
+  while (!statSync(directory, { throwIfNoEntry: false })) directory = dirname(directory)
+  accessSync(directory, constants.W_OK | constants.X_OK)
+  return `${path} is not there; it can be made`
+}
+
+/** Opens it, and so makes it, as a start would. */
+async function checkSpool(directory: string, limitBytes: number): Promise<string> {
+  using spool = await openSpool(directory, limitBytes)
+  const aside = spool.movedAside === undefined ? '' : `; a damaged one is now ${spool.movedAside}`
+  const damaged = spool.damaged().alerts
+  const kept = damaged === 0 ? '' : `; ${damaged} in damaged rows are kept aside`
+  const cut = spool.cutLog === undefined ? '' : `; its log was damaged, a copy is ${spool.cutLog}`
+  return `${directory} takes ${formatBytes(limitBytes)}, ${spool.alerts()} alerts wait in it${kept}${cut}${aside}`
+}
+
+const checkServer = (config: Config, server: Server) =>
+  trySession(config, server, (session) => {
+    const limit = session.maxPayload
+    const note =
+      limit < config.maxLineBytes ? '; lines over that, though allowed here, are refused there' : ''
+    return `${server.shown} is nats-server ${session.version}, TLS ${session.encrypted ? 'on' : 'off'}, max_payload ${formatBytes(limit)}${note}`
+  })
+
+/** Whether a stream takes what the template gives, with an alert that nobody has. */
+const checkStream = (config: Config, server: Server) =>
+  trySession(config, server, async ({ connection }) => {
+    const subject = config.subject.text.replace('<priority>', 'notice').replace(/<[^>]*>/g, 'check')
+    const settings = streamSettings(config)
+    const stream = await streamTaking(connection, subject)
+    if (stream === undefined && config.createStream)
+      return `none takes ${subject} yet; ${settings.name} will be made for ${settings.subject}`
+    if (stream === undefined)
+      throw new Error(`no stream takes ${subject}; to make one: ${addCommand(settings)}`)
+    if (config.stream !== undefined && stream !== config.stream)
+      throw new Error(`${printable(stream)} takes ${subject}, not ${config.stream}`)
+    return `${printable(stream)} takes ${subject}`
+  })
+
+async function trySession(
+  config: Config,
+  server: Server,
+  tryIt: (session: Session) => string | Promise<string>,
+): Promise<string> {
+  const never = new AbortController().signal
+  try {
+    const session = await openSession(
+      server,
+      readCredentials(config, server),
+      identityOf(config, 'falco-nats'),
+      never,
+    )
+    try {
+      await Promise.race([session.confirm(), session.closed])
+      if (!session.proven) throw new Error((await session.closed) ?? 'closed')
+      return await tryIt(session)
+    } finally {
+      session.close()
+    }
+  } catch (error) {
+    const reasons = [`${server.shown}: ${messageOf(error)}`, expiredIn(config)]
+    throw new Error(reasons.filter(Boolean).join('; '))
+  }
+}

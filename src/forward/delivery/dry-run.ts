@@ -1,0 +1,31 @@
+// --dry-run: prints `subject<TAB>line` where the publisher would publish.
+
+import { FatalError, messageOf } from '../../shared/errors.ts'
+import type { Output } from '../../shared/process/output.ts'
+import type { Stats } from '../accounting/counters.ts'
+import { observe } from '../accounting/histogram.ts'
+import { type Batch, type BatchPool, payloadAt, subjectAt } from '../encoding/batch.ts'
+import type { Sink } from './publisher.ts'
+
+const TAB = Buffer.from('\t')
+const NEWLINE = Buffer.from('\n')
+
+export function openDryRun(output: Output, pool: BatchPool, stats: Stats): Sink {
+  return {
+    wants: () => true,
+    async put(batch: Batch) {
+      const parts: Buffer[] = []
+      for (let index = 0; index < batch.count; index++)
+        parts.push(subjectAt(batch, index), TAB, payloadAt(batch, index), NEWLINE)
+      output.write(Buffer.concat(parts))
+      const failure = await output.written()
+      if (failure) throw new FatalError(`cannot write to standard output: ${messageOf(failure)}`)
+      stats.delivered += batch.count
+      observe(stats.batchAlerts, batch.count)
+      pool.giveBack(batch)
+    },
+    async drain() {},
+    salvage() {},
+    async [Symbol.asyncDispose]() {},
+  }
+}

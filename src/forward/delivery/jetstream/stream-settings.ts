@@ -1,0 +1,65 @@
+// The stream that is to take the alerts, as options describe it.
+
+import { streamSubject } from '../../../shared/alert/subject.ts'
+import { UsageError } from '../../../shared/errors.ts'
+import { formatDuration } from '../../../shared/options/units.ts'
+import type { Config } from '../../options.ts'
+
+const DAY_MS = 86_400_000
+const MINUTE_MS = 60_000
+
+/** A stream as `--create-stream` makes it. */
+export interface StreamSettings {
+  readonly name: string
+  readonly subject: string
+  /** 0: no limit. */
+  readonly maxAgeMs: number
+  readonly duplicateWindowMs: number
+}
+
+/** What the options make of it; a template without a first fixed token listens to everything. */
+export function streamSettings(config: Config): StreamSettings {
+  return {
+    name: config.stream ?? 'FALCO',
+    subject: streamSubject(config.subject) ?? '>',
+    maxAgeMs: config.streamMaxAge ?? 7 * DAY_MS,
+    duplicateWindowMs: config.duplicateWindow ?? 2 * MINUTE_MS,
+  }
+}
+
+/** Throws a UsageError when options are given that do nothing, or contradict each other. */
+export function checkStreamOptions(config: Config): void {
+  const needs = (needed: string, options: Record<string, unknown>) => {
+    for (const [flag, value] of Object.entries(options))
+      if (value !== undefined && value !== false)
+        throw new UsageError(`${flag} is given without ${needed}; allowed: only with it`)
+  }
+  if (!config.jetstream)
+    needs('--jetstream', {
+      '--stream': config.stream,
+      '--create-stream': config.createStream,
+      '--max-in-flight': config.maxInFlight,
+    })
+  if (!config.createStream) {
+    needs('--create-stream', {
+      '--stream-max-age': config.streamMaxAge,
+      '--duplicate-window': config.duplicateWindow,
+    })
+    return
+  }
+  if (streamSubject(config.subject) === undefined)
+    throw new UsageError(
+      `--create-stream with --subject ${config.subject.text}: it begins with a token, so a stream for it would take everything; allowed: a template such as falco.<priority>.<rule>`,
+    )
+  const { maxAgeMs, duplicateWindowMs } = streamSettings(config)
+  if (maxAgeMs > 0 && duplicateWindowMs > maxAgeMs)
+    throw new UsageError(
+      '--duplicate-window is longer than --stream-max-age; allowed: up to as long',
+    )
+}
+
+/** The command of the nats CLI that makes the stream. */
+export function addCommand({ name, subject, maxAgeMs, duplicateWindowMs }: StreamSettings): string {
+  const maxAge = maxAgeMs > 0 ? ` --max-age ${formatDuration(maxAgeMs)}` : ''
+  return `nats stream add ${name} --subjects '${subject}' --storage file --discard old${maxAge} --dupe-window ${formatDuration(duplicateWindowMs)} --defaults`
+}

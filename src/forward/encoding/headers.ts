@@ -1,0 +1,87 @@
+// The headers of an alert, as bytes that are ready to send.
+
+import { hash } from 'node:crypto'
+import { type Alert, type AlertField, textOf } from '../../shared/alert/alert.ts'
+
+export type Header = readonly [name: string, value: string]
+
+const NAMES: readonly [AlertField, string][] = [
+  ['rule', 'Falco-Rule'],
+  ['priority', 'Falco-Priority'],
+  ['source', 'Falco-Source'],
+  ['hostname', 'Falco-Hostname'],
+]
+const VALUE_LENGTH_MAX = 256
+const ADDED_LENGTH_MAX = 1024
+/** 22 characters of base64 are 132 bits. */
+const ID_LENGTH = 22
+/** What stands before the first header. */
+export const VERSION_LINE = 'NATS/1.0\r\n'
+
+export interface HeaderOptions {
+  /** Whether the headers that tell of the alert are wanted. */
+  readonly falco: boolean
+  /** The same on each alert; they come first. */
+  readonly added: readonly Header[]
+}
+
+/** A function from alert to headers, or undefined where there would be none. */
+export function createHeaders({
+  falco,
+  added,
+}: HeaderOptions): ((alert: Alert) => Buffer) | undefined {
+  if (!falco && added.length === 0) return undefined
+  const always = VERSION_LINE + added.map(headerLine).join('')
+  const names = falco ? NAMES : []
+  return (alert) => {
+    const values = names.map(([field, name]) => [name, textOf(alert, field)] as const)
+    const lines = values.filter(([, value]) => value !== '').map(headerLine)
+    return Buffer.from(`${always}${lines.join('')}\r\n`, 'latin1')
+  }
+}
+
+const headerLine = ([name, value]: Header) => `${name}: ${headerValue(value)}\r\n`
+
+/**
+ * Text as a header may have it (ADR-4): what is not printable ASCII is percent-encoded as in a
+ * URL, and so is `%` itself; blanks at the ends, which clients cut off, are cut off. So nothing
+ * can break out of its line, and `decodeURIComponent` gives the text back. At most 256 characters.
+ */
+export function headerValue(text: string): string {
+  if (text.length <= VALUE_LENGTH_MAX && !/[^ -$&-~]/.test(text)) return text.trim()
+  let value = ''
+  for (const character of text.toWellFormed().trim()) {
+    const safe = /[ -$&-~]/.test(character) ? character : encodeURIComponent(character)
+    if (value.length + safe.length > VALUE_LENGTH_MAX) break
+    value += safe
+  }
+  return value.trimEnd()
+}
+
+/** `cluster=eu-1,node=n7` as headers. Throws an Error that says what is wrong. */
+export function parseHeaders(text: string): Header[] {
+  const headers = text.split(',').map((pair): Header => {
+    const [, name, value] = /^([^=]*)=(.*)$/s.exec(pair) ?? []
+    if (name === undefined || value === undefined)
+      throw new Error('allowed: name=value, or several with commas between')
+    if (!/^[!-9;-~]+$/.test(name))
+      throw new Error('a name is printable ASCII without blank and colon')
+    if (/^nats-/i.test(name)) throw new Error('names that begin with Nats- belong to NATS')
+    if (/\p{Cc}/u.test(value)) throw new Error('a value has no line break or control character')
+    return [name, value]
+  })
+  if (text.length > ADDED_LENGTH_MAX)
+    throw new Error(`all together have at most ${ADDED_LENGTH_MAX} characters`)
+  return headers
+}
+
+/**
+ * One more header: the alert's id, by which a stream knows an alert that comes again. It is a
+ * hash of the line, so it is the same on each retry and after a restart. Two lines that are the
+ * same to the byte, within the stream's duplicate window, are stored once: Falco's lines have a
+ * time in nanoseconds, so that is the same event. That two lines that differ have the same 132 bits
+ * is not to be expected in the life of the universe.
+ */
+export const messageIdLine = (payload: Buffer): string =>
+  `Nats-Msg-Id: ${hash('sha256', payload, 'base64url').slice(0, ID_LENGTH)}\r\n`
+export const MESSAGE_ID_LINE_LENGTH = 'Nats-Msg-Id: \r\n'.length + ID_LENGTH

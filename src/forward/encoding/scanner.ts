@@ -1,0 +1,228 @@
+// Finds the few values of a line that we look at, without making an object of it. What it accepts is
+// JSON, whole and valid; where it is in any doubt it says so, and JSON.parse decides.
+
+import { line, mark, marks } from './structural-index.ts'
+
+/** What is looked for: keys of the alert, and two of its `output_fields`. */
+export const [RULE, PRIORITY, SOURCE, HOSTNAME, TAGS, NAMESPACE, POD, TIME] = [
+  0, 1, 2, 3, 4, 5, 6, 7,
+]
+export const SLOTS = 8
+const OUTPUT_FIELDS = 8
+const NONE = -1
+
+/** Where each value stands, quotes included: `from[starts[slot], ends[slot])`. A start of -1: nowhere. */
+export interface Found {
+  readonly starts: Int32Array
+  readonly ends: Int32Array
+}
+
+const QUOTE = 0x22
+const COMMA = 0x2c
+const COLON = 0x3a
+const BRACKET = 0x5b
+const BACKSLASH = 0x5c
+const MINUS = 0x2d
+const PLUS = 0x2b
+const DOT = 0x2e
+const ZERO = 0x30
+const BRACKET_END = 0x5d
+const BRACE = 0x7b
+const BRACE_END = 0x7d
+const SPACE = 0x20
+const SMALL_U = 0x75
+/** One bit for each level says whether it is an object. */
+const DEPTH_MAX = 30
+
+const table = (is: (byte: number) => boolean) =>
+  Uint8Array.from({ length: 256 }, (_, byte) => Number(is(byte)))
+const among = (text: string) => (byte: number) => text.includes(String.fromCharCode(byte))
+
+const ESCAPED = table(among('"\\/bfnrt'))
+const HEX = table(among('0123456789abcdefABCDEF'))
+const DIGIT = table(among('0123456789'))
+
+/** Keys by their length. */
+function keys(...names: [name: string, slot: number][]): readonly Key[][] {
+  const longest = Math.max(...names.map(([name]) => name.length))
+  return Array.from({ length: longest + 1 }, (_, length) =>
+    names
+      .filter(([name]) => name.length === length)
+      .map(([name, slot]) => ({ name: Buffer.from(name), slot })),
+  )
+}
+
+interface Key {
+  readonly name: Uint8Array
+  readonly slot: number
+}
+
+const TOP_KEYS = keys(
+  ['hostname', HOSTNAME],
+  ['output_fields', OUTPUT_FIELDS],
+  ['priority', PRIORITY],
+  ['rule', RULE],
+  ['source', SOURCE],
+  ['tags', TAGS],
+  ['time', TIME],
+)
+const OUTPUT_KEYS = keys(['k8s.ns.name', NAMESPACE], ['k8s.pod.name', POD])
+
+/**
+ * Looks at `from[start, end)`. True: it is one JSON object, and `found` has where its values stand; of
+ * a key that stands twice, the last, as JSON.parse has it. False: perhaps it is none.
+ */
+export function scan(from: Buffer, start: number, end: number, found: Found): boolean {
+  const { starts, ends } = found
+  const count = mark(from, start, end)
+  if (count < 0) return false
+  // A copy: in `from`, what stands behind the line may look as if the line went on.
+  const bytes = line
+  /** Which mark is the next. Outside of strings there are only quotes, each met where it stands. */
+  let next = 0
+  for (let slot = 0; slot < SLOTS; slot++) starts[slot] = NONE
+  let at = skipBlanks(bytes, 0)
+  if (bytes[at++] !== BRACE) return false
+  let depth = 1
+  let objects = 2
+  /** What the value at the top, an object or array, is. */
+  let topSlot = NONE
+  let isEmpty = true
+  for (;;) {
+    at = skipBlanks(bytes, at)
+    let slot = NONE
+    let byte = bytes[at]!
+    const isObject = (objects >> depth) & 1
+    if (!(isEmpty && byte === (isObject ? BRACE_END : BRACKET_END))) {
+      isEmpty = false
+      if (isObject) {
+        if (byte !== QUOTE) return false
+        const key = at + 1
+        if (next + 1 >= count) return false
+        at = marks[next + 1]!
+        next += 2
+        // A key with an escape may be one of ours in disguise.
+        if (bytes[at] !== QUOTE) return false
+        if (depth === 1) {
+          slot = slotOf(TOP_KEYS, bytes, key, at)
+          if (slot === OUTPUT_FIELDS) starts[NAMESPACE] = starts[POD] = NONE
+        } else if (depth === 2 && topSlot === OUTPUT_FIELDS) {
+          slot = slotOf(OUTPUT_KEYS, bytes, key, at)
+        }
+        at = skipBlanks(bytes, at + 1)
+        if (bytes[at] !== COLON) return false
+        at = skipBlanks(bytes, at + 1)
+        byte = bytes[at]!
+      }
+      const value = at
+      if (byte === QUOTE) {
+        for (;;) {
+          if (++next >= count) return false
+          at = marks[next]!
+          if (bytes[at] === QUOTE) break
+          // A control character has no place in a string.
+          if (bytes[at] !== BACKSLASH || !isEscape(bytes, at + 1)) return false
+          const escaped = bytes[at + 1]
+          if (escaped === QUOTE || escaped === BACKSLASH) next++
+        }
+        next++
+        at++
+      } else if (byte === BRACE || byte === BRACKET) {
+        if (depth === 1) {
+          topSlot = slot
+          if (slot >= 0 && slot < SLOTS) starts[slot] = start + value
+        } else if (slot !== NONE) {
+          starts[slot] = start + value
+          ends[slot] = start + value + 1
+        }
+        if (++depth > DEPTH_MAX) return false
+        objects = byte === BRACE ? objects | (1 << depth) : objects & ~(1 << depth)
+        isEmpty = true
+        at++
+        continue
+      } else {
+        at = skipScalar(bytes, at, byte)
+      }
+      if (at < 0) return false
+      if (slot >= 0 && slot < SLOTS) {
+        starts[slot] = start + value
+        ends[slot] = start + at
+      }
+    }
+    // Behind a value, or at the end of an empty object or array.
+    for (;;) {
+      at = skipBlanks(bytes, at)
+      byte = bytes[at++]!
+      if (byte === COMMA) break
+      if (byte !== ((objects >> depth) & 1 ? BRACE_END : BRACKET_END)) return false
+      isEmpty = false
+      if (--depth === 0) return skipBlanks(bytes, at) === end - start
+      if (depth === 1) {
+        if (topSlot >= 0 && topSlot < SLOTS) ends[topSlot] = start + at
+        topSlot = NONE
+      }
+    }
+  }
+}
+
+function slotOf(known: readonly Key[][], bytes: Uint8Array, start: number, end: number): number {
+  const length = end - start
+  if (length >= known.length) return NONE
+  const candidates = known[length]!
+  for (let which = 0; which < candidates.length; which++) {
+    const { name, slot } = candidates[which]!
+    let index = 0
+    while (index < length && bytes[start + index] === name[index]) index++
+    if (index === length) return slot
+  }
+  return NONE
+}
+
+/** Other blanks than these Falco does not write; JSON.parse knows them. */
+function skipBlanks(bytes: Uint8Array, at: number): number {
+  while (bytes[at] === SPACE) at++
+  return at
+}
+
+/** Whether an escape goes on like that behind its backslash. */
+function isEscape(bytes: Uint8Array, at: number): boolean {
+  if (bytes[at] !== SMALL_U) return ESCAPED[bytes[at]!] === 1
+  for (let digit = at + 1; digit <= at + 4; digit++) if (HEX[bytes[digit]!] !== 1) return false
+  return true
+}
+
+/** To behind a number, true, false or null; -1: it is none. */
+function skipScalar(bytes: Uint8Array, at: number, byte: number): number {
+  if (byte === 0x74) return skipText(bytes, at, TRUE)
+  if (byte === 0x66) return skipText(bytes, at, FALSE)
+  if (byte === 0x6e) return skipText(bytes, at, NULL)
+  return skipNumber(bytes, byte === MINUS ? at + 1 : at)
+}
+
+function skipNumber(bytes: Uint8Array, start: number): number {
+  let at = bytes[start] === ZERO ? start + 1 : skipDigits(bytes, start)
+  if (at >= 0 && bytes[at] === DOT) at = skipDigits(bytes, at + 1)
+  if (at >= 0 && (bytes[at] === 0x65 || bytes[at] === 0x45)) {
+    const sign = bytes[at + 1]
+    at = skipDigits(bytes, sign === PLUS || sign === MINUS ? at + 2 : at + 1)
+  }
+  return at
+}
+
+const [TRUE, FALSE, NULL] = ['true', 'false', 'null'].map((text) => Buffer.from(text)) as [
+  Buffer,
+  Buffer,
+  Buffer,
+]
+
+function skipText(bytes: Uint8Array, at: number, text: Buffer): number {
+  for (let index = 0; index < text.length; index++) if (bytes[at + index] !== text[index]) return -1
+  return at + text.length
+}
+
+/** At least one digit; -1: there is none. */
+function skipDigits(bytes: Uint8Array, at: number): number {
+  if (DIGIT[bytes[at]!] !== 1) return -1
+  while (DIGIT[bytes[at]!] === 1) at++
+  return at
+}

@@ -1,0 +1,116 @@
+// At a stop the pipe is set aside: a new one takes its place, and the old one is read to its end. Here is how,
+// and what keeps it from being done.
+
+import {
+  accessSync,
+  chmodSync,
+  chownSync,
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
+import { messageOf } from '../../shared/errors.ts'
+import { mkfifo } from './fifo.ts'
+
+/** The new pipe, until it is in its place. One name for every process, so that a leftover is found again. */
+const nextTo = (path: string) => `${path}.next`
+
+/** Bits of CapEff (capabilities(7)). */
+const CAP_CHOWN = 0n
+const CAP_FOWNER = 3n
+
+/**
+ * Puts a new pipe at `path`, on which each process that opens it now waits for our next start, and returns a
+ * descriptor that reads the old one to its end. Otherwise a Falco that goes on would write into the old one
+ * until the moment we close it, and lose that. Throws where it cannot be done.
+ */
+export function setAside(path: string, fd: number): number {
+  const next = nextTo(path)
+  const { dev, ino, mode, uid, gid } = fstatSync(fd)
+  const there = lstatSync(path)
+  if (there.dev !== dev || there.ino !== ino) throw new Error('something else is at its path')
+  if (isLeftover(next)) rmSync(next)
+  mkfifo(next)
+  try {
+    chmodSync(next, mode & 0o7777)
+    chownSync(next, uid, gid)
+    const reader = openSync(`/proc/self/fd/${fd}`, constants.O_RDONLY | constants.O_NONBLOCK)
+    renameSync(next, path)
+    return reader
+  } catch (error) {
+    rmSync(next, { force: true })
+    throw error
+  }
+}
+
+/** Why `setAside` would fail, as far as a look can show it; it changes and opens nothing that Falco may use. */
+export function whyNotAside(path: string): string | undefined {
+  try {
+    const pipe = lstatSync(path)
+    if (pipe.isSymbolicLink()) return 'it is a symbolic link'
+    if (isMountPoint(path)) return 'it is mounted by itself'
+    accessSync(dirname(path), constants.W_OK | constants.X_OK)
+    const directory = statSync(dirname(path))
+    const user = process.geteuid!()
+    const groups = [process.getegid!(), ...process.getgroups!()]
+    // In a setgid directory the new pipe has the group of the directory.
+    if ((directory.mode & 0o2000) !== 0) groups.push(directory.gid)
+    const isSticky = (directory.mode & 0o1000) !== 0 && ![directory.uid, pipe.uid].includes(user)
+    if (isSticky && !hasCapability(CAP_FOWNER)) return 'its directory is sticky and not ours'
+    const isOurs = pipe.uid === user && groups.includes(pipe.gid)
+    if (!isOurs && !hasCapability(CAP_CHOWN)) return 'it belongs to another user or group'
+    const next = nextTo(path)
+    if (lstatSync(next, { throwIfNoEntry: false }) && !isLeftover(next))
+      return `${next} is in the way`
+    return isOnPath('mkfifo') ? undefined : 'there is no mkfifo on PATH'
+  } catch (error) {
+    return messageOf(error)
+  }
+}
+
+/** A pipe that was made and did not get to its place: no process reads it. */
+function isLeftover(path: string): boolean {
+  if (!lstatSync(path, { throwIfNoEntry: false })?.isFIFO()) return false
+  try {
+    closeSync(openSync(path, constants.O_WRONLY | constants.O_NONBLOCK))
+    return false
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENXIO'
+  }
+}
+
+function isMountPoint(path: string): boolean {
+  const real = realpathSync(path)
+  const unescaped = (text: string) =>
+    text.replace(/\\(\d{3})/g, (_, octal) => String.fromCharCode(Number.parseInt(octal, 8)))
+  // The fifth field is where it is mounted (proc_pid_mountinfo(5)).
+  const mounts = readFileSync('/proc/self/mountinfo', 'latin1').split('\n')
+  return mounts.some((mount) => unescaped(mount.split(' ')[4] ?? '') === real)
+}
+
+function hasCapability(bit: bigint): boolean {
+  const effective = /^CapEff:\s*(\w+)/m.exec(readFileSync('/proc/self/status', 'utf8'))![1]!
+  return ((BigInt(`0x${effective}`) >> bit) & 1n) === 1n
+}
+
+function isOnPath(program: string): boolean {
+  const directories = process.env.PATH?.split(':')
+  return directories?.some((directory) => canRun(join(directory, program))) ?? true
+}
+
+function canRun(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}

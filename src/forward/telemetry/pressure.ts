@@ -1,0 +1,113 @@
+// Trouble that lasts: alerts are dropped, Falco waits, NATS is away or confirms nothing. The log gets a
+// line when it begins, one every 30 s with the sums so far, and one when it is over.
+
+import { PRIORITIES } from '../../shared/alert/alert.ts'
+import type { Logger } from '../../shared/log.ts'
+import { held, type Stats, totalDropped } from '../accounting/counters.ts'
+import type { Vitals } from '../delivery/publisher.ts'
+
+const AGAIN_MS = 30_000
+/** Drops and pauses come and go; they are over when none was seen for so long. */
+const QUIET_MS = 10_000
+/** Reading pauses for less in any flood. */
+const FALCO_WAITS_MS = 1_000
+
+export interface Episode {
+  readonly begunAt: number
+  readonly seenAt: number
+  readonly loggedAt: number
+}
+
+export type Turn = 'begins' | 'lasts' | 'ends'
+
+/** The episode as it is at `now`, and which line is due: no more than three in `quietMs`. */
+export function follow(
+  episode: Episode | undefined,
+  isSeen: boolean,
+  now: number,
+  quietMs: number,
+): readonly [Episode | undefined, Turn?] {
+  if (episode === undefined)
+    return isSeen ? [{ begunAt: now, seenAt: now, loggedAt: now }, 'begins'] : [undefined]
+  const { begunAt, loggedAt } = episode
+  const seenAt = isSeen ? now : episode.seenAt
+  if (!isSeen && now - seenAt >= quietMs) return [undefined, 'ends']
+  if (now - loggedAt < AGAIN_MS) return [{ begunAt, seenAt, loggedAt }]
+  return [{ begunAt, seenAt, loggedAt: now }, 'lasts']
+}
+
+/** The lines of one trouble; a turn without one is logged elsewhere. */
+type Lines = Partial<Record<Turn, string>>
+
+const DROPPING: Lines = {
+  begins: 'dropping alerts, the least severe first',
+  lasts: 'still dropping alerts',
+  ends: 'no longer dropping alerts',
+}
+const WAITING: Lines = {
+  begins: 'Falco waits: there is no room for more alerts',
+  lasts: 'Falco still waits',
+  ends: 'Falco no longer waits',
+}
+const AWAY: Lines = { lasts: 'still not connected' }
+const SILENT: Lines = {
+  begins: `NATS has confirmed nothing for ${AGAIN_MS / 1000} s`,
+  lasts: 'NATS still confirms nothing',
+  ends: 'NATS confirms again',
+}
+
+/** `full` names what is full when there is no room. The result is to be called at each look. */
+export function createPressureLog(log: Logger, stats: Stats, full: string) {
+  const episodes = new Map<Lines, Episode>()
+  let droppedSeen = 0
+  let droppedBefore: readonly number[] = [...stats.dropped]
+  let connectedAt = 0
+
+  return ({ connected, waitingMs }: Vitals, now = performance.now()): void => {
+    const pausedMs = stats.pausedSince === undefined ? 0 : now - stats.pausedSince
+    const falcoWaits = pausedMs > FALCO_WAITS_MS
+    const isDropping = totalDropped(stats) > droppedSeen
+    droppedSeen = totalDropped(stats)
+    if (!connected) {
+      connectedAt = now
+      episodes.delete(SILENT)
+    }
+
+    function look(lines: Lines, isSeen: boolean, quietMs: number, detail: object): void {
+      const before = episodes.get(lines)
+      const [after, turn] = follow(before, isSeen, now, quietMs)
+      if (after) episodes.set(lines, after)
+      else episodes.delete(lines)
+      // While NATS is the reason, its line has how long Falco waits.
+      const isKnown = lines === WAITING && (episodes.has(AWAY) || episodes.has(SILENT))
+      const message = turn && lines[turn]
+      if (message === undefined || (turn === 'lasts' && isKnown)) return
+      const lasted = before && (after ? now : before.seenAt) - before.begunAt
+      const sums = { inMemory: held(stats) - stats.spooled, onDisk: stats.spooled }
+      const fields = { ...(lasted && { for: seconds(lasted) }), ...detail, ...sums }
+      log[turn === 'ends' ? 'info' : 'warn'](fields, message)
+    }
+
+    const waits = falcoWaits ? { falcoWaits: seconds(pausedMs) } : {}
+    look(AWAY, !connected, 0, waits)
+    const unconfirmedMs = Math.min(waitingMs, now - connectedAt)
+    look(SILENT, connected && unconfirmedMs >= AGAIN_MS, 0, waits)
+    look(WAITING, falcoWaits, QUIET_MS, { full, connected, ...waits })
+    look(DROPPING, isDropping, QUIET_MS, {
+      full,
+      connected,
+      dropped: byPriority(stats.dropped, droppedBefore),
+    })
+    if (!episodes.has(DROPPING)) droppedBefore = [...stats.dropped]
+  }
+}
+
+/** What has been added since, where anything has. */
+const byPriority = (counts: readonly number[], before: readonly number[]) =>
+  Object.fromEntries(
+    PRIORITIES.map((name, index) => [name, counts[index]! - before[index]!] as const).filter(
+      ([, count]) => count > 0,
+    ),
+  )
+
+const seconds = (milliseconds: number) => `${Math.round(milliseconds / 1000)} s`

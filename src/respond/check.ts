@@ -1,0 +1,24 @@
+// --check: what the playbooks say, a line for each.
+
+import { formatDuration } from '../shared/options/units.ts'
+import type { Plan, Playbook } from './playbook/playbook.ts'
+
+export function describePlan({
+  dryRun,
+  maxActionsPerMinute,
+  protectedNamespaces,
+  playbooks,
+}: Plan) {
+  const lines = [
+    `ok    ${dryRun ? 'dry run: nothing will be done' : 'for real'}, at most ${maxActionsPerMinute} actions a minute`,
+    `ok    protected: ${protectedNamespaces.join(', ') || 'no namespace'}, and our own`,
+    ...playbooks.map((playbook) => `ok    ${describePlaybook(playbook)}`),
+  ]
+  return `${lines.join('\n')}\n`
+}
+
+function describePlaybook({ name, on, steps, concurrency, maxDeliver, coolDownMs }: Playbook) {
+  const names = steps.map(({ step }) => step.name).join(', then ')
+  const cool = coolDownMs > 0 ? `, cools down for ${formatDuration(coolDownMs)}` : ''
+  return `${name}: on ${on.join(', ')}: ${names} (${concurrency} at a time, ${maxDeliver} tries${cool})`
+}

@@ -1,0 +1,92 @@
+// What an alert is about: which pod, which node. Only what it says itself; null and missing are no answer.
+
+import { type Alert, outputField } from '../../shared/alert/alert.ts'
+import { DNS_LABEL, isSubdomain } from './names.ts'
+
+/** As the alert has it. */
+export interface NamedPod {
+  readonly namespace: string
+  readonly name: string
+}
+
+export interface PodTarget extends NamedPod {
+  /** The live pod's, since it was checked: every action names it, so that no other pod is hit. */
+  readonly uid: string
+  /** Undefined: not scheduled. */
+  readonly nodeName: string | undefined
+}
+
+export interface NodeTarget {
+  readonly name: string
+  readonly uid: string
+}
+
+/** A pod, and which source of events named it: only a system call also tells of a container and a node. */
+interface FoundPod extends NamedPod {
+  readonly family: 'k8s' | 'ka'
+}
+
+/** What Falco writes in place of a value that it does not have; older ones do so in `output_fields` too. */
+const NOTHING = new Set(['', '<NA>', 'N/A'])
+/** Sources whose events happen on the host that the alert names. Old versions named none. */
+const OF_HOST = new Set<unknown>(['syscall', 'syscalls', undefined, null, ''])
+
+/** From `k8s.*` of system calls, else from `ka.*` of the audit log. */
+export function podOf(alert: Alert): NamedPod | undefined {
+  const found = findPod(alert)
+  return found && { namespace: found.namespace, name: found.name }
+}
+
+/** Each pair as a whole: a namespace of one family and a name of another may be two pods. */
+export function findPod(alert: Alert): FoundPod | undefined {
+  return (
+    pair(alert, 'k8s', 'k8s.ns.name', 'k8s.pod.name') ??
+    pair(alert, 'ka', 'ka.target.namespace', 'ka.target.pod.name') ??
+    (textField(alert, 'ka.target.resource') === 'pods'
+      ? pair(alert, 'ka', 'ka.target.namespace', 'ka.target.name')
+      : undefined)
+  )
+}
+
+/** The node on which it happened. */
+export function nodeOf(alert: Alert): string | undefined {
+  const named = textField(alert, 'k8s.node.name')
+  if (named !== undefined) return subdomain(named)
+  // Of other sources it is the host that collects them: the API server's, a cloud's reader.
+  const isOfHost = OF_HOST.has(alert.source) && !isOfAuditLog(alert)
+  return isOfHost ? subdomain(textOf(alert.hostname)) : undefined
+}
+
+/** Also where an old Falco does not name its source. */
+function isOfAuditLog({ output_fields: fields }: Alert): boolean {
+  const names = typeof fields === 'object' && fields !== null ? Object.keys(fields) : []
+  return names.some((name) => name.startsWith('ka.'))
+}
+
+/** As Falco shortens it, to 12 characters. Undefined: none is known, or it is no container. */
+export function containerIdOf(alert: Alert): string | undefined {
+  const id = textField(alert, 'container.id')
+  return id === 'host' ? undefined : id
+}
+
+function pair(
+  alert: Alert,
+  family: FoundPod['family'],
+  namespaceField: string,
+  nameField: string,
+): FoundPod | undefined {
+  const namespace = textField(alert, namespaceField)
+  const name = subdomain(textField(alert, nameField))
+  if (namespace === undefined || name === undefined || !DNS_LABEL.test(namespace)) return undefined
+  return { namespace, name, family }
+}
+
+const textField = (alert: Alert, name: string) => textOf(outputField(alert, name))
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' && !NOTHING.has(value) ? value : undefined
+}
+
+function subdomain(text: string | undefined): string | undefined {
+  return text !== undefined && isSubdomain(text) ? text : undefined
+}

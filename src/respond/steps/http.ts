@@ -1,0 +1,145 @@
+// What steps send over HTTP: one request, what its answer means, and nothing secret in what is said of it.
+
+import { readFile } from 'node:fs/promises'
+import { z } from 'zod'
+import { messageOf, printable } from '../../shared/errors.ts'
+import { StepError } from './step.ts'
+
+export interface Sending {
+  readonly url: URL
+  readonly method: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string
+  /** Never shown, even where the answer repeats them. What the URL has beside its host never is, either. */
+  readonly secrets: readonly string[]
+  readonly signal: AbortSignal
+}
+
+/** Statuses below 500 that another time may be others: too slow, too early, too many. */
+const PASSING = new Set([408, 425, 429])
+const ANSWER_READ_MAX = 4096
+const ANSWER_SHOWN_MAX = 200
+/** What is shorter is in too many answers by chance. */
+const SECRET_LENGTH_MIN = 6
+
+/** Resolves with a status of 2xx. Throws a StepError otherwise; redirects are not followed. */
+export async function send(sending: Sending): Promise<number> {
+  const { url, method, headers, body, signal } = sending
+  let response: Response
+  try {
+    response = await fetch(url, { method, headers, body, signal, redirect: 'manual' })
+  } catch (error) {
+    const why = signal.aborted
+      ? `${url.host} did not answer in time`
+      : hide(`${url.host} cannot be reached: ${messageOf(error)}`, sending)
+    throw new StepError(why, { mayPass: true })
+  }
+  const { status, ok } = response
+  // What is not read would keep the connection.
+  const answer = ok ? '' : hide(await beginning(response, longestOf(sending)), sending)
+  await response.body?.cancel().catch(() => {})
+  if (ok) return status
+  const excerpt = printable(answer.replace(/\s+/g, ' ').trim()).slice(0, ANSWER_SHOWN_MAX)
+  const redirected = status >= 300 && status < 400 ? '; redirects are not followed' : ''
+  throw new StepError(`${url.host} answered ${status}${excerpt && `: ${excerpt}`}${redirected}`, {
+    mayPass: status >= 500 || PASSING.has(status),
+  })
+}
+
+/** As much as is shown, and no secret that the end of it cuts in two. */
+async function beginning(response: Response, longestSecret: number): Promise<string> {
+  const decoder = new TextDecoder()
+  let text = ''
+  try {
+    for await (const chunk of response.body ?? []) {
+      text += decoder.decode(chunk, { stream: true })
+      if (text.length > ANSWER_READ_MAX) break
+    }
+  } catch {
+    // It broke off; what there is says enough.
+  }
+  return text.length > ANSWER_READ_MAX
+    ? text.slice(0, ANSWER_READ_MAX).slice(0, -longestSecret)
+    : text
+}
+
+/** Servers like to answer `Cannot POST /the/secret/path`. */
+function hide(text: string, sending: Sending): string {
+  return secretsOf(sending).reduce((rest, secret) => rest.replaceAll(secret, '***'), text)
+}
+
+function secretsOf({ url, secrets }: Sending): string[] {
+  const path = url.pathname + url.search
+  // `Bearer abc` may be repeated as `abc`.
+  const words = secrets.flatMap((secret) => [secret, ...secret.split(/\s+/)])
+  const parts = [
+    path,
+    url.pathname,
+    ...path.split(/[/?&=]/),
+    ...url.searchParams.values(),
+    ...words,
+  ]
+  return [...new Set([...parts, ...parts.map(decoded)])]
+    .filter((part) => part.length >= SECRET_LENGTH_MIN)
+    .sort((a, b) => b.length - a.length)
+}
+
+const longestOf = (sending: Sending) =>
+  Math.max(1, ...secretsOf(sending).map((secret) => secret.length))
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}
+
+/** A URL to send to. Throws an Error that says what is allowed and shows nothing of it. */
+export function parseHttpUrl(text: string): URL {
+  const url = URL.canParse(text.trim()) ? new URL(text.trim()) : undefined
+  if (!url || !/^https?:$/.test(url.protocol))
+    throw new Error('allowed: a URL with https:// or http://')
+  // fetch refuses them, and shows them.
+  if (url.username || url.password)
+    throw new Error('allowed: a URL without user and password; a header from a file can have them')
+  return url
+}
+
+/** A URL in the file of playbooks. */
+export const httpUrl = z.string().superRefine((text, context) => {
+  try {
+    parseHttpUrl(text)
+  } catch (error) {
+    context.addIssue({ code: 'custom', message: messageOf(error) })
+  }
+})
+
+/** The URL that a secret holds. Throws a StepError that names where it was looked for. */
+export function secretUrl(text: string, where: string): URL {
+  try {
+    return parseHttpUrl(text)
+  } catch (error) {
+    throw new StepError(`${printable(where)}: ${messageOf(error)}`, { mayPass: true })
+  }
+}
+
+/** A file's text without the line breaks at its end. It may be in the middle of a rotation, so trouble may pass. */
+export async function readSecret(
+  option: string,
+  file: string,
+  signal: AbortSignal,
+): Promise<string> {
+  let text: string
+  try {
+    text = await readFile(file, { encoding: 'utf8', signal })
+  } catch (error) {
+    throw new StepError(`${option}: cannot read ${printable(file)}: ${messageOf(error)}`, {
+      mayPass: true,
+    })
+  }
+  const secret = text.replace(/[\r\n]+$/, '')
+  if (secret === '')
+    throw new StepError(`${option}: ${printable(file)} is empty`, { mayPass: true })
+  return secret
+}

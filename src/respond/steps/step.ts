@@ -1,0 +1,81 @@
+// What a step is: one action of a playbook, as the file names it, and what it may know and say.
+
+import type { z } from 'zod'
+import type { Alert } from '../../shared/alert/alert.ts'
+import type { Logger } from '../../shared/log.ts'
+import type { Cluster } from '../kubernetes/cluster.ts'
+import type { NodeTarget, PodTarget } from '../kubernetes/target.ts'
+
+/** A rule of a Role or ClusterRole, as Kubernetes has it. */
+export interface RbacRule {
+  readonly apiGroups: readonly string[]
+  readonly resources: readonly string[]
+  readonly verbs: readonly string[]
+}
+
+/** What a step acts on: found in the alert, then checked against the live object. */
+export type TargetKind = 'pod' | 'node' | 'none'
+
+export interface Step<Params = unknown> {
+  /** As in the file: `delete-pod`. */
+  readonly name: string
+  /** Its parameters, with defaults; strict, so that a misspelt key is an error. */
+  readonly params: z.ZodType<Params>
+  readonly target: TargetKind
+  /**
+   * Whether doing it again finds the work done. Of others it is remembered that they are done, so that a
+   * redelivery does not do them twice.
+   */
+  readonly repeatable: boolean
+  /** The permissions that it needs with these parameters, beside looking at its target. */
+  rules(params: Params): readonly RbacRule[]
+  /**
+   * Does it, or with `context.dryRun` looks at everything and does nothing. Throws a StepError, or any
+   * other error, which counts as one that may pass.
+   */
+  run(params: Params, context: StepContext): Promise<Done>
+}
+
+export interface StepContext {
+  readonly alert: Alert & Readonly<Record<string, unknown>>
+  /** The same at each delivery of the alert: 22 characters of `[A-Za-z0-9_-]`. */
+  readonly id: string
+  readonly subject: string
+  readonly playbook: string
+  /** Which of the playbook's steps it is, from 0. */
+  readonly index: number
+  /** Of the kind that the step names; checked. */
+  readonly pod?: PodTarget
+  readonly node?: NodeTarget
+  readonly dryRun: boolean
+  /** Aborts at the step's timeout. */
+  readonly signal: AbortSignal
+  /** Throws where there is no cluster. */
+  readonly cluster: () => Cluster
+  /** A NATS object store by name, made if it is not there: see capture-logs. */
+  readonly bucket: (name: string) => Promise<Bucket>
+  readonly log: Logger
+}
+
+export interface Bucket {
+  put(name: string, bytes: Buffer): Promise<void>
+}
+
+/** `skipped`: there was nothing to do, or it must not be done; `detail` says why. One line, for people. */
+export interface Done {
+  readonly outcome: 'ok' | 'skipped' | 'dry_run'
+  readonly detail: string
+}
+
+export type Outcome = Done['outcome'] | 'failed'
+
+/** Why a step could not be done. */
+export class StepError extends Error {
+  override name = 'StepError'
+  /** Whether it may be different the next time: the API server is away, a verb is forbidden, … */
+  readonly mayPass: boolean
+  constructor(message: string, { mayPass, cause }: { mayPass: boolean; cause?: unknown }) {
+    super(message, { cause })
+    this.mayPass = mayPass
+  }
+}

@@ -1,0 +1,108 @@
+// The client's connection with a check between server and client (wire.ts).
+
+import {
+  type ConnectionOptions,
+  NatsConnectionImpl,
+  type ServerInfo,
+  setTransportFactory,
+} from 'nats'
+import { NodeTransport, nodeResolveHost } from 'nats/lib/node_transport.js'
+import { createWire, type Wire } from './protocol-check.ts'
+
+/** The client's own limit. */
+const PAYLOAD_BYTES_MAX = 64 * 1024 ** 2
+
+export interface CheckedOptions extends ConnectionOptions {
+  /** The largest message that is taken. */
+  readonly payloadBytesMax?: number
+  /** Called for each connection that is dialled. */
+  readonly onWire?: (wire: Wire) => void
+}
+
+/** `connect` of the client, but what is no NATS protocol ends the connection at once. */
+export function connectChecked(
+  options: CheckedOptions,
+): ReturnType<typeof NatsConnectionImpl.connect> {
+  setTransportFactory({ factory: () => new CheckedTransport(), dnsResolveFn: nodeResolveHost })
+  return NatsConnectionImpl.connect(options)
+}
+
+class CheckedTransport extends NodeTransport {
+  wire!: Wire
+
+  override connect(
+    server: Parameters<NodeTransport['connect']>[0],
+    options: CheckedOptions,
+  ): Promise<void> {
+    this.wire = createWire(options.payloadBytesMax ?? PAYLOAD_BYTES_MAX)
+    options.onWire?.(this.wire)
+    return super.connect(server, options)
+  }
+
+  /** Of what comes before TLS or CONNECT only the first INFO counts. */
+  override peekInfo(): ReturnType<NodeTransport['peekInfo']> {
+    const { promise, resolve, reject } = Promise.withResolvers<ServerInfo>()
+    const { socket, wire } = this
+    const settle = (settled: () => void) => {
+      socket.removeAllListeners()
+      settled()
+    }
+    socket.on('data', (chunk: Buffer) => {
+      try {
+        const checked = wire.take(chunk)
+        const { info } = wire
+        if (info) {
+          this.yields.push(checked)
+          settle(() => resolve(info))
+        } else if (wire.said !== undefined) settle(() => reject(new Error(wire.said)))
+      } catch (error) {
+        settle(() => reject(error))
+      }
+    })
+    let trouble = new Error('the server closed the connection')
+    socket.on('error', (error) => {
+      trouble = error
+    })
+    socket.on('close', () => settle(() => reject(trouble)))
+    return promise
+  }
+
+  /** What follows INFO in clear could be of another than the server, and would be taken for its own. */
+  override async startTLS(): ReturnType<NodeTransport['startTLS']> {
+    const { isOnlyInfo, said } = this.wire
+    if (!isOnlyInfo()) throw new Error(said ?? 'the server sends more than INFO before TLS')
+    // The client reads its files first, and listens to nothing meanwhile.
+    const lost = Promise.withResolvers<never>()
+    this.socket.on('error', lost.reject)
+    return await Promise.race([super.startTLS(), lost.promise])
+  }
+
+  override setupHandlers(): void {
+    super.setupHandlers()
+    const { socket, wire } = this
+    socket.removeAllListeners('data')
+    socket.on('data', (chunk: Buffer) => {
+      try {
+        const checked = wire.take(chunk)
+        if (checked.length === 0) return
+        this.yields.push(checked)
+        this.signal.resolve()
+      } catch (error) {
+        socket.destroy(error as Error)
+      }
+    })
+  }
+
+  /** The client stops reading for good where it throws, and leaves the connection open. */
+  override [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array> {
+    const chunks = this.iterate()
+    return {
+      [Symbol.asyncIterator]: () => chunks,
+      next: () => chunks.next(),
+      return: async () => {
+        this.socket?.destroy(new Error('what the server sent could not be read'))
+        return { done: true, value: undefined }
+      },
+    }
+  }
+}

@@ -1,0 +1,203 @@
+// Credentials and certificates. Files are read at every (re)connect, so a rotated secret needs no
+// restart. What is read here goes to the NATS client and nowhere else.
+
+import { X509Certificate } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { isIP } from 'node:net'
+import { hostname } from 'node:os'
+import { createSecureContext } from 'node:tls'
+import {
+  type Authenticator,
+  credsAuthenticator,
+  nkeyAuthenticator,
+  tokenAuthenticator,
+  usernamePasswordAuthenticator,
+} from 'nats'
+import type { Config } from '../../forward/options.ts'
+import { messageOf, UsageError } from '../errors.ts'
+import type { Server } from './servers.ts'
+
+export type CredentialOptions = Pick<
+  Config,
+  | 'creds'
+  | 'nkey'
+  | 'user'
+  | 'password'
+  | 'passwordFile'
+  | 'token'
+  | 'tokenFile'
+  | 'tlsca'
+  | 'tlscert'
+  | 'tlskey'
+  | 'tlsfirst'
+>
+
+export interface Credentials {
+  readonly authenticator?: Authenticator
+  /** Undefined: TLS only if the server asks for it, with the system's authorities. */
+  readonly tls?: {
+    readonly ca?: string
+    readonly cert?: string
+    readonly key?: string
+    readonly handshakeFirst?: boolean
+    /** What to expect in the certificate: a name, or an address. */
+    readonly servername?: string
+    readonly host?: string
+  }
+}
+
+/** Refuses combinations that cannot work. Throws a UsageError. */
+export function checkCredentialOptions(config: CredentialOptions): void {
+  const token = config.tokenFile !== undefined || config.token !== undefined
+  const ways = [
+    config.creds !== undefined && '--creds',
+    config.nkey !== undefined && '--nkey',
+    config.user !== undefined && '--user',
+    token && '--token-file or NATS_TOKEN',
+  ].filter((way) => way !== false)
+  if (ways.length > 1)
+    throw new UsageError(`${ways.join(' and ')} are given; allowed: one of them (or its variable)`)
+  if (config.passwordFile !== undefined && config.user === undefined)
+    throw new UsageError('--password-file is given without --user; allowed: both or none')
+  if ((config.tlscert === undefined) !== (config.tlskey === undefined))
+    throw new UsageError('one of --tlscert and --tlskey is given; allowed: both or none')
+}
+
+/**
+ * Reads the files that the options name, for one dial of `server`.
+ * Throws an Error that names the option and the file, and never shows what is in it.
+ */
+export function readCredentials(config: CredentialOptions, server: Server): Credentials {
+  const authenticator = readAuthenticator(config, server)
+  const ca = readText('--tlsca', config.tlsca)
+  const cert = readText('--tlscert', config.tlscert)
+  const key = readText('--tlskey', config.tlskey)
+  const tls = {
+    ...(ca !== undefined && { ca }),
+    ...(cert !== undefined && { cert }),
+    ...(key !== undefined && { key }),
+    ...(config.tlsfirst && { handshakeFirst: true }),
+    ...nameToExpect(server),
+  }
+  const files = [config.tlsca, config.tlscert, config.tlskey]
+  const useTls = server.tlsRequired || config.tlsfirst || files.some((file) => file !== undefined)
+  if (ca !== undefined) checkTls(`--tlsca ${config.tlsca}`, { ca })
+  if (cert !== undefined && key !== undefined)
+    checkTls(`--tlscert ${config.tlscert} and --tlskey ${config.tlskey}`, { cert, key })
+  return { ...(authenticator && { authenticator }), ...(useTls && { tls }) }
+}
+
+/** What the certificate must be for; the client knows only names, and takes `localhost` for addresses. */
+function nameToExpect({ certificateName, address }: Server): {
+  servername?: string
+  host?: string
+} {
+  if (certificateName !== undefined) return { servername: certificateName }
+  const host = address.replace(/:\d+$/, '').replace(/^\[|\]$/g, '')
+  return isIP(host) ? { host } : {}
+}
+
+/** At the start a file that cannot be used is a bad option. Later it may be a rotation half done. */
+export function checkCredentialFiles(config: CredentialOptions, servers: readonly Server[]): void {
+  try {
+    for (const server of servers) readCredentials(config, server)
+  } catch (error) {
+    throw new UsageError(`${messageOf(error)}; allowed: a file that we may read, of the right kind`)
+  }
+}
+
+function readAuthenticator(config: CredentialOptions, server: Server): Authenticator | undefined {
+  if (server.user !== undefined)
+    return server.password === undefined
+      ? tokenAuthenticator(server.user)
+      : usernamePasswordAuthenticator(server.user, server.password)
+  if (config.creds !== undefined)
+    return proven('--creds', config.creds, credsAuthenticator(readBytes('--creds', config.creds)))
+  if (config.nkey !== undefined) {
+    const seed = new TextEncoder().encode(readText('--nkey', config.nkey)!.trim())
+    return proven('--nkey', config.nkey, nkeyAuthenticator(seed))
+  }
+  if (config.user !== undefined)
+    return usernamePasswordAuthenticator(
+      config.user,
+      readText('--password-file', config.passwordFile)?.replace(/\r?\n$/, '') ?? config.password,
+    )
+  const token = readText('--token-file', config.tokenFile)?.trim() ?? config.token
+  return token === undefined ? undefined : tokenAuthenticator(token)
+}
+
+/** The client would find out only inside its handshake, and close: sign something now. */
+function proven(option: string, path: string, authenticator: Authenticator): Authenticator {
+  try {
+    authenticator('nonce')
+  } catch {
+    throw new Error(`${option} ${path} does not hold what it should`)
+  }
+  return authenticator
+}
+
+/** The client would give the reason without the file, as OpenSSL has it. */
+function checkTls(what: string, files: { ca?: string; cert?: string; key?: string }): void {
+  try {
+    createSecureContext(files)
+    if (files.ca !== undefined) new X509Certificate(files.ca)
+  } catch (error) {
+    const mismatch = messageOf(error).includes('key values mismatch')
+    throw new Error(`${what} ${mismatch ? 'do not belong together' : 'cannot be used'}`)
+  }
+}
+
+/** What of ours has run out, by our clock: servers only report that they refuse it. */
+export function expiredIn(config: CredentialOptions, now = Date.now()): string | undefined {
+  const expired: string[] = []
+  const note = (option: string, path: string, at: number) => {
+    if (at <= now) expired.push(`${option} ${path} expired at ${new Date(at).toISOString()}`)
+  }
+  try {
+    if (config.creds !== undefined) note('--creds', config.creds, jwtEnd(config.creds))
+    if (config.tlscert !== undefined) {
+      const { validTo } = new X509Certificate(readFileSync(config.tlscert))
+      note('--tlscert', config.tlscert, Date.parse(validTo))
+    }
+  } catch {
+    // Reading them for the dial has given the reason.
+  }
+  return expired.length > 0 ? expired.join(', ') : undefined
+}
+
+/** NaN: never. */
+function jwtEnd(path: string): number {
+  const claims = /^[\w-]+\.([\w-]+)\.[\w-]+\s*$/m.exec(readFileSync(path, 'utf8'))?.[1] ?? ''
+  return JSON.parse(Buffer.from(claims, 'base64url').toString()).exp * 1000
+}
+
+/** An empty file is a rotation half done; the client would go without it, and trust other authorities. */
+function readBytes(option: string, path: string): Buffer {
+  let bytes: Buffer
+  try {
+    bytes = readFileSync(path)
+  } catch (error) {
+    throw new Error(`${option} ${path} cannot be read: ${(error as NodeJS.ErrnoException).code}`)
+  }
+  if (bytes.length === 0) throw new Error(`${option} ${path} is empty`)
+  return bytes
+}
+
+function readText(option: string, path: string | undefined): string | undefined {
+  return path === undefined ? undefined : readBytes(option, path).toString('utf8')
+}
+
+/** How the server knows the connection. */
+export interface Identity {
+  readonly name: string
+  /** Of the subjects on which it is answered. */
+  readonly inboxPrefix: string
+}
+
+export const identityOf = (
+  { connectionName, inboxPrefix }: Pick<Config, 'connectionName' | 'inboxPrefix'>,
+  program: string,
+): Identity => ({
+  name: connectionName ?? `${program}@${hostname()}`,
+  inboxPrefix: inboxPrefix ?? '_INBOX',
+})

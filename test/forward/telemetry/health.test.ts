@@ -1,0 +1,41 @@
+import { expect, it } from 'vitest'
+import { createStats } from '../../../src/forward/accounting/counters.ts'
+import { liveTrouble, natsTrouble, readyTrouble } from '../../../src/forward/telemetry/health.ts'
+
+const VITALS = {
+  connected: true,
+  waitingMs: 0,
+  inFlightAlerts: 0,
+  bufferAlerts: 0,
+  bufferBytes: 0,
+  spoolBytes: 0,
+}
+
+it('is alive without NATS, and while reading pauses for it', () => {
+  const stats = createStats()
+  expect(liveTrouble(stats, { ...VITALS, connected: false })).toBeUndefined()
+  stats.pausedSince = performance.now() - 3_600_000
+  expect(liveTrouble(stats, { ...VITALS, connected: false, inFlightAlerts: 5 })).toBeUndefined()
+})
+
+it('is not alive when reading has paused and nothing is waited for', () => {
+  const stats = createStats()
+  stats.pausedSince = performance.now() - 29_000
+  expect(liveTrouble(stats, VITALS)).toBeUndefined()
+  stats.pausedSince = performance.now() - 31_000
+  expect(liveTrouble(stats, VITALS)).toBe('reading has paused for 31 s and nothing is on its way')
+})
+
+it('is ready until it is stopped', () => {
+  expect(readyTrouble(false)).toBeUndefined()
+  expect(readyTrouble(true)).toMatch(/^stopping/)
+})
+
+it('asks for a connection that confirms', () => {
+  expect(natsTrouble(VITALS)).toBeUndefined()
+  expect(natsTrouble({ ...VITALS, connected: false })).toBe('not connected to NATS')
+  expect(natsTrouble({ ...VITALS, waitingMs: 900 })).toBeUndefined()
+  expect(natsTrouble({ ...VITALS, waitingMs: 2100 })).toBe(
+    'NATS has not confirmed anything for 2 s',
+  )
+})

@@ -1,0 +1,178 @@
+import pino from 'pino'
+import { describe, expect, it } from 'vitest'
+import { createStats } from '../../../src/forward/accounting/counters.ts'
+import { createPressureLog, type Episode, follow } from '../../../src/forward/telemetry/pressure.ts'
+import { PRIORITIES } from '../../../src/shared/alert/alert.ts'
+import { generator, SEED } from '../../support/random.ts'
+
+const LOOK_MS = 100
+
+/** A forwarder whose state a test sets, looked at every 100 ms of a clock of its own. */
+function setUp() {
+  const stats = createStats()
+  const vitals = {
+    connected: true,
+    waitingMs: 0,
+    inFlightAlerts: 0,
+    bufferAlerts: 0,
+    bufferBytes: 0,
+    spoolBytes: 0,
+  }
+  const lines: Record<string, unknown>[] = []
+  const log = pino(
+    { base: null, timestamp: false },
+    { write: (line) => lines.push(JSON.parse(line)) },
+  )
+  const look = createPressureLog(log, stats, 'buffer and spool')
+  const clock = { now: 1000 }
+  stats.read = 10
+  stats.spooled = 3
+  return {
+    stats,
+    vitals,
+    clock,
+    /** Lets that many seconds pass; gives what was logged meanwhile. */
+    pass(seconds: number, each = () => {}) {
+      lines.length = 0
+      for (const end = clock.now + seconds * 1000; clock.now < end; ) {
+        clock.now += LOOK_MS
+        each()
+        look(vitals, clock.now)
+      }
+      return [...lines]
+    },
+  }
+}
+
+const SUMS = { inMemory: 7, onDisk: 3 }
+const messages = (lines: Record<string, unknown>[]) => lines.map(({ msg }) => msg)
+
+it('is silent while all is well, and while reading pauses for moments', () => {
+  const { stats, clock, pass } = setUp()
+  const breathe = () => {
+    stats.pausedSince = clock.now % 1000 < 900 ? clock.now - (clock.now % 1000) : undefined
+  }
+  expect(pass(300, breathe)).toEqual([])
+})
+
+describe('alerts that are dropped', () => {
+  it('are logged by priority: at once, every 30 s, and when it is over', () => {
+    const { stats, pass } = setUp()
+    const shed = () => {
+      stats.read += 2
+      stats.dropped[PRIORITIES.indexOf('debug')]! += 2
+    }
+    stats.read++
+    stats.dropped[PRIORITIES.indexOf('critical')] = 1
+    const full = { full: 'buffer and spool', connected: true, ...SUMS }
+    expect(pass(0.1, shed)).toMatchObject([
+      {
+        level: 40,
+        msg: 'dropping alerts, the least severe first',
+        ...full,
+        dropped: { critical: 1, debug: 2 },
+      },
+    ])
+    expect(pass(65, shed)).toMatchObject([
+      { msg: 'still dropping alerts', for: '30 s', dropped: { critical: 1, debug: 602 } },
+      { msg: 'still dropping alerts', for: '60 s', dropped: { critical: 1, debug: 1202 } },
+    ])
+    expect(pass(60)).toMatchObject([
+      {
+        level: 30,
+        msg: 'no longer dropping alerts',
+        for: '65 s',
+        dropped: { critical: 1, debug: 1302 },
+      },
+    ])
+    // The next episode counts its own.
+    expect(pass(0.1, shed)).toMatchObject([{ dropped: { debug: 2 } }])
+  })
+
+  it('are one episode however they come and go', () => {
+    const { stats, clock, pass } = setUp()
+    const nowAndThen = () => {
+      if (clock.now % 9000 === 0) stats.dropped[7]!++
+    }
+    const lines = pass(600, nowAndThen)
+    expect(messages(lines).filter((text) => text === 'still dropping alerts')).toHaveLength(19)
+    expect(lines).toHaveLength(20)
+  })
+})
+
+describe('Falco that waits', () => {
+  it('is logged after a second, every 30 s, and when it is over', () => {
+    const { stats, clock, pass } = setUp()
+    stats.pausedSince = clock.now
+    expect(pass(1)).toEqual([])
+    expect(pass(40)).toMatchObject([
+      {
+        level: 40,
+        msg: 'Falco waits: there is no room for more alerts',
+        falcoWaits: '1 s',
+        ...SUMS,
+      },
+      { msg: 'Falco still waits', for: '30 s', falcoWaits: '31 s' },
+    ])
+    stats.pausedSince = undefined
+    expect(pass(9)).toEqual([])
+    expect(pass(30)).toMatchObject([{ level: 30, msg: 'Falco no longer waits', for: '40 s' }])
+  })
+})
+
+describe('NATS', () => {
+  it('is repeated to be away, with what waits; the connection logs the rest', () => {
+    const { stats, vitals, clock, pass } = setUp()
+    vitals.connected = false
+    expect(pass(20)).toEqual([])
+    stats.pausedSince = clock.now
+    const lines = pass(50)
+    expect(messages(lines)).toEqual([
+      'Falco waits: there is no room for more alerts',
+      'still not connected',
+      'still not connected',
+    ])
+    expect(lines.at(-1)).toMatchObject({ level: 40, for: '60 s', falcoWaits: '40 s', ...SUMS })
+    stats.pausedSince = undefined
+    vitals.connected = true
+    vitals.waitingMs = 70_000
+    expect(messages(pass(20))).toEqual(['Falco no longer waits'])
+  })
+
+  it('is logged when it is connected and confirms nothing', () => {
+    const { vitals, pass } = setUp()
+    const wait = () => {
+      vitals.waitingMs += LOOK_MS
+    }
+    expect(messages(pass(95, wait))).toEqual([
+      'NATS has confirmed nothing for 30 s',
+      'NATS still confirms nothing',
+      'NATS still confirms nothing',
+    ])
+    vitals.waitingMs = 0
+    expect(messages(pass(60))).toEqual(['NATS confirms again'])
+  })
+
+  it('does not confirm again when the connection is lost', () => {
+    const { vitals, pass } = setUp()
+    vitals.waitingMs = 60_000
+    expect(messages(pass(40))).toEqual(['NATS has confirmed nothing for 30 s'])
+    vitals.connected = false
+    expect(pass(20)).toEqual([])
+  })
+})
+
+it('has at most three lines in the quiet time of an episode, whatever is seen', () => {
+  const quietMs = 10_000
+  const random = generator(SEED)
+  let episode: Episode | undefined
+  const at: number[] = []
+  for (let now = 0; now < 3_600_000; now += LOOK_MS) {
+    const [next, turn] = follow(episode, random(150) === 0, now, quietMs)
+    episode = next
+    if (turn) at.push(now)
+  }
+  expect(at.length).toBeGreaterThan(20)
+  for (let index = 3; index < at.length; index++)
+    expect(at[index]! - at[index - 3]!).toBeGreaterThanOrEqual(quietMs)
+})
