@@ -1,14 +1,13 @@
 // The grammar of `falco-nats respond`: arguments and environment in, what to do out. Pure.
 
-import { Command, CommanderError } from 'commander'
-import {
-  addOptions,
-  type Environment,
-  resolveOptions,
-  usageErrorOf,
-} from '../forward/command-line.ts'
 import { UsageError } from '../shared/errors.ts'
 import { checkCredentialOptions } from '../shared/nats/credentials.ts'
+import {
+  createProgram,
+  type Environment,
+  resolveOptions,
+  runProgram,
+} from '../shared/options/command-line.ts'
 import { BETWEEN, RESPOND_OPTIONS, type RespondConfig } from './options.ts'
 
 export type RespondInvocation =
@@ -18,35 +17,23 @@ export type RespondInvocation =
   /** --help. */
   | { readonly run: 'print'; readonly text: string }
 
-const NAME = 'falco-nats respond'
-
 /** Understands what stands behind `respond`. Throws a UsageError; what the playbooks are, load.ts looks at. */
 export function parseRespond(argv: readonly string[], env: Environment): RespondInvocation {
   let config: RespondConfig | undefined
-  let printed = ''
-  const program = new Command(NAME)
-    .description('Acts on the alerts that reach NATS: runs the playbooks that are meant for them.')
-    .helpOption('--help')
-    .allowExcessArguments(false)
-    .exitOverride()
-    .configureOutput({ writeOut: (text) => (printed += text), writeErr: () => {} })
-    .action((given) => {
-      config = resolveOptions(RESPOND_OPTIONS, given, env)
-    })
-  addOptions(program, RESPOND_OPTIONS)
+  const program = createProgram(
+    'falco-nats respond',
+    'Acts on the alerts that reach NATS: runs the playbooks that are meant for them.',
+    RESPOND_OPTIONS,
+  ).action((given) => {
+    config = resolveOptions(RESPOND_OPTIONS, given, env)
+  })
   program.options
     .find(({ long }) => long === '--env')
     ?.argParser((text: string, before?: string) =>
       before === undefined ? text : `${before}${BETWEEN}${text}`,
     )
-  try {
-    program.parse(argv, { from: 'user' })
-  } catch (error) {
-    if (!(error instanceof CommanderError)) throw error
-    if (error.exitCode === 0) return { run: 'print', text: printed }
-    throw usageErrorOf(error, NAME)
-  }
-  return invocationOf(config!)
+  const text = runProgram(program, argv)
+  return text === undefined ? invocationOf(config!) : { run: 'print', text }
 }
 
 function invocationOf(config: RespondConfig): RespondInvocation {

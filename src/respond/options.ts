@@ -1,7 +1,8 @@
-// The options of `falco-nats respond`: one table, as of the forwarder, with which it shares how to reach NATS.
+// The options of `falco-nats respond`.
 
-import { OPTIONS } from '../forward/options.ts'
-import { duration, nonEmpty } from '../shared/options/parsers.ts'
+import { NATS_OPTIONS } from '../shared/nats/options.ts'
+import { COMMON_OPTIONS } from '../shared/options/common.ts'
+import { duration, nonEmpty, streamName } from '../shared/options/parsers.ts'
 import { flag, optional, required, type ValuesOf } from '../shared/options/table.ts'
 
 /** No argument can have it in it. */
@@ -63,28 +64,18 @@ export const RESPOND_OPTIONS = {
     help: "the JetStream consumers' names are <prefix>-<playbook>; replicas share them",
   }),
   stream: optional({
-    ...OPTIONS.stream,
+    flags: '--stream <name>',
+    parse: streamName,
     help: 'the stream that has the alerts; without it, the one that takes the subjects',
   }),
   core: flag({
     flags: '--core',
     help: 'never JetStream: alerts that come while nobody listens or a step fails are lost',
   }),
-  server: required({ ...OPTIONS.server, flags: '--server <urls>' }),
-  creds: OPTIONS.creds,
-  nkey: OPTIONS.nkey,
-  user: OPTIONS.user,
-  passwordFile: OPTIONS.passwordFile,
-  password: OPTIONS.password,
-  tokenFile: OPTIONS.tokenFile,
-  token: OPTIONS.token,
-  tlsca: OPTIONS.tlsca,
-  tlscert: OPTIONS.tlscert,
-  tlskey: OPTIONS.tlskey,
-  tlsfirst: OPTIONS.tlsfirst,
-  inboxPrefix: OPTIONS.inboxPrefix,
+  ...NATS_OPTIONS,
+  server: required({ ...NATS_OPTIONS.server, flags: '--server <urls>' }),
   connectionName: optional({
-    ...OPTIONS.connectionName,
+    ...NATS_OPTIONS.connectionName,
     defaultText: 'falco-nats-respond@<host>',
   }),
   drainTimeout: required({
@@ -93,9 +84,7 @@ export const RESPOND_OPTIONS = {
     parse: duration('24d'),
     help: 'how long a stop may take to finish the steps that run',
   }),
-  metricsAddress: OPTIONS.metricsAddress,
-  logLevel: OPTIONS.logLevel,
-  logFormat: OPTIONS.logFormat,
+  ...COMMON_OPTIONS,
 }
 
 export type RespondConfig = ValuesOf<typeof RESPOND_OPTIONS>

@@ -5,17 +5,10 @@ import { isatty } from 'node:tty'
 import pino from 'pino'
 import type { RejectReason } from '../forward/accounting/counters.ts'
 import { printable } from './errors.ts'
+import type { LogOptions } from './options/common.ts'
 import { standardError } from './process/output.ts'
 
 export type Logger = pino.Logger
-
-export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
-export const LOG_FORMATS = ['json', 'pretty'] as const
-
-export interface LogOptions {
-  readonly logLevel: (typeof LOG_LEVELS)[number]
-  readonly logFormat: (typeof LOG_FORMATS)[number] | undefined
-}
 
 /** A logger that neither waits for standard error nor ends with it (output.ts). */
 export async function createLogger({ logLevel, logFormat }: LogOptions): Promise<Logger> {

@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest'
 import { parse, parseDocument, stringify } from 'yaml'
 import pkg from '../../package.json' with { type: 'json' }
 import { OPTIONS } from '../../src/forward/options.ts'
-import { LOG_FORMATS, LOG_LEVELS } from '../../src/shared/log.ts'
+import { LOG_FORMATS, LOG_LEVELS } from '../../src/shared/options/common.ts'
 import {
   assembled,
   DEPLOY,

@@ -77,7 +77,7 @@ describe('parseCommandLine', () => {
       logLevel: 'warn',
       logFormat: 'json',
     }
-    expect(Object.keys(values)).toEqual(Object.keys(OPTIONS))
+    expect(Object.keys(values).sort()).toEqual(Object.keys(OPTIONS).sort())
     const env = Object.fromEntries(
       Object.entries(values).map(([key, text]) => [envName(key), text]),
     )

@@ -5,7 +5,6 @@ import { expect, it } from 'vitest'
 import { createStats, held } from '../../src/forward/accounting/counters.ts'
 import { createFalcoEvents } from '../../src/forward/accounting/falco-events.ts'
 import { createIntake } from '../../src/forward/buffer/batcher.ts'
-import { createWakeup } from '../../src/forward/buffer/notifier.ts'
 import {
   type Batch,
   createBatchPool,
@@ -15,6 +14,7 @@ import {
 import { createEncoder } from '../../src/forward/encoding/encoder.ts'
 import { createHeaders } from '../../src/forward/encoding/headers.ts'
 import { createSubjects, parseTemplate } from '../../src/shared/alert/subject.ts'
+import { createWakeup } from '../../src/shared/notifier.ts'
 import { fixture, linesOf } from '../support/fixtures.ts'
 import { generator, SEED } from '../support/random.ts'
 

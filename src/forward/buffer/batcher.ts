@@ -3,13 +3,13 @@
 // side. That is all the batching there is: no timer, no linger.
 
 import { type LineReject, trimEnd, unglue } from '../../shared/alert/alert.ts'
+import type { Wakeup } from '../../shared/notifier.ts'
 import type { RejectReason, Stats } from '../accounting/counters.ts'
 import type { FalcoEvents } from '../accounting/falco-events.ts'
 import type { Kind } from '../encoding/alert-kinds.ts'
 import type { Batch, BatchPool } from '../encoding/batch.ts'
 import type { Encoder } from '../encoding/encoder.ts'
 import { createLineSplitter } from '../input/line-splitter.ts'
-import type { Wakeup } from './notifier.ts'
 
 export interface IntakeOptions {
   readonly pool: BatchPool

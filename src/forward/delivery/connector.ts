@@ -5,12 +5,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { backoff } from '../../shared/backoff.ts'
 import { messageOf } from '../../shared/errors.ts'
 import type { Logger } from '../../shared/log.ts'
-import {
-  type CredentialOptions,
-  expiredIn,
-  type Identity,
-  readCredentials,
-} from '../../shared/nats/credentials.ts'
+import { expiredIn, type Identity, readCredentials } from '../../shared/nats/credentials.ts'
+import type { CredentialOptions } from '../../shared/nats/options.ts'
 import { discoveredServers, type Server } from '../../shared/nats/servers.ts'
 import { formatBytes } from '../../shared/options/units.ts'
 import type { Stats } from '../accounting/counters.ts'

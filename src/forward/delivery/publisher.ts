@@ -9,11 +9,11 @@
 
 import { messageOf } from '../../shared/errors.ts'
 import type { RejectLog } from '../../shared/log.ts'
+import type { Wakeup } from '../../shared/notifier.ts'
 import type { Stats } from '../accounting/counters.ts'
 import { observe } from '../accounting/histogram.ts'
 import type { Backlog, Held } from '../buffer/alert-buffer.ts'
 import type { Taker } from '../buffer/batcher.ts'
-import type { Wakeup } from '../buffer/notifier.ts'
 import type { Batch } from '../encoding/batch.ts'
 import type { Connector } from './connector.ts'
 import type { Courier, Refusal } from './core-nats.ts'

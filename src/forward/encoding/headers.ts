@@ -2,6 +2,7 @@
 
 import { hash } from 'node:crypto'
 import { type Alert, type AlertField, textOf } from '../../shared/alert/alert.ts'
+import { headerValue } from '../../shared/nats/header-value.ts'
 
 export type Header = readonly [name: string, value: string]
 
@@ -11,7 +12,6 @@ const NAMES: readonly [AlertField, string][] = [
   ['source', 'Falco-Source'],
   ['hostname', 'Falco-Hostname'],
 ]
-const VALUE_LENGTH_MAX = 256
 const ADDED_LENGTH_MAX = 1024
 /** 22 characters of base64 are 132 bits. */
 const ID_LENGTH = 22
@@ -41,22 +41,6 @@ export function createHeaders({
 }
 
 const headerLine = ([name, value]: Header) => `${name}: ${headerValue(value)}\r\n`
-
-/**
- * Text as a header may have it (ADR-4): what is not printable ASCII is percent-encoded as in a
- * URL, and so is `%` itself; blanks at the ends, which clients cut off, are cut off. So nothing
- * can break out of its line, and `decodeURIComponent` gives the text back. At most 256 characters.
- */
-export function headerValue(text: string): string {
-  if (text.length <= VALUE_LENGTH_MAX && !/[^ -$&-~]/.test(text)) return text.trim()
-  let value = ''
-  for (const character of text.toWellFormed().trim()) {
-    const safe = /[ -$&-~]/.test(character) ? character : encodeURIComponent(character)
-    if (value.length + safe.length > VALUE_LENGTH_MAX) break
-    value += safe
-  }
-  return value.trimEnd()
-}
 
 /** `cluster=eu-1,node=n7` as headers. Throws an Error that says what is wrong. */
 export function parseHeaders(text: string): Header[] {

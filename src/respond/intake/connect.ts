@@ -6,12 +6,8 @@ import { backoff } from '../../shared/backoff.ts'
 import { messageOf, printable } from '../../shared/errors.ts'
 import type { Logger } from '../../shared/log.ts'
 import { type CheckedOptions, connectChecked } from '../../shared/nats/checked-transport.ts'
-import {
-  type CredentialOptions,
-  expiredIn,
-  type Identity,
-  readCredentials,
-} from '../../shared/nats/credentials.ts'
+import { expiredIn, type Identity, readCredentials } from '../../shared/nats/credentials.ts'
+import type { CredentialOptions } from '../../shared/nats/options.ts'
 import type { Server } from '../../shared/nats/servers.ts'
 import { aborted } from '../../shared/process/shutdown.ts'
 import type { RespondMetrics } from '../engine/metrics.ts'

@@ -2,9 +2,9 @@
 // The same with JetStream and without.
 
 import { headers, type MsgHdrs } from 'nats'
-import { headerValue } from '../../forward/encoding/headers.ts'
 import { messageOf, printable } from '../../shared/errors.ts'
 import type { Logger } from '../../shared/log.ts'
+import { headerValue } from '../../shared/nats/header-value.ts'
 import type { RespondMetrics } from '../engine/metrics.ts'
 import type { Arrival, Runner, Verdict } from '../engine/runner.ts'
 import type { Playbook } from '../playbook/playbook.ts'

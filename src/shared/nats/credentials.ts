@@ -13,24 +13,9 @@ import {
   tokenAuthenticator,
   usernamePasswordAuthenticator,
 } from 'nats'
-import type { Config } from '../../forward/options.ts'
 import { messageOf, UsageError } from '../errors.ts'
+import type { CredentialOptions, NatsOptions } from './options.ts'
 import type { Server } from './servers.ts'
-
-export type CredentialOptions = Pick<
-  Config,
-  | 'creds'
-  | 'nkey'
-  | 'user'
-  | 'password'
-  | 'passwordFile'
-  | 'token'
-  | 'tokenFile'
-  | 'tlsca'
-  | 'tlscert'
-  | 'tlskey'
-  | 'tlsfirst'
->
 
 export interface Credentials {
   readonly authenticator?: Authenticator
@@ -195,7 +180,7 @@ export interface Identity {
 }
 
 export const identityOf = (
-  { connectionName, inboxPrefix }: Pick<Config, 'connectionName' | 'inboxPrefix'>,
+  { connectionName, inboxPrefix }: Pick<NatsOptions, 'connectionName' | 'inboxPrefix'>,
   program: string,
 ): Identity => ({
   name: connectionName ?? `${program}@${hostname()}`,

@@ -2,7 +2,7 @@
 // take at once stays here, in order, and is tried again by a timer.
 
 import { constants, fstatSync, openSync, writeSync } from 'node:fs'
-import { createWakeup } from '../../forward/buffer/notifier.ts'
+import { createWakeup } from '../notifier.ts'
 
 export interface Output {
   /** Writes the text, at once or later. False: not all of it is written yet, or it never will be. */

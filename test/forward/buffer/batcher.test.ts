@@ -2,7 +2,6 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { createStats, held, lost, totalRejected } from '../../../src/forward/accounting/counters.ts'
 import { createIntake } from '../../../src/forward/buffer/batcher.ts'
-import { createWakeup } from '../../../src/forward/buffer/notifier.ts'
 import {
   type Batch,
   createBatchPool,
@@ -13,6 +12,7 @@ import { createEncoder } from '../../../src/forward/encoding/encoder.ts'
 import { markBy } from '../../../src/forward/encoding/structural-index.ts'
 import { type Alert, PRIORITIES } from '../../../src/shared/alert/alert.ts'
 import { createSubjects, parseTemplate } from '../../../src/shared/alert/subject.ts'
+import { createWakeup } from '../../../src/shared/notifier.ts'
 import { alertLines, fixture, numberedAlert } from '../../support/fixtures.ts'
 
 const subjectFor = createSubjects(parseTemplate('falco.<priority>.<rule>'))

@@ -4,11 +4,8 @@ import { once } from 'node:events'
 import { createServer, type Socket } from 'node:net'
 import { expect, it } from 'vitest'
 import { openSession } from '../../../src/forward/delivery/session.ts'
-import {
-  type CredentialOptions,
-  type Credentials,
-  readCredentials,
-} from '../../../src/shared/nats/credentials.ts'
+import { type Credentials, readCredentials } from '../../../src/shared/nats/credentials.ts'
+import type { CredentialOptions } from '../../../src/shared/nats/options.ts'
 import { parseServers } from '../../../src/shared/nats/servers.ts'
 import { fixturePath } from '../../support/fixtures.ts'
 import { startNats } from '../../support/nats.ts'

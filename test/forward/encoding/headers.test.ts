@@ -1,6 +1,5 @@
-import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { createHeaders, headerValue, parseHeaders } from '../../../src/forward/encoding/headers.ts'
+import { createHeaders, parseHeaders } from '../../../src/forward/encoding/headers.ts'
 import { runFalcoNats } from '../../support/cli.ts'
 import { createStream, readStream, startNats, subscribe } from '../../support/nats.ts'
 import { tempDir } from '../../support/temp.ts'
@@ -11,22 +10,6 @@ const ENCODED =
 const ALERT = JSON.stringify({ priority: 'Notice', rule: HOSTILE, source: 'syscall' })
 const FALCO = { 'Falco-Rule': ENCODED, 'Falco-Priority': 'Notice', 'Falco-Source': 'syscall' }
 const ARGS = ['--headers', 'on', '--add-header', 'Cluster=eu-1,node=n=7']
-
-describe('headerValue', () => {
-  it('is printable ASCII on one line, bounded, and can be read back', () => {
-    expect(headerValue(HOSTILE)).toBe(ENCODED)
-    expect(decodeURIComponent(headerValue(HOSTILE))).toBe(HOSTILE)
-    fc.assert(
-      fc.property(fc.string({ unit: 'binary', maxLength: 600 }), (text) => {
-        const value = headerValue(text)
-        expect(value).toMatch(/^[ -~]{0,256}$/)
-        expect(value.trim()).toBe(value)
-        expect(text.toWellFormed().trim().startsWith(decodeURIComponent(value))).toBe(true)
-      }),
-    )
-    expect(headerValue('\ud800')).toBe('%EF%BF%BD')
-  })
-})
 
 describe('createHeaders', () => {
   it('gives those that the alert has, and nothing when nothing is wanted', () => {

@@ -1,12 +1,49 @@
 // The stream that is to take the alerts, as options describe it.
 
-import { streamSubject } from '../../../shared/alert/subject.ts'
+import { type SubjectTemplate, streamSubject } from '../../../shared/alert/subject.ts'
 import { UsageError } from '../../../shared/errors.ts'
+import { duration, streamName, wholeNumber } from '../../../shared/options/parsers.ts'
+import { flag, optional, type ValuesOf } from '../../../shared/options/table.ts'
 import { formatDuration } from '../../../shared/options/units.ts'
-import type { Config } from '../../options.ts'
 
 const DAY_MS = 86_400_000
 const MINUTE_MS = 60_000
+
+export const STREAM_OPTIONS = {
+  jetstream: flag({
+    flags: '--jetstream',
+    help: 'publish to a JetStream stream: an alert is delivered when it is stored',
+  }),
+  stream: optional({
+    flags: '--stream <name>',
+    parse: streamName,
+    help: 'the stream that must take the alerts; no other is allowed to',
+  }),
+  createStream: flag({
+    flags: '--create-stream',
+    help: 'make the stream when it is missing; --stream names it, else FALCO',
+  }),
+  streamMaxAge: optional({
+    flags: '--stream-max-age <duration>',
+    defaultText: '7d',
+    parse: duration('9999d'),
+    help: 'how long the stream that is made keeps alerts; 0 is without limit',
+  }),
+  duplicateWindow: optional({
+    flags: '--duplicate-window <duration>',
+    defaultText: '2m',
+    parse: duration('9999d'),
+    help: 'how long the stream that is made knows an alert that comes again',
+  }),
+  maxInFlight: optional({
+    flags: '--max-in-flight <n>',
+    defaultText: '1024',
+    parse: wholeNumber(1, 100_000),
+    help: 'how many alerts may be on their way to JetStream without an answer',
+  }),
+}
+
+type StreamOptions = ValuesOf<typeof STREAM_OPTIONS> & { readonly subject: SubjectTemplate }
 
 /** A stream as `--create-stream` makes it. */
 export interface StreamSettings {
@@ -18,7 +55,7 @@ export interface StreamSettings {
 }
 
 /** What the options make of it; a template without a first fixed token listens to everything. */
-export function streamSettings(config: Config): StreamSettings {
+export function streamSettings(config: StreamOptions): StreamSettings {
   return {
     name: config.stream ?? 'FALCO',
     subject: streamSubject(config.subject) ?? '>',
@@ -28,7 +65,7 @@ export function streamSettings(config: Config): StreamSettings {
 }
 
 /** Throws a UsageError when options are given that do nothing, or contradict each other. */
-export function checkStreamOptions(config: Config): void {
+export function checkStreamOptions(config: StreamOptions): void {
   const needs = (needed: string, options: Record<string, unknown>) => {
     for (const [flag, value] of Object.entries(options))
       if (value !== undefined && value !== false)
