@@ -9,6 +9,7 @@ import { bug, saveAtBug } from '../shared/process/end.ts'
 import { standardOutput } from '../shared/process/output.ts'
 import { aborted, giveUpAfter } from '../shared/process/shutdown.ts'
 import { createStats, lost, type Stats } from './accounting/counters.ts'
+import { createFalcoEvents, type FalcoEvents } from './accounting/falco-events.ts'
 import { createBacklog } from './buffer/alert-buffer.ts'
 import { createIntake, type Intake, type OnReject } from './buffer/batcher.ts'
 import type { Spool } from './buffer/spool/spool.ts'
@@ -16,7 +17,7 @@ import { createConnector } from './delivery/connector.ts'
 import { type Courier, coreCourier } from './delivery/core-nats.ts'
 import { openDryRun } from './delivery/dry-run.ts'
 import { streamSettings } from './delivery/jetstream/stream-settings.ts'
-import { openPublisher, type Sink } from './delivery/publisher.ts'
+import { openPublisher, type Sink, type Vitals } from './delivery/publisher.ts'
 import { type BatchPool, createBatchPool } from './encoding/batch.ts'
 import { createEncoder, type Encoder } from './encoding/encoder.ts'
 import { createHeaders } from './encoding/headers.ts'
@@ -25,8 +26,9 @@ import { openSource } from './input/source.ts'
 import { keepTrim } from './memory-trim.ts'
 import type { Config } from './options.ts'
 import { logSummary } from './summary.ts'
+import type { Measured } from './telemetry/metric-table.ts'
 import { createPressureLog } from './telemetry/pressure.ts'
-import { createEvents, openWatch, routesTo } from './telemetry/telemetry.ts'
+import { openTelemetry, routesTo } from './telemetry/telemetry.ts'
 
 /** Linux hands over at most a pipe's 64 KiB at once. */
 const READ_BYTES_MAX = 64 * 1024
@@ -45,13 +47,15 @@ export async function forward(
   if (!config.dryRun) checkCredentialFiles(config, config.server)
   const stats = createStats()
   // First, so that a port that is taken leaves the pipe alone. The name of a host may take long.
-  await using endpoint = await Promise.race([openWatch(config, log), aborted(stop)])
+  const { metricsAddress } = config
+  const opening = !config.dryRun && metricsAddress && openTelemetry(metricsAddress, log)
+  await using endpoint = (await Promise.race([opening, aborted(stop)])) || undefined
   if (stop.aborted) {
     logSummary(log, stats, config.spoolDir !== undefined)
     return 0
   }
   using _trim = keepTrim(stats)
-  const events = endpoint && createEvents(config)
+  const events = endpoint && openEvents(config)
   const pool = createBatchPool(config.batchBytes)
   const readBytes = Math.min(READ_BYTES_MAX, config.batchBytes >> 1)
   const rejectLog = createRejectLog(log)
@@ -124,7 +128,22 @@ export async function forward(
       }
     })
     const { vitals } = sink
-    if (vitals) endpoint?.serve(routesTo({ config, stats, vitals, intake, events, stop: ending }))
+    const measure = (vitals: Vitals): Measured => ({
+      stats,
+      vitals,
+      intakeAlerts: intake.waiting(),
+      mode: config.jetstream ? 'jetstream' : 'core',
+      bufferLimitBytes: config.bufferBytes,
+      spoolLimitBytes: config.spoolDir === undefined ? undefined : config.spoolBytes,
+      events,
+    })
+    if (vitals)
+      endpoint?.serve(
+        routesTo(
+          () => measure(vitals()),
+          () => ending.aborted,
+        ),
+      )
     aborted(stop).then(() => log.info('stopping: delivering what was read'))
     log.info({ input: config.pipe, subject: config.subject.text }, `reading ${source.kind}`)
     const fail = (error: unknown) => {
@@ -142,6 +161,11 @@ export async function forward(
   }
   finish(broken)
   return broken === undefined && lost(stats) === 0 ? 0 : 1
+}
+
+function openEvents({ falcoEvents, maxSeries }: Config): FalcoEvents | undefined {
+  if (falcoEvents === 'off') return undefined
+  return createFalcoEvents(falcoEvents === 'full' ? Number.POSITIVE_INFINITY : maxSeries)
 }
 
 /** The data's whole way: read → intake → batch → sink. Both sides run until the input ends. */

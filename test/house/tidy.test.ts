@@ -1,175 +1,117 @@
-// House rules that a machine can keep: which module may import which, no dead modules, short files.
+// House rules that a machine can keep: which folder may import which, no circles, no dead modules, short files.
 
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { posix } from 'node:path'
 import { describe, expect, it } from 'vitest'
 
-/** From the process edge to plain functions. A module may import only what stands behind it. */
-const ORDER = [
-  'main',
-  'cli',
-  'check',
-  'forward',
-  'watch',
-  'metrics',
-  'metric-table',
-  'endpoint',
-  'health',
-  'pressure',
-  'sample',
-  'summary',
-  'dry-run',
-  'trim',
-  'publisher',
-  'backlog',
-  'disk',
-  'spool',
-  'row',
-  'database',
-  'wal',
-  'jetstream',
-  'acks',
-  'outbox',
-  'stream',
-  'troubles',
-  'stream-settings',
-  'courier',
-  'connection',
-  'session',
-  'source',
-  'aside',
-  'fifo',
-  'intake',
-  'encode',
-  'batch',
-  'kinds',
-  'scan',
-  'marks',
-  'falco-events',
-  'time',
-  'credentials',
-  'options',
-  'option',
-  'values',
-  'headers',
-  'print',
-  'end',
-  'log',
-  'output',
-  'lines',
-  'subject',
-  'servers',
-  'transport',
-  'wire',
-  'stats',
-  'histogram',
-  'alert',
-  'units',
-  'backoff',
-  'wakeup',
-  'random',
-  'signals',
-  'errors',
-]
+/** A folder may import these folders, and itself. `x/*` is every folder below x, and x. */
+const MAY_IMPORT: Record<string, readonly string[]> = {
+  shared: ['shared/*'],
+  'shared/alert': ['shared'],
+  'shared/nats': ['shared/*'],
+  'shared/options': ['shared'],
+  'shared/process': ['shared'],
+  'forward/input': ['shared/*'],
+  'forward/accounting': ['shared/*'],
+  'forward/encoding': ['forward/accounting', 'shared/*'],
+  'forward/buffer': [
+    'forward/buffer/spool',
+    'forward/input',
+    'forward/encoding',
+    'forward/accounting',
+    'shared/*',
+  ],
+  'forward/buffer/spool': ['forward/encoding', 'forward/accounting', 'shared/*'],
+  'forward/delivery': ['forward/buffer', 'forward/encoding', 'forward/accounting', 'shared/*'],
+  'forward/delivery/jetstream': [
+    'forward/delivery',
+    'forward/encoding',
+    'forward/accounting',
+    'shared/*',
+  ],
+  'forward/telemetry': ['forward/delivery', 'forward/buffer', 'forward/accounting', 'shared/*'],
+  forward: ['forward/*', 'shared/*'],
+  'respond/kubernetes': ['shared/*'],
+  'respond/steps': ['respond/kubernetes', 'shared/*'],
+  'respond/playbook': ['respond/steps', 'respond/kubernetes', 'shared/*'],
+  'respond/engine': ['respond/playbook', 'respond/steps', 'respond/kubernetes', 'shared/*'],
+  'respond/intake': ['respond/engine', 'respond/playbook', 'respond/steps', 'shared/*'],
+  respond: ['respond/*', 'shared/*'],
+}
 
-const sources = readdirSync(new URL('../../src', import.meta.url))
-  .filter((file) => file.endsWith('.ts'))
-  .map((file) => file.replace('.ts', ''))
-const textOf = (name: string) => readFileSync(new URL(`../src/${name}.ts`, import.meta.url), 'utf8')
-const importsOf = (name: string) =>
-  [...textOf(name).matchAll(/(?:from |import\()'\.\/([a-z-]+)\.ts'/g)].map((match) => match[1]!)
+const LINES_MAX = 250
+const LINES_MIN = 15
+/** Where a program starts; and what is reached by no import. */
+const ENTRIES = ['forward/main.ts', 'respond/main.ts']
 
-it('knows every module', () => {
-  expect([...sources].sort()).toEqual([...ORDER].sort())
+const SRC = new URL('../../src/', import.meta.url)
+const filesIn = (url: URL, end: string) =>
+  readdirSync(url, { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith(end))
+    .sort()
+const files = filesIn(SRC, '.ts')
+const texts = new Map(files.map((file) => [file, readFileSync(new URL(file, SRC), 'utf8')]))
+
+/** Files of src that a file imports: values and types, now or later. */
+const importsOf = (file: string): string[] =>
+  [...texts.get(file)!.matchAll(/(?:from |import\()'(\.[^']+\.ts)'/g)].map((match) =>
+    posix.join(posix.dirname(file), match[1]!),
+  )
+const imports = new Map(files.map((file) => [file, importsOf(file)]))
+
+const covers = (pattern: string, folder: string) =>
+  pattern.endsWith('/*') ? `${folder}/`.startsWith(pattern.slice(0, -1)) : pattern === folder
+
+it('has a row for each folder, and a folder for each row', () => {
+  const folders = new Set(files.map((file) => posix.dirname(file)))
+  expect(Object.keys(MAY_IMPORT).sort()).toEqual([...folders].sort())
 })
 
-describe.each(ORDER)('src/%s.ts', (name) => {
-  it('imports only from behind it', () => {
-    const allowed = ORDER.slice(ORDER.indexOf(name) + 1)
-    expect(importsOf(name).filter((imported) => !allowed.includes(imported))).toEqual([])
+describe.each(files)('src/%s', (file) => {
+  it('imports only from folders that its own may import', () => {
+    const folder = posix.dirname(file)
+    const allowed = [folder, ...MAY_IMPORT[folder]!]
+    const strays = imports
+      .get(file)!
+      .filter((imported) => !allowed.some((pattern) => covers(pattern, posix.dirname(imported))))
+    expect(strays).toEqual([])
+  })
+
+  it('is not behind anything that it imports, types included', () => {
+    const seen = new Set<string>()
+    const reach = (from: string): void => {
+      for (const next of imports.get(from)!) {
+        if (seen.has(next)) continue
+        seen.add(next)
+        reach(next)
+      }
+    }
+    reach(file)
+    expect(seen).not.toContain(file)
   })
 
   it('is used, begins with what it is, and can be read in one sitting', () => {
-    if (name !== 'main') expect(ORDER.some((other) => importsOf(other).includes(name))).toBe(true)
-    expect(textOf(name).replace(/^#!.*\n/, '')).toMatch(/^\/\/ [A-Z`-]/)
-    expect(textOf(name).split('\n').length).toBeLessThan(300)
-  })
-})
-
-const RESPOND = new URL('../../src/respond/', import.meta.url)
-const respond = readdirSync(RESPOND, { recursive: true, encoding: 'utf8' }).filter((file) =>
-  file.endsWith('.ts'),
-)
-
-describe.each(respond)('src/respond/%s', (file) => {
-  const text = readFileSync(new URL(file, RESPOND), 'utf8')
-  const imported = [...text.matchAll(/(?:from |import\()'(\.[^']+\.ts)'/g)].map(
-    (match) => new URL(match[1]!, new URL(file, RESPOND)).href,
-  )
-
-  it('begins with what it is, and can be read in one sitting', () => {
+    const text = texts.get(file)!
+    const lines = text.split('\n').length - 1
+    const isUsed = [...imports.values()].some((imported) => imported.includes(file))
+    expect(isUsed || ENTRIES.includes(file)).toBe(true)
     expect(text.replace(/^#!.*\n/, '')).toMatch(/^\/\/ [A-Za-z`-]/)
-    expect(text.split('\n').length).toBeLessThan(300)
-  })
-
-  it('takes from the forwarder only what neither reads pipes nor publishes', () => {
-    const shared = imported
-      .filter((href) => !href.startsWith(RESPOND.href))
-      .map((href) => href.replace(/.*\//, '').replace('.ts', ''))
-    const allowed = ORDER.slice(ORDER.indexOf('credentials')).concat('endpoint', 'cli')
-    expect(shared.filter((name) => !allowed.includes(name))).toEqual([])
-  })
-
-  it('is not behind anything that it imports', () => {
-    const seen = new Set<string>()
-    const reach = (href: string): void => {
-      if (seen.has(href) || !href.startsWith(RESPOND.href)) return
-      seen.add(href)
-      const next = readFileSync(new URL(href), 'utf8')
-      for (const match of next.matchAll(/^import (?!type).*from '(\.[^']+\.ts)'/gm))
-        reach(new URL(match[1]!, href).href)
-    }
-    for (const match of text.matchAll(/^import (?!type)[^']*from '(\.[^']+\.ts)'/gm))
-      reach(new URL(match[1]!, new URL(file, RESPOND)).href)
-    expect(seen).not.toContain(new URL(file, RESPOND).href)
+    expect(lines).toBeLessThanOrEqual(LINES_MAX)
+    if (!file.endsWith('/index.ts')) expect(lines).toBeGreaterThanOrEqual(LINES_MIN)
   })
 })
 
-it('knows nothing of the responder in the forwarder', () => {
-  for (const name of ORDER) expect(textOf(name)).not.toContain("from './respond/")
-})
+/** Tests of the program as a whole, of what it is deployed with, and of the house. */
+const WHOLE = /^(process|faults|deploy|house)\//
 
-it('has tests that mirror the sources', () => {
-  const tested = readdirSync(new URL('.', import.meta.url)).filter((file) =>
-    file.endsWith('.test.ts'),
+it('has tests in the folders of the sources', () => {
+  const tested = filesIn(new URL('../', import.meta.url), '.test.ts').map((file) =>
+    file.replace('.test.ts', '.ts'),
   )
-  const whole = [
-    'bundle',
-    'readme',
-    'tidy',
-    'fuzz',
-    'outage',
-    'rotation',
-    'stop',
-    'memory',
-    'faults',
-    'soak',
-    'prometheus',
-    'deploy-chart',
-    'deploy-manifests',
-    'deploy-respond',
-    'image',
-    'examples',
-    'examples-respond',
-    'systemd',
-    'pod',
-  ]
-  const strays = tested
-    .map((file) => file.replace('.test.ts', ''))
-    .filter((name) => !sources.includes(name) && !whole.includes(name))
-  expect(strays).toEqual([])
+  expect(tested.filter((file) => !texts.has(file) && !WHOLE.test(file))).toEqual([])
 })
 
 it('names the documents that it promises', () => {
   for (const name of ['README.md', 'ARCHITECTURE.md', 'CHANGELOG.md', 'LICENSE'])
-    expect(existsSync(new URL(`../${name}`, import.meta.url))).toBe(true)
+    expect(existsSync(new URL(`../../${name}`, import.meta.url))).toBe(true)
 })
