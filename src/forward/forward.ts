@@ -4,17 +4,17 @@ import { createSubjects } from '../shared/alert/subject.ts'
 import { FatalError, messageOf, traceOf } from '../shared/errors.ts'
 import { createRejectLog, excerpt, type Logger, type RejectLog } from '../shared/log.ts'
 import { checkCredentialFiles, identityOf } from '../shared/nats/credentials.ts'
-import { createWakeup, type Wakeup } from '../shared/notifier.ts'
+import { createNotifier, type Notifier } from '../shared/notifier.ts'
 import { bug, saveAtBug } from '../shared/process/end.ts'
 import { standardOutput } from '../shared/process/output.ts'
 import { aborted, giveUpAfter } from '../shared/process/shutdown.ts'
-import { createStats, lost, type Stats } from './accounting/counters.ts'
+import { type Counters, createCounters, lost } from './accounting/counters.ts'
 import { createFalcoEvents, type FalcoEvents } from './accounting/falco-events.ts'
-import { createBacklog } from './buffer/alert-buffer.ts'
-import { createIntake, type Intake, type OnReject } from './buffer/batcher.ts'
+import { createAlertBuffer } from './buffer/alert-buffer.ts'
+import { type Batcher, createBatcher, type OnReject } from './buffer/batcher.ts'
 import type { Spool } from './buffer/spool/spool.ts'
 import { createConnector } from './delivery/connector.ts'
-import { type Courier, coreCourier } from './delivery/core-nats.ts'
+import { coreNats, type Transport } from './delivery/core-nats.ts'
 import { openDryRun } from './delivery/dry-run.ts'
 import { streamSettings } from './delivery/jetstream/stream-settings.ts'
 import { openPublisher, type Sink, type Vitals } from './delivery/publisher.ts'
@@ -45,16 +45,16 @@ export async function forward(
   abandon: AbortSignal,
 ): Promise<0 | 1> {
   if (!config.dryRun) checkCredentialFiles(config, config.server)
-  const stats = createStats()
+  const counters = createCounters()
   // First, so that a port that is taken leaves the pipe alone. The name of a host may take long.
   const { metricsAddress } = config
   const opening = !config.dryRun && metricsAddress && openTelemetry(metricsAddress, log)
   await using endpoint = (await Promise.race([opening, aborted(stop)])) || undefined
   if (stop.aborted) {
-    logSummary(log, stats, config.spoolDir !== undefined)
+    logSummary(log, counters, config.spoolDir !== undefined)
     return 0
   }
-  using _trim = keepTrim(stats)
+  using _trim = keepTrim(counters)
   const events = endpoint && openEvents(config)
   const pool = createBatchPool(config.batchBytes)
   const readBytes = Math.min(READ_BYTES_MAX, config.batchBytes >> 1)
@@ -73,24 +73,24 @@ export async function forward(
       ...(error !== undefined && { error: traceOf(error) }),
     }))
   const encoder = createEncoder(createSubjects(config.subject), headersFor, (line, error) => {
-    stats.rejected.internal_error++
+    counters.rejected.internal_error++
     onReject('internal_error', line, line.length, error)
   })
-  const changed = createWakeup()
-  const intake = createIntake({
+  const stateChanged = createNotifier()
+  const batcher = createBatcher({
     pool,
     readBytes,
     maxLineBytes: config.maxLineBytes,
     minPriority: config.minPriority,
     encoder,
-    stats,
+    counters,
     events,
-    changed,
+    stateChanged,
     onReject,
   })
   // There when Falco looks for it; but what Falco wrote into it would be lost with us if the spool is in use.
   if (config.pipe !== '-') ensureFifo(config.pipe)
-  const spool = config.dryRun ? undefined : await openSpoolOrGoOn(config, stats, log)
+  const spool = config.dryRun ? undefined : await openSpoolOrGoOn(config, counters, log)
   const source = openSource(config.pipe, readBytes, (reason) =>
     log.warn(
       { reason },
@@ -100,38 +100,38 @@ export async function forward(
   // What breaks ends us as a stop does, within the drain timeout.
   const failed = new AbortController()
   const ending = AbortSignal.any([stop, failed.signal])
-  ending.addEventListener('abort', changed.notify)
+  ending.addEventListener('abort', stateChanged.notify)
   const givenUp = giveUpAfter(config.drainTimeout, ending, abandon)
   const finish = (why: string | undefined) => {
     saveAtBug(undefined)
-    logSummary(log, stats, config.spoolDir !== undefined, why)
+    logSummary(log, counters, config.spoolDir !== undefined, why)
   }
   let broken: string | undefined
   {
     await using sink = await openSink({
       config,
       log,
-      stats,
+      counters,
       pool,
       encoder,
-      changed,
+      stateChanged,
       rejectLog,
       spool,
     })
     saveAtBug((why) => {
       try {
-        sink.salvage(intake.takeRest)
+        sink.salvage(batcher.takeRest)
       } finally {
         // A line that has begun was read and is not delivered, too.
-        if (intake.isMidLine()) stats.read++
+        if (batcher.isMidLine()) counters.read++
         finish(why)
       }
     })
     const { vitals } = sink
     const measure = (vitals: Vitals): Measured => ({
-      stats,
+      counters,
       vitals,
-      intakeAlerts: intake.waiting(),
+      batcherAlerts: batcher.waiting(),
       mode: config.jetstream ? 'jetstream' : 'core',
       bufferLimitBytes: config.bufferBytes,
       spoolLimitBytes: config.spoolDir === undefined ? undefined : config.spoolBytes,
@@ -151,16 +151,16 @@ export async function forward(
       broken ??= error.message
       failed.abort()
     }
-    const reading = source.pump(intake, ending, givenUp).catch(fail)
-    await Promise.race([flow(reading, intake, sink, ending).catch(fail), aborted(givenUp)])
+    const reading = source.pump(batcher, ending, givenUp).catch(fail)
+    await Promise.race([flow(reading, batcher, sink, ending).catch(fail), aborted(givenUp)])
     // It has ended, or ends now: what is still in the pipe is counted even if nothing is delivered any more.
     await reading
     // Given up: what is not taken yet can still reach the spool. A dry run has none.
-    const rest = intake.takeRest()
+    const rest = batcher.takeRest()
     if (rest && !config.dryRun) await sink.put(rest)
   }
   finish(broken)
-  return broken === undefined && lost(stats) === 0 ? 0 : 1
+  return broken === undefined && lost(counters) === 0 ? 0 : 1
 }
 
 function openEvents({ falcoEvents, maxSeries }: Config): FalcoEvents | undefined {
@@ -168,16 +168,16 @@ function openEvents({ falcoEvents, maxSeries }: Config): FalcoEvents | undefined
   return createFalcoEvents(falcoEvents === 'full' ? Number.POSITIVE_INFINITY : maxSeries)
 }
 
-/** The data's whole way: read → intake → batch → sink. Both sides run until the input ends. */
+/** The data's whole way: read → batcher → batch → sink. Both sides run until the input ends. */
 async function flow(
   reading: Promise<void>,
-  intake: Intake,
+  batcher: Batcher,
   sink: Sink,
   ending: AbortSignal,
 ): Promise<void> {
   // At the end what is read is handed over whether or not there is room: reading does not wait for it then.
   const wants: Sink['wants'] = (full) => (full && ending.aborted) || sink.wants(full)
-  for await (const batch of intake.batches({ ...sink, wants })) await sink.put(batch)
+  for await (const batch of batcher.batches({ ...sink, wants })) await sink.put(batch)
   await sink.drain()
   await reading
 }
@@ -185,39 +185,39 @@ async function flow(
 interface SinkParts {
   readonly config: Config
   readonly log: Logger
-  readonly stats: Stats
+  readonly counters: Counters
   readonly pool: BatchPool
   readonly encoder: Encoder
-  readonly changed: Wakeup
+  readonly stateChanged: Notifier
   readonly rejectLog: RejectLog
   readonly spool: Spool | undefined
 }
 
 async function openSink(parts: SinkParts): Promise<Sink> {
-  const { config, log, stats, pool, encoder, changed, rejectLog: onReject, spool } = parts
-  if (config.dryRun) return openDryRun(standardOutput(), pool, stats)
+  const { config, log, counters, pool, encoder, stateChanged, rejectLog: onReject, spool } = parts
+  if (config.dryRun) return openDryRun(standardOutput(), pool, counters)
   const { bufferBytes, whenFull } = config
-  const backlog = createBacklog({ bufferBytes, whenFull, spool, encoder, pool, stats, log })
+  const buffer = createAlertBuffer({ bufferBytes, whenFull, spool, encoder, pool, counters, log })
   const connector = createConnector({
     servers: config.server,
     credentials: config,
     identity: identityOf(config, 'falco-nats'),
-    stats,
+    counters,
     log,
   })
-  const courier = config.jetstream ? await openJetStream(config, stats, log) : coreCourier
-  const onLook = createPressureLog(log, stats, spool ? 'buffer and spool' : 'buffer')
-  return openPublisher({ connector, courier, backlog, stats, changed, onReject, onLook })
+  const transport = config.jetstream ? await openJetStream(config, counters, log) : coreNats
+  const onLook = createPressureLog(log, counters, spool ? 'buffer and spool' : 'buffer')
+  return openPublisher({ connector, transport, buffer, counters, stateChanged, onReject, onLook })
 }
 
 /** Loaded only where it is wanted. */
-async function openJetStream(config: Config, stats: Stats, log: Logger): Promise<Courier> {
-  const { createJetStreamCourier } = await import('./delivery/jetstream/jetstream.ts')
-  return createJetStreamCourier({
+async function openJetStream(config: Config, counters: Counters, log: Logger): Promise<Transport> {
+  const { createJetStreamTransport } = await import('./delivery/jetstream/jetstream.ts')
+  return createJetStreamTransport({
     settings: streamSettings(config),
     create: config.createStream,
     maxInFlight: config.maxInFlight ?? MAX_IN_FLIGHT,
-    stats,
+    counters,
     log,
   })
 }
@@ -225,7 +225,7 @@ async function openJetStream(config: Config, stats: Stats, log: Logger): Promise
 /** A disk that cannot be used must not keep alerts from being forwarded from memory. */
 async function openSpoolOrGoOn(
   config: Config,
-  stats: Stats,
+  counters: Counters,
   log: Logger,
 ): Promise<Spool | undefined> {
   const { spoolDir, spoolBytes } = config
@@ -234,14 +234,14 @@ async function openSpoolOrGoOn(
     const { openSpool } = await import('./buffer/spool/spool.ts')
     const spool = await openSpool(spoolDir, spoolBytes)
     if (spool.movedAside !== undefined) {
-      stats.spoolErrors++
+      counters.spoolErrors++
       log.error(
         { movedTo: spool.movedAside },
         'the spool was damaged: moved aside, a new one begun',
       )
     }
     if (spool.cutLog !== undefined) {
-      stats.spoolErrors++
+      counters.spoolErrors++
       log.error(
         { copiedTo: spool.cutLog },
         'the log of the spool was damaged: the last alerts of the last run may be missing',
@@ -255,7 +255,7 @@ async function openSpoolOrGoOn(
     return spool
   } catch (error) {
     if (error instanceof FatalError) throw error
-    stats.spoolErrors++
+    counters.spoolErrors++
     log.error(
       { spoolDir, reason: messageOf(error) },
       'the spool cannot be used: going on without it, from memory',

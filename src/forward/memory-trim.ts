@@ -3,7 +3,7 @@
 
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import type { Stats } from './accounting/counters.ts'
+import type { Counters } from './accounting/counters.ts'
 
 const LOOK_INTERVAL_MS = 1_000
 /** Less in that time is little. A collection takes 15 ms, and what was compiled is compiled again. */
@@ -14,7 +14,7 @@ const QUIET_LOOKS = 2
 type Collect = (options: { type: 'major'; flavor: 'last-resort' }) => void
 
 /** Collects once after the start, then whenever much has been read and little comes. */
-export function keepTrim(stats: Stats, collect = collectAll): Disposable {
+export function keepTrim(counters: Counters, collect = collectAll): Disposable {
   // By itself V8 lets the space for new objects grow to 64 MB and more when many of them live for a second, such as
   // connections and alerts with a rule of their own each. At 2 MB a burst costs as much CPU, and JetStream 2 % more.
   setFlagsFromString('--semi-space-growth-factor=1')
@@ -22,8 +22,8 @@ export function keepTrim(stats: Stats, collect = collectAll): Disposable {
   let quietLooks = QUIET_LOOKS - 1
   let seen = 0
   const looking = setInterval(() => {
-    const isQuiet = stats.bytesRead - seen < LITTLE_BYTES
-    seen = stats.bytesRead
+    const isQuiet = counters.bytesRead - seen < LITTLE_BYTES
+    seen = counters.bytesRead
     quietLooks = isQuiet ? quietLooks + 1 : 0
     if (!isQuiet) isDue = true
     if (!isDue || quietLooks < QUIET_LOOKS) return

@@ -3,9 +3,9 @@
 import { PRIORITIES } from '../shared/alert/alert.ts'
 import type { Logger } from '../shared/log.ts'
 import {
+  type Counters,
   held,
   lost,
-  type Stats,
   totalBatches,
   totalDropped,
   totalFiltered,
@@ -13,8 +13,13 @@ import {
 } from './accounting/counters.ts'
 
 /** `broken`: why it ended before its time. */
-export function logSummary(log: Logger, stats: Stats, hasSpool: boolean, broken?: string): void {
-  const { read, restored, delivered, duplicates, rejected, dropped, unreadable } = stats
+export function logSummary(
+  log: Logger,
+  counters: Counters,
+  hasSpool: boolean,
+  broken?: string,
+): void {
+  const { read, restored, delivered, duplicates, rejected, dropped, unreadable } = counters
   const reasons = Object.entries(rejected).filter(([, count]) => count > 0)
   const byPriority = dropped.map((count, index) => [PRIORITIES[index], count] as const)
   const sums = {
@@ -22,38 +27,38 @@ export function logSummary(log: Logger, stats: Stats, hasSpool: boolean, broken?
     ...(restored > 0 && { restored }),
     delivered,
     ...(duplicates > 0 && { duplicates }),
-    filtered: totalFiltered(stats),
-    rejected: totalRejected(stats),
+    filtered: totalFiltered(counters),
+    rejected: totalRejected(counters),
     ...(reasons.length > 0 && { reasons: Object.fromEntries(reasons) }),
-    ...(totalDropped(stats) > 0 && {
+    ...(totalDropped(counters) > 0 && {
       dropped: Object.fromEntries(byPriority.filter(([, count]) => count > 0)),
     }),
     ...(unreadable > 0 && { unreadable }),
-    ...(stats.spooled > 0 && { spooled: stats.spooled }),
-    left: held(stats) - stats.spooled,
-    resent: stats.resent,
-    batches: totalBatches(stats),
+    ...(counters.spooled > 0 && { spooled: counters.spooled }),
+    left: held(counters) - counters.spooled,
+    resent: counters.resent,
+    batches: totalBatches(counters),
   }
-  const why = [broken, whyLost(stats, hasSpool)].filter(Boolean).join(', ')
-  if (why !== '') log.error(sums, `done: ${lost(stats)} alerts were lost (${why})`)
-  else if (stats.spooled === 0) log.info(sums, 'done: all alerts were delivered')
-  else log.info(sums, `done: ${stats.spooled} alerts wait in the spool for the next start`)
+  const why = [broken, whyLost(counters, hasSpool)].filter(Boolean).join(', ')
+  if (why !== '') log.error(sums, `done: ${lost(counters)} alerts were lost (${why})`)
+  else if (counters.spooled === 0) log.info(sums, 'done: all alerts were delivered')
+  else log.info(sums, `done: ${counters.spooled} alerts wait in the spool for the next start`)
 }
 
-function whyLost(stats: Stats, hasSpool: boolean): string {
+function whyLost(counters: Counters, hasSpool: boolean): string {
   const { internal_error, exceeds_max_payload, permission_denied, refused_by_stream } =
-    stats.rejected
+    counters.rejected
   const reasons: [count: number, text: string][] = [
     [
-      held(stats) - stats.spooled,
+      held(counters) - counters.spooled,
       hasSpool ? 'neither delivered in time nor stored by the spool' : 'not delivered in time',
     ],
     [internal_error, 'failed here, by a bug'],
     [exceeds_max_payload, "over the server's max_payload"],
     [permission_denied, 'denied by permissions'],
     [refused_by_stream, 'refused by the stream'],
-    [totalDropped(stats), 'dropped because buffer and spool were full'],
-    [stats.unreadable, 'unreadable in a damaged spool'],
+    [totalDropped(counters), 'dropped because buffer and spool were full'],
+    [counters.unreadable, 'unreadable in a damaged spool'],
   ]
   return reasons
     .filter(([count]) => count > 0)

@@ -54,7 +54,7 @@ async function run(
     plan,
     state: createMemoryState(),
     cluster: () => {
-      if (typeof cluster === 'string') throw new StepError(cluster, { mayPass: true })
+      if (typeof cluster === 'string') throw new StepError(cluster, { retryable: true })
       return cluster
     },
     bucket: async () => ({ put: async () => {} }),

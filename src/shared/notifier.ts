@@ -1,12 +1,12 @@
 // The one primitive with which the stages wait for each other.
 
 /** Something to wait for again and again: `notify` wakes whoever waits at that moment. */
-export interface Wakeup {
+export interface Notifier {
   wait(): Promise<void>
   notify(): void
 }
 
-export function createWakeup(): Wakeup {
+export function createNotifier(): Notifier {
   let waiting: PromiseWithResolvers<void> | undefined
   return {
     wait() {

@@ -1,6 +1,6 @@
 import { constants, PerformanceObserver } from 'node:perf_hooks'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
-import { createStats } from '../../src/forward/accounting/counters.ts'
+import { createCounters } from '../../src/forward/accounting/counters.ts'
 import { collectAll, keepTrim } from '../../src/forward/memory-trim.ts'
 import { until } from '../support/wait.ts'
 
@@ -9,19 +9,19 @@ afterEach(() => void vi.useRealTimers())
 
 it('collects once after the start, and then only after much, when it is quiet', () => {
   const collect = vi.fn()
-  const stats = createStats()
-  const trim = keepTrim(stats, collect)
+  const counters = createCounters()
+  const trim = keepTrim(counters, collect)
   vi.advanceTimersByTime(1_000)
   expect(collect).toHaveBeenCalledTimes(1)
   vi.advanceTimersByTime(10_000)
   for (let second = 0; second < 5; second++) {
-    stats.bytesRead += 8 * 1024 * 1024
+    counters.bytesRead += 8 * 1024 * 1024
     vi.advanceTimersByTime(1_000)
   }
   expect(collect).toHaveBeenCalledTimes(1)
   vi.advanceTimersByTime(10_000)
   expect(collect).toHaveBeenCalledTimes(2)
-  stats.bytesRead += 8 * 1024 * 1024
+  counters.bytesRead += 8 * 1024 * 1024
   vi.advanceTimersByTime(1_000)
   trim[Symbol.dispose]()
   vi.advanceTimersByTime(10_000)

@@ -2,9 +2,9 @@
 // line is accounted for. And hostile fields: none takes much longer than JSON.parse takes for its line.
 
 import { expect, it } from 'vitest'
-import { createStats, held } from '../../src/forward/accounting/counters.ts'
+import { createCounters, held } from '../../src/forward/accounting/counters.ts'
 import { createFalcoEvents } from '../../src/forward/accounting/falco-events.ts'
-import { createIntake } from '../../src/forward/buffer/batcher.ts'
+import { createBatcher } from '../../src/forward/buffer/batcher.ts'
 import {
   type Batch,
   createBatchPool,
@@ -14,7 +14,7 @@ import {
 import { createEncoder } from '../../src/forward/encoding/encoder.ts'
 import { createHeaders } from '../../src/forward/encoding/headers.ts'
 import { createSubjects, parseTemplate } from '../../src/shared/alert/subject.ts'
-import { createWakeup } from '../../src/shared/notifier.ts'
+import { createNotifier } from '../../src/shared/notifier.ts'
 import { fixture, linesOf } from '../support/fixtures.ts'
 import { generator, SEED } from '../support/random.ts'
 
@@ -85,17 +85,17 @@ it(`publishes on legal subjects only, ${LINES} lines, seed ${SEED}`, async () =>
     ).join('')
   }
 
-  const stats = createStats()
+  const counters = createCounters()
   const pool = createBatchPool(256 * 1024)
-  const intake = createIntake({
+  const intake = createBatcher({
     pool,
     readBytes: 64 * 1024,
     maxLineBytes: 4096,
     minPriority: 7,
     encoder: createEncoder(createSubjects(parseTemplate('falco.<priority>.<rule>.<source>'))),
-    stats,
+    counters,
     events: undefined,
-    changed: createWakeup(),
+    stateChanged: createNotifier(),
     onReject() {},
   })
   const illegal: string[] = []
@@ -105,7 +105,7 @@ it(`publishes on legal subjects only, ${LINES} lines, seed ${SEED}`, async () =>
       if (!/^falco(\.[a-z0-9_]{1,128}){3}$/.test(subject)) illegal.push(subject)
       if (payloadAt(batch, index).includes(10)) illegal.push('a newline in the payload')
     }
-    stats.delivered += batch.count
+    counters.delivered += batch.count
     pool.giveBack(batch)
   }
 
@@ -122,9 +122,9 @@ it(`publishes on legal subjects only, ${LINES} lines, seed ${SEED}`, async () =>
   await reading
 
   expect(illegal).toEqual([])
-  expect(held(stats)).toBe(0)
-  expect(stats.delivered).toBeGreaterThan(LINES / 4)
-  expect(stats.rejected.invalid_json).toBeGreaterThan(LINES / 20)
+  expect(held(counters)).toBe(0)
+  expect(counters.delivered).toBeGreaterThan(LINES / 4)
+  expect(counters.rejected.invalid_json).toBeGreaterThan(LINES / 20)
 })
 
 const FIELD_BYTES = 1024 * 1024
@@ -182,15 +182,15 @@ it(`looks at a hostile line in little more time than JSON.parse, seed ${SEED}`, 
   const pool = createBatchPool(16 * FIELD_BYTES)
   const template = parseTemplate('falco.<priority>.<rule>.<source>.<hostname>')
   const headersFor = createHeaders({ falco: true, added: [] })
-  const intake = createIntake({
+  const intake = createBatcher({
     pool,
     readBytes: 64 * 1024,
     maxLineBytes: 16 * FIELD_BYTES,
     minPriority: 7,
     encoder: createEncoder(createSubjects(template), headersFor),
-    stats: createStats(),
+    counters: createCounters(),
     events: createFalcoEvents(2000),
-    changed: createWakeup(),
+    stateChanged: createNotifier(),
     onReject() {},
   })
   const read = (line: Buffer) => {

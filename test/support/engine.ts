@@ -98,7 +98,7 @@ export async function openEngine(
   const metrics = createRespondMetrics()
   const told: StepOutcome[] = []
   const cluster = (): Cluster => {
-    throw new StepError('there is no cluster', { mayPass: false })
+    throw new StepError('there is no cluster', { retryable: false })
   }
   const real = createOutcomes({ connection, cluster, metrics, log: logger })
   const outcomes = {

@@ -10,7 +10,7 @@ export type RejectReason = LineReject | 'too_long' | 'internal_error' | Delivery
 /** Alerts that NATS refused: these count as lost. */
 export type DeliveryReject = 'exceeds_max_payload' | 'permission_denied' | 'refused_by_stream'
 
-export interface Stats {
+export interface Counters {
   bytesRead: number
   /** Lines that were not blank; a glued line counts once for each of its pieces. */
   read: number
@@ -49,7 +49,7 @@ export interface Stats {
 
 const SECONDS = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10]
 
-export function createStats(): Stats {
+export function createCounters(): Counters {
   return {
     bytesRead: 0,
     read: 0,
@@ -83,24 +83,25 @@ export function createStats(): Stats {
 
 const total = (counts: readonly number[]) => counts.reduce((sum, count) => sum + count, 0)
 
-export const totalRejected = ({ rejected }: Stats): number => total(Object.values(rejected))
-export const totalDropped = ({ dropped }: Stats): number => total(dropped)
-export const totalFiltered = ({ filtered }: Stats): number => total(filtered)
-export const totalBatches = ({ batchAlerts }: Stats): number => total(batchAlerts.counts)
+export const totalRejected = ({ rejected }: Counters): number => total(Object.values(rejected))
+export const totalDropped = ({ dropped }: Counters): number => total(dropped)
+export const totalFiltered = ({ filtered }: Counters): number => total(filtered)
+export const totalBatches = ({ batchAlerts }: Counters): number => total(batchAlerts.counts)
 
 /** Alerts read and neither confirmed nor put aside. */
-export function held(stats: Stats): number {
-  const { read, restored, delivered, unreadable } = stats
-  const ended = totalFiltered(stats) + totalRejected(stats) + totalDropped(stats) + unreadable
+export function held(counters: Counters): number {
+  const { read, restored, delivered, unreadable } = counters
+  const ended =
+    totalFiltered(counters) + totalRejected(counters) + totalDropped(counters) + unreadable
   return read + restored - delivered - ended
 }
 
 /** Alerts that were read and will not reach anybody. */
-export function lost(stats: Stats): number {
-  const { rejected, spooled, unreadable } = stats
+export function lost(counters: Counters): number {
+  const { rejected, spooled, unreadable } = counters
   const refused =
     rejected.exceeds_max_payload + rejected.permission_denied + rejected.refused_by_stream
   // Of these lines it is not known; each may have been an alert.
   const failed = rejected.internal_error
-  return held(stats) - spooled + refused + failed + totalDropped(stats) + unreadable
+  return held(counters) - spooled + refused + failed + totalDropped(counters) + unreadable
 }

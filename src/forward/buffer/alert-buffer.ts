@@ -8,7 +8,7 @@
 // When both are full, reading stops or alerts are shed.
 
 import type { Logger } from '../../shared/log.ts'
-import type { Stats } from '../accounting/counters.ts'
+import type { Counters } from '../accounting/counters.ts'
 import { type Batch, type BatchPool, compactCopy, heldBytes, linesOf } from '../encoding/batch.ts'
 import type { Encoder } from '../encoding/encoder.ts'
 import { PIPE_BYTES_MAX } from '../input/fifo.ts'
@@ -22,47 +22,47 @@ export interface Held {
   row?: Row
 }
 
-export interface BacklogOptions {
+export interface AlertBufferOptions {
   readonly bufferBytes: number
   readonly whenFull: 'block' | 'drop'
   readonly spool: Spool | undefined
   readonly encoder: Encoder
   readonly pool: BatchPool
-  readonly stats: Stats
+  readonly counters: Counters
   readonly log: Logger
 }
 
-export type Backlog = ReturnType<typeof createBacklog>
+export type AlertBuffer = ReturnType<typeof createAlertBuffer>
 
 /** While spilling, what has come is taken this often although it is no full batch. */
 const SPILL_INTERVAL_MS = 200
 
-export function createBacklog(options: BacklogOptions) {
-  const { bufferBytes, whenFull, encoder, pool, stats, log } = options
+export function createAlertBuffer(options: AlertBufferOptions) {
+  const { bufferBytes, whenFull, encoder, pool, counters, log } = options
   //  oldest                                                        newest
-  //  onTheirWay (some are rows as well) │ waiting rows │ memory │ intake
-  const onTheirWay: Held[] = []
+  //  inFlight (some are rows as well) │ waiting rows │ memory │ batcher
+  const inFlight: Held[] = []
   let takenRow = 0
   const memory: Batch[] = []
   let memoryBytes = 0
   let stalled = false
   let pushedAt = 0
-  const disk = createDisk(options.spool, stats, log, forgetRows)
-  stats.restored = stats.spooled + stats.unreadable
+  const disk = createDisk(options.spool, counters, log, forgetRows)
+  counters.restored = counters.spooled + counters.unreadable
 
   // Kept free on the disk until the end, so that a stop can leave there what is in memory and in the pipe.
   const stopBytes = bufferBytes + 4 * pool.batchBytes + PIPE_BYTES_MAX
   const reserved = Math.min(stopBytes, disk.limitBytes / 2)
   const memoryHasRoom = () => memoryBytes + pool.batchBytes <= bufferBytes
   const spoolHasRoom = () => disk.hasRoom(pool.batchBytes + reserved)
-  const waitingRows = () => disk.rows() - onTheirWay.filter(({ row }) => row !== undefined).length
+  const waitingRows = () => disk.rows() - inFlight.filter(({ row }) => row !== undefined).length
   /** Whether what comes now has to wait for rows. While they cannot be read, it goes first. */
   const isDraining = () => waitingRows() > 0 && !disk.isUnreadable()
 
   /** The file is lost. Gives how many alerts of its rows are on their way, and so in memory. */
   function forgetRows(): number {
     let alerts = 0
-    for (const held of onTheirWay) {
+    for (const held of inFlight) {
       alerts += held.row?.alerts ?? 0
       delete held.row
     }
@@ -76,7 +76,7 @@ export function createBacklog(options: BacklogOptions) {
 
   /** Older than what waits is what is on its way: its rows must come first. */
   function storeOnTheirWay(): boolean {
-    for (const held of onTheirWay) {
+    for (const held of inFlight) {
       held.row ??= store(held.batch)!
       if (held.row === undefined) return false
       takenRow = Math.max(takenRow, held.row.id)
@@ -117,7 +117,7 @@ export function createBacklog(options: BacklogOptions) {
       const shed = addAllBut(severity, left, row.lines, row.alerts)
       if (left.count > 0) spool.replace(row, linesOf(left), left.count, left.leastSevere)
       else spool.remove(row)
-      stats.dropped[severity]! += shed
+      counters.dropped[severity]! += shed
       pool.giveBack(left)
       return true
     })
@@ -126,17 +126,17 @@ export function createBacklog(options: BacklogOptions) {
 
   /** Gives how many are shed by that; it counts those that cannot be read, and those that fail. */
   function addAllBut(severity: number, left: Batch, lines: Buffer, alerts: number): number {
-    const failedBefore = stats.rejected.internal_error
+    const failedBefore = counters.rejected.internal_error
     const unreadable = encoder.addLines(left, lines, severity)
-    stats.unreadable += unreadable
-    return alerts - left.count - unreadable - (stats.rejected.internal_error - failedBefore)
+    counters.unreadable += unreadable
+    return alerts - left.count - unreadable - (counters.rejected.internal_error - failedBefore)
   }
 
   function shedInMemory(severity: number): void {
     const index = memory.findIndex(({ leastSevere }) => leastSevere === severity)
     const shed = memory[index]!
     const left = pool.borrow()
-    stats.dropped[severity]! += addAllBut(severity, left, linesOf(shed), shed.count)
+    counters.dropped[severity]! += addAllBut(severity, left, linesOf(shed), shed.count)
     const kept = left.count > 0 ? [compactCopy(left)] : []
     for (const batch of kept) memoryBytes += heldBytes(batch)
     memory.splice(index, 1, ...kept)
@@ -146,13 +146,13 @@ export function createBacklog(options: BacklogOptions) {
 
   return {
     /** Taken and not yet done, in order. */
-    onTheirWay: onTheirWay as readonly Held[],
+    inFlight: inFlight as readonly Held[],
 
     isDraining,
 
     isEmpty: () => memory.length === 0 && !isDraining(),
 
-    /** Whether a batch, full or not, is to be taken from the intake now, to be held. */
+    /** Whether a batch, full or not, is to be taken from the batcher now, to be held. */
     wants(full: boolean): boolean {
       if (!memoryHasRoom() && !spoolHasRoom() && whenFull === 'block') return false
       const spilling = (stalled || isDraining()) && disk.isWritable()
@@ -176,7 +176,7 @@ export function createBacklog(options: BacklogOptions) {
       if (!held) return undefined
       // A row in which nothing can be read any more is done with at once.
       if (held.batch.count === 0) {
-        release(onTheirWay.pop()!)
+        release(inFlight.pop()!)
         return this.take()
       }
       return held
@@ -184,7 +184,7 @@ export function createBacklog(options: BacklogOptions) {
 
     /** The oldest on its way has arrived. */
     done(): void {
-      release(onTheirWay.shift()!)
+      release(inFlight.shift()!)
     },
 
     /** The server does not confirm: all to the disk. */
@@ -204,7 +204,7 @@ export function createBacklog(options: BacklogOptions) {
 
     /** In memory alone. */
     bufferAlerts: () =>
-      onTheirWay.reduce((sum, { batch, row }) => sum + (row === undefined ? batch.count : 0), 0) +
+      inFlight.reduce((sum, { batch, row }) => sum + (row === undefined ? batch.count : 0), 0) +
       memory.reduce((sum, { count }) => sum + count, 0),
 
     /** In memory and waiting: what --buffer-bytes limits. */
@@ -234,7 +234,7 @@ export function createBacklog(options: BacklogOptions) {
     const held = setOut({ batch: pool.borrow(), row: { id, alerts, bytes } })
     const unreadable = encoder.addLines(held.batch, lines)
     if (unreadable > 0) disk.change((spool) => spool.keepCopy(row))
-    stats.unreadable += unreadable
+    counters.unreadable += unreadable
     return held
   }
 
@@ -247,7 +247,7 @@ export function createBacklog(options: BacklogOptions) {
   }
 
   function setOut(held: Held): Held {
-    onTheirWay.push(held)
+    inFlight.push(held)
     return held
   }
 }

@@ -3,15 +3,15 @@
 // side. That is all the batching there is: no timer, no linger.
 
 import { type LineReject, trimEnd, unglue } from '../../shared/alert/alert.ts'
-import type { Wakeup } from '../../shared/notifier.ts'
-import type { RejectReason, Stats } from '../accounting/counters.ts'
+import type { Notifier } from '../../shared/notifier.ts'
+import type { Counters, RejectReason } from '../accounting/counters.ts'
 import type { FalcoEvents } from '../accounting/falco-events.ts'
 import type { Kind } from '../encoding/alert-kinds.ts'
 import type { Batch, BatchPool } from '../encoding/batch.ts'
 import type { Encoder } from '../encoding/encoder.ts'
 import { createLineSplitter } from '../input/line-splitter.ts'
 
-export interface IntakeOptions {
+export interface BatcherOptions {
   readonly pool: BatchPool
   /** The longest chunk that `write` will be given. */
   readonly readBytes: number
@@ -19,11 +19,11 @@ export interface IntakeOptions {
   /** Index into PRIORITIES of the least severe that passes. */
   readonly minPriority: number
   readonly encoder: Encoder
-  readonly stats: Stats
+  readonly counters: Counters
   /** Counts the alerts of each kind, if somebody wants to know. */
   readonly events: FalcoEvents | undefined
   /** Notified when there is something new to take, or room again. */
-  readonly changed: Wakeup
+  readonly stateChanged: Notifier
   /** Told of everything that is not an alert; `bytes` is valid during the call only. */
   readonly onReject: OnReject
 }
@@ -44,11 +44,20 @@ export interface Taker {
   readonly early?: (batch: Batch) => boolean
 }
 
-export type Intake = ReturnType<typeof createIntake>
+export type Batcher = ReturnType<typeof createBatcher>
 
-export function createIntake(options: IntakeOptions) {
-  const { pool, readBytes, maxLineBytes, minPriority, encoder, stats, events, changed, onReject } =
-    options
+export function createBatcher(options: BatcherOptions) {
+  const {
+    pool,
+    readBytes,
+    maxLineBytes,
+    minPriority,
+    encoder,
+    counters,
+    events,
+    stateChanged,
+    onReject,
+  } = options
   const splitter = createLineSplitter(maxLineBytes, { line, tooLong })
   let batch = pool.borrow()
   let taker: Taker | undefined
@@ -63,7 +72,7 @@ export function createIntake(options: IntakeOptions) {
       if (typeof found !== 'string') accept(found, bytes, start, end)
       else if (trimEnd(bytes, start, end) > start) notAnAlert(found, bytes, start, end)
     } catch (error) {
-      stats.linesFailed++
+      counters.linesFailed++
       reject('internal_error', bytes.subarray(start, end), end - start, error)
     }
   }
@@ -78,10 +87,10 @@ export function createIntake(options: IntakeOptions) {
   function accept(kind: Kind, bytes: Buffer, start: number, end: number): void {
     const { severity } = kind
     if (events !== undefined) events.count(kind, encoder.alert)
-    if (severity > minPriority) stats.filtered[severity]!++
+    if (severity > minPriority) counters.filtered[severity]!++
     else encoder.add(batch, kind, bytes, start, end)
     // Last: a line for which something was thrown is counted as a reject, and once.
-    stats.read++
+    counters.read++
   }
 
   function tooLong(head: Buffer, length: number): void {
@@ -89,10 +98,10 @@ export function createIntake(options: IntakeOptions) {
   }
 
   function reject(reason: RejectReason, bytes: Buffer, length: number, error?: unknown): void {
-    stats.read++
+    counters.read++
     // Its rest was not waited for: no bad line but one that was not delivered.
     if (cutOff && reason === 'invalid_json') return
-    stats.rejected[reason]++
+    counters.rejected[reason]++
     onReject(reason, bytes, length, error)
   }
 
@@ -103,9 +112,9 @@ export function createIntake(options: IntakeOptions) {
   return {
     /** Takes a chunk whole. False: it is full; go on after `room()`, unless the chunks are bounded. */
     write(chunk: Buffer): boolean {
-      stats.bytesRead += chunk.length
+      counters.bytesRead += chunk.length
       splitter.push(chunk)
-      if (batch.count > 0 && !taker?.early?.(batch)) changed.notify()
+      if (batch.count > 0 && !taker?.early?.(batch)) stateChanged.notify()
       return !isFull()
     },
 
@@ -113,10 +122,10 @@ export function createIntake(options: IntakeOptions) {
     async room(stop?: AbortSignal): Promise<void> {
       if (!isFull()) return
       const since = performance.now()
-      stats.pausedSince = since
-      while (isFull() && !stop?.aborted) await changed.wait()
-      stats.pausedMs += performance.now() - since
-      stats.pausedSince = undefined
+      counters.pausedSince = since
+      while (isFull() && !stop?.aborted) await stateChanged.wait()
+      counters.pausedMs += performance.now() - since
+      counters.pausedSince = undefined
     },
 
     /** The input has ended; a last line without a newline counts as a line. `isCutOff`: more of it may have come. */
@@ -124,7 +133,7 @@ export function createIntake(options: IntakeOptions) {
       cutOff = isCutOff
       splitter.end()
       ended = true
-      changed.notify()
+      stateChanged.notify()
     },
 
     /** Whether a line has begun whose newline has not come. */
@@ -136,7 +145,7 @@ export function createIntake(options: IntakeOptions) {
       for (;;) {
         while (batch.count === 0 || !by.wants(ended || isFull())) {
           if (batch.count === 0 && ended) return
-          await changed.wait()
+          await stateChanged.wait()
         }
         yield takeBatch()
       }
@@ -152,7 +161,7 @@ export function createIntake(options: IntakeOptions) {
   function takeBatch(): Batch {
     const taken = batch
     batch = pool.borrow()
-    changed.notify()
+    stateChanged.notify()
     return taken
   }
 }

@@ -9,7 +9,7 @@ import { expiredIn, type Identity, readCredentials } from '../../shared/nats/cre
 import type { CredentialOptions } from '../../shared/nats/options.ts'
 import { discoveredServers, type Server } from '../../shared/nats/servers.ts'
 import { formatBytes } from '../../shared/options/units.ts'
-import type { Stats } from '../accounting/counters.ts'
+import type { Counters } from '../accounting/counters.ts'
 import { openSession, type Session } from './session.ts'
 
 const BACKOFF_FIRST_MS = 100
@@ -28,7 +28,7 @@ export interface ConnectOptions {
   readonly servers: readonly Server[]
   readonly credentials: CredentialOptions
   readonly identity: Identity
-  readonly stats: Stats
+  readonly counters: Counters
   readonly log: Logger
 }
 
@@ -39,7 +39,7 @@ export interface Connector {
 }
 
 export function createConnector(options: ConnectOptions): Connector {
-  const { servers, credentials, identity, stats, log } = options
+  const { servers, credentials, identity, counters, log } = options
   let own = shuffled(servers)
   let discovered: Server[] = []
   let attempt = 0
@@ -67,7 +67,7 @@ export function createConnector(options: ConnectOptions): Connector {
   }
 
   function noteOpened(session: Session): void {
-    stats.sessions++
+    counters.sessions++
     saidTroubles.clear()
     const { server, version, encrypted, maxPayload } = session
     log.info(

@@ -16,7 +16,7 @@ export interface Refusal {
  * in it. When the session ends before, it never settles, or rejects: then the batch is published
  * again, whole, on the next session. Batches settle in the order in which they were given.
  */
-export interface Courier {
+export interface Transport {
   (session: Session, batch: Batch): Promise<readonly Refusal[]>
   /** Is told of each new session, before its first batch. */
   readonly opened?: (session: Session) => void
@@ -25,7 +25,7 @@ export interface Courier {
 }
 
 /** Core NATS: an alert is delivered when the server has answered a PING that follows it. */
-export const coreCourier: Courier = Object.assign(publish, { early: writeEarly })
+export const coreNats: Transport = Object.assign(publish, { early: writeEarly })
 
 function writeEarly(session: Session, batch: Batch): boolean {
   if (batch.longest > session.maxPayload) return false

@@ -2,7 +2,7 @@
 
 import { FatalError, messageOf } from '../../shared/errors.ts'
 import type { Output } from '../../shared/process/output.ts'
-import type { Stats } from '../accounting/counters.ts'
+import type { Counters } from '../accounting/counters.ts'
 import { observe } from '../accounting/histogram.ts'
 import { type Batch, type BatchPool, payloadAt, subjectAt } from '../encoding/batch.ts'
 import type { Sink } from './publisher.ts'
@@ -10,7 +10,7 @@ import type { Sink } from './publisher.ts'
 const TAB = Buffer.from('\t')
 const NEWLINE = Buffer.from('\n')
 
-export function openDryRun(output: Output, pool: BatchPool, stats: Stats): Sink {
+export function openDryRun(output: Output, pool: BatchPool, counters: Counters): Sink {
   return {
     wants: () => true,
     async put(batch: Batch) {
@@ -20,8 +20,8 @@ export function openDryRun(output: Output, pool: BatchPool, stats: Stats): Sink 
       output.write(Buffer.concat(parts))
       const failure = await output.written()
       if (failure) throw new FatalError(`cannot write to standard output: ${messageOf(failure)}`)
-      stats.delivered += batch.count
-      observe(stats.batchAlerts, batch.count)
+      counters.delivered += batch.count
+      observe(counters.batchAlerts, batch.count)
       pool.giveBack(batch)
     },
     async drain() {},

@@ -1,22 +1,22 @@
-// From the backlog to NATS. A batch is delivered when the server has confirmed it (courier.ts). Until
+// From the buffer to NATS. A batch is delivered when the server has confirmed it (core-nats.ts). Until
 // then it is held, and published again, in order, on the next session.
 //
-//   backlog ──take──▶ on their way: at most WINDOW batches ──confirmed──▶ done
+//   buffer ──take──▶ on their way: at most WINDOW batches ──confirmed──▶ done
 //                              └──── session lost ────▶ published again
 //
-// Backpressure: when the backlog wants no more, the intake fills, reading stops, the pipe fills,
+// Backpressure: when the buffer wants no more, the batcher fills, reading stops, the pipe fills,
 // Falco waits.
 
 import { messageOf } from '../../shared/errors.ts'
 import type { RejectLog } from '../../shared/log.ts'
-import type { Wakeup } from '../../shared/notifier.ts'
-import type { Stats } from '../accounting/counters.ts'
+import type { Notifier } from '../../shared/notifier.ts'
+import type { Counters } from '../accounting/counters.ts'
 import { observe } from '../accounting/histogram.ts'
-import type { Backlog, Held } from '../buffer/alert-buffer.ts'
+import type { AlertBuffer, Held } from '../buffer/alert-buffer.ts'
 import type { Taker } from '../buffer/batcher.ts'
 import type { Batch } from '../encoding/batch.ts'
 import type { Connector } from './connector.ts'
-import type { Courier, Refusal } from './core-nats.ts'
+import type { Refusal, Transport } from './core-nats.ts'
 import type { Session } from './session.ts'
 
 /** One on its way and one right behind it. */
@@ -25,7 +25,7 @@ const WINDOW = 2
 export const STALLED_MS = 1_000
 /**
  * While it confirms, reading waits for it, which costs no memory. When it has not for so long, the
- * backlog is filled: a flood at full speed would otherwise fill it for nothing.
+ * buffer is filled: a flood at full speed would otherwise fill it for nothing.
  */
 const LAGGING_MS = 100
 const LOOK_INTERVAL_MS = 100
@@ -63,18 +63,18 @@ export interface Vitals {
 
 export interface PublisherOptions {
   readonly connector: Connector
-  readonly courier: Courier
-  readonly backlog: Backlog
-  readonly stats: Stats
+  readonly transport: Transport
+  readonly buffer: AlertBuffer
+  readonly counters: Counters
   /** Notified when it wants what it did not want before, and when something is delivered. */
-  readonly changed: Wakeup
+  readonly stateChanged: Notifier
   readonly onReject: RejectLog
   /** Called at each look, for the log. */
   readonly onLook?: (vitals: Vitals) => void
 }
 
 export function openPublisher(options: PublisherOptions): Sink {
-  const { connector, courier, backlog, stats, changed, onReject } = options
+  const { connector, transport, buffer, counters, stateChanged, onReject } = options
   /** When it was last published, perhaps in vain. */
   const sentAt = new WeakMap<Held, number>()
   const stop = new AbortController()
@@ -87,9 +87,9 @@ export function openPublisher(options: PublisherOptions): Sink {
     while (!stop.signal.aborted) {
       const current = await connector.next(stop.signal)
       if (stop.signal.aborted) current.close()
-      else courier.opened?.(current)
+      else transport.opened?.(current)
       session = current
-      for (const held of backlog.onTheirWay) send(current, held)
+      for (const held of buffer.inFlight) send(current, held)
       refill()
       await current.closed
       session = undefined
@@ -97,19 +97,19 @@ export function openPublisher(options: PublisherOptions): Sink {
   }
 
   function refill(): void {
-    while (backlog.onTheirWay.length < WINDOW) {
-      if (backlog.onTheirWay.length === 0) progressAt = performance.now()
-      const held = backlog.take()
+    while (buffer.inFlight.length < WINDOW) {
+      if (buffer.inFlight.length === 0) progressAt = performance.now()
+      const held = buffer.take()
       if (!held) return
       if (session) send(session, held)
     }
   }
 
   function send(current: Session, held: Held): void {
-    if (sentAt.has(held)) stats.resent += held.batch.count
-    else if (held.batch.sentOn !== current) stats.resent += held.batch.sentCount
+    if (sentAt.has(held)) counters.resent += held.batch.count
+    else if (held.batch.sentOn !== current) counters.resent += held.batch.sentCount
     sentAt.set(held, performance.now())
-    courier(current, held.batch).then(
+    transport(current, held.batch).then(
       (refusals) => settle(current, held, refusals),
       // Either the session is over, although `closed` has not been heard yet, or it is of no use.
       (error) => current.close(messageOf(error)),
@@ -117,17 +117,17 @@ export function openPublisher(options: PublisherOptions): Sink {
   }
 
   function settle(current: Session, held: Held, refusals: readonly Refusal[]): void {
-    if (session !== current || backlog.onTheirWay[0] !== held) return
-    stats.delivered += held.batch.count - refusals.length
-    observeDelivery(stats, held.batch, sentAt.get(held)!)
+    if (session !== current || buffer.inFlight[0] !== held) return
+    counters.delivered += held.batch.count - refusals.length
+    observeDelivery(counters, held.batch, sentAt.get(held)!)
     for (const { reason, detail } of refusals) {
-      stats.rejected[reason]++
+      counters.rejected[reason]++
       onReject(reason, () => detail)
     }
-    backlog.done()
+    buffer.done()
     progressAt = performance.now()
     refill()
-    changed.notify()
+    stateChanged.notify()
   }
 
   /** Writes what little has come at once, but lets it gather for one PING. */
@@ -140,42 +140,42 @@ export function openPublisher(options: PublisherOptions): Sink {
       batch.used - batch.sentBytes < EARLY_BYTES &&
       session !== undefined &&
       isFree() &&
-      courier.early!(session, batch)
+      transport.early!(session, batch)
     if (gathering && !wasGathering) setTimeout(gathered, left)
     return gathering
   }
 
   function gathered(): void {
     gathering = false
-    changed.notify()
+    stateChanged.notify()
   }
 
   /** Whether what comes now can be on its way at once. */
-  const isFree = () => backlog.isEmpty() && backlog.onTheirWay.length < WINDOW
+  const isFree = () => buffer.isEmpty() && buffer.inFlight.length < WINDOW
 
   /** How long something has been on its way with nothing confirmed, in ms. */
-  const waitingFor = () => (backlog.onTheirWay.length > 0 ? performance.now() - progressAt : 0)
+  const waitingFor = () => (buffer.inFlight.length > 0 ? performance.now() - progressAt : 0)
 
   /** Whether what comes now would wait longer than reading should. */
-  const isBehind = () => waitingFor() > LAGGING_MS || backlog.isDraining()
+  const isBehind = () => waitingFor() > LAGGING_MS || buffer.isDraining()
 
   const vitals = (): Vitals => ({
     connected: session !== undefined,
     waitingMs: waitingFor(),
-    inFlightAlerts: backlog.onTheirWay.reduce((sum, { batch }) => sum + batch.count, 0),
-    bufferAlerts: backlog.bufferAlerts(),
-    bufferBytes: backlog.bufferBytes(),
-    spoolBytes: backlog.spoolBytes(),
+    inFlightAlerts: buffer.inFlight.reduce((sum, { batch }) => sum + batch.count, 0),
+    bufferAlerts: buffer.bufferAlerts(),
+    bufferBytes: buffer.bufferBytes(),
+    spoolBytes: buffer.spoolBytes(),
   })
 
   const looking = setInterval(() => {
     const stalled = waitingFor() > STALLED_MS
-    backlog.setStalled(stalled)
-    if (stalled) backlog.spill()
+    buffer.setStalled(stalled)
+    if (stalled) buffer.spill()
     // The disk may give again what it has refused.
     refill()
     options.onLook?.(vitals())
-    if (isBehind()) changed.notify()
+    if (isBehind()) stateChanged.notify()
   }, LOOK_INTERVAL_MS)
 
   // Only an abort ends it early, and then nobody waits for it.
@@ -185,23 +185,23 @@ export function openPublisher(options: PublisherOptions): Sink {
   refill()
 
   return {
-    wants: (full) => (isFree() && (full || !gathering)) || (isBehind() && backlog.wants(full)),
-    ...(courier.early && { early }),
+    wants: (full) => (isFree() && (full || !gathering)) || (isBehind() && buffer.wants(full)),
+    ...(transport.early && { early }),
     put(batch) {
       gathering = false
       takenAt = performance.now()
-      backlog.push(batch)
+      buffer.push(batch)
       refill()
     },
     async drain() {
-      while (backlog.onTheirWay.length > 0) await changed.wait()
+      while (buffer.inFlight.length > 0) await stateChanged.wait()
     },
     salvage(takeRest) {
       try {
         const rest = takeRest()
-        if (rest) backlog.push(rest)
+        if (rest) buffer.push(rest)
       } finally {
-        backlog.close()
+        buffer.close()
       }
     },
     vitals,
@@ -210,18 +210,18 @@ export function openPublisher(options: PublisherOptions): Sink {
       stop.abort()
       session?.close()
       await connected
-      backlog.close()
+      buffer.close()
     },
   }
 }
 
-function observeDelivery(stats: Stats, batch: Batch, sentAt: number): void {
-  observe(stats.batchAlerts, batch.count)
-  observe(stats.ackSeconds, (performance.now() - sentAt) / 1000)
+function observeDelivery(counters: Counters, batch: Batch, sentAt: number): void {
+  observe(counters.batchAlerts, batch.count)
+  observe(counters.ackSeconds, (performance.now() - sentAt) / 1000)
   const now = Date.now()
   for (let index = 0; index < batch.count; index++) {
     // NaN where the alert has no time. A clock may be ahead of ours.
     const delay = now - batch.times[index]!
-    if (!Number.isNaN(delay)) observe(stats.delaySeconds, Math.max(delay, 0) / 1000)
+    if (!Number.isNaN(delay)) observe(counters.delaySeconds, Math.max(delay, 0) / 1000)
   }
 }

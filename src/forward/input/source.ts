@@ -10,7 +10,7 @@ import { FatalError, messageOf } from '../../shared/errors.ts'
 import { openFifo, PIPE_BYTES_MAX, watchFifo } from './fifo.ts'
 import { setAside, whyNotAside } from './set-aside.ts'
 
-/** What the source needs of the intake. */
+/** What the source needs of the batcher. */
 export interface ChunkSink {
   /** Takes it in any case. False: it is full, and only a stop reads on before `room()`. */
   write(chunk: Buffer): boolean

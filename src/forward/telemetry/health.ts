@@ -1,6 +1,6 @@
 // What /livez and /readyz judge by. Each gives what is wrong, in plain text, or undefined.
 
-import type { Stats } from '../accounting/counters.ts'
+import type { Counters } from '../accounting/counters.ts'
 import { STALLED_MS, type Vitals } from '../delivery/publisher.ts'
 
 /** Reading that has paused so long, while nothing is on its way to be waited for, is stuck. */
@@ -11,7 +11,7 @@ const STUCK_MS = 30_000
  * NATS: to restart us does not help there, and loses what is in memory.
  */
 export function liveTrouble(
-  { pausedSince }: Stats,
+  { pausedSince }: Counters,
   { inFlightAlerts }: Vitals,
 ): string | undefined {
   const paused = pausedSince === undefined ? 0 : performance.now() - pausedSince

@@ -3,17 +3,17 @@
 import pkg from '../../../package.json' with { type: 'json' }
 import { PRIORITIES } from '../../shared/alert/alert.ts'
 import { standardError } from '../../shared/process/output.ts'
-import type { Stats } from '../accounting/counters.ts'
+import type { Counters } from '../accounting/counters.ts'
 import { EVENT_LABELS, type FalcoEvents } from '../accounting/falco-events.ts'
 import type { Histogram } from '../accounting/histogram.ts'
 import type { Vitals } from '../delivery/publisher.ts'
 
 /** Everything that metrics tell of, as it is at one moment. */
 export interface Measured {
-  readonly stats: Stats
+  readonly counters: Counters
   readonly vitals: Vitals
   /** Alerts that are read and not yet in a batch on its way to the publisher. */
-  readonly intakeAlerts: number
+  readonly batcherAlerts: number
   readonly mode: 'core' | 'jetstream'
   readonly bufferLimitBytes: number
   /** Undefined without a spool. */
@@ -38,13 +38,13 @@ export const METRICS: readonly Row[] = [
     name: 'falco_nats_bytes_read_total',
     type: 'counter',
     help: 'Bytes read from the pipe or standard input.',
-    read: ({ stats }) => stats.bytesRead,
+    read: ({ counters }) => counters.bytesRead,
   },
   {
     name: 'falco_nats_lines_read_total',
     type: 'counter',
     help: 'Lines read that were not blank, by what they were.',
-    read: ({ stats: { read, linesFailed: internal_error, rejected } }) => {
+    read: ({ counters: { read, linesFailed: internal_error, rejected } }) => {
       const { invalid_json, not_an_alert, too_long } = rejected
       const rejects = { invalid_json, not_an_alert, too_long, internal_error }
       const alerts = read - invalid_json - not_an_alert - too_long - internal_error
@@ -55,13 +55,13 @@ export const METRICS: readonly Row[] = [
     name: 'falco_nats_alerts_restored_total',
     type: 'counter',
     help: 'Alerts that an earlier process had left in the spool.',
-    read: ({ stats, spoolLimitBytes }) => spoolLimitBytes && stats.restored,
+    read: ({ counters, spoolLimitBytes }) => spoolLimitBytes && counters.restored,
   },
   {
     name: 'falco_nats_alerts_published_total',
     type: 'counter',
     help: 'Alerts that NATS has confirmed; duplicate: the stream had it already.',
-    read: ({ stats: { delivered, duplicates }, mode }) => [
+    read: ({ counters: { delivered, duplicates }, mode }) => [
       [{ mode, result: 'acked' }, delivered - duplicates],
       ...(mode === 'jetstream' ? [[{ mode, result: 'duplicate' }, duplicates] as const] : []),
     ],
@@ -70,28 +70,28 @@ export const METRICS: readonly Row[] = [
     name: 'falco_nats_alerts_rejected_total',
     type: 'counter',
     help: 'Lines that are no alerts, and alerts that NATS does not take, by reason.',
-    read: ({ stats }) => byLabel('reason', stats.rejected),
+    read: ({ counters }) => byLabel('reason', counters.rejected),
   },
   {
     name: 'falco_nats_alerts_filtered_total',
     type: 'counter',
     help: 'Alerts below --min-priority, by priority.',
-    read: ({ stats }) => byPriority(stats.filtered),
+    read: ({ counters }) => byPriority(counters.filtered),
   },
   {
     name: 'falco_nats_alerts_dropped_total',
     type: 'counter',
     help: 'Alerts lost here, by reason and, where it is known, priority.',
-    read: ({ stats }) => [
-      ...byPriority(stats.dropped, { reason: 'buffer_full' }),
-      [{ reason: 'spool_damaged', priority: 'unknown' }, stats.unreadable],
+    read: ({ counters }) => [
+      ...byPriority(counters.dropped, { reason: 'buffer_full' }),
+      [{ reason: 'spool_damaged', priority: 'unknown' }, counters.unreadable],
     ],
   },
   {
     name: 'falco_nats_alerts_resent_total',
     type: 'counter',
     help: 'Alerts published once more, after a lost connection or a refusal.',
-    read: ({ stats }) => stats.resent,
+    read: ({ counters }) => counters.resent,
   },
   {
     name: 'falco_nats_connected',
@@ -103,19 +103,19 @@ export const METRICS: readonly Row[] = [
     name: 'falco_nats_reconnects_total',
     type: 'counter',
     help: 'Connections to NATS after the first.',
-    read: ({ stats }) => Math.max(0, stats.sessions - 1),
+    read: ({ counters }) => Math.max(0, counters.sessions - 1),
   },
   {
     name: 'falco_nats_input_paused',
     type: 'gauge',
     help: 'Whether reading pauses at this moment because nobody takes what was read.',
-    read: ({ stats }) => Number(stats.pausedSince !== undefined),
+    read: ({ counters }) => Number(counters.pausedSince !== undefined),
   },
   {
     name: 'falco_nats_input_paused_seconds_total',
     type: 'counter',
     help: 'How long reading has paused because nobody took what was read.',
-    read: ({ stats: { pausedMs, pausedSince } }) =>
+    read: ({ counters: { pausedMs, pausedSince } }) =>
       (pausedMs + (pausedSince === undefined ? 0 : performance.now() - pausedSince)) / 1000,
   },
   {
@@ -128,7 +128,7 @@ export const METRICS: readonly Row[] = [
     name: 'falco_nats_buffer_alerts',
     type: 'gauge',
     help: 'Alerts in memory, read and neither confirmed nor in the spool.',
-    read: ({ vitals, intakeAlerts }) => vitals.bufferAlerts + intakeAlerts,
+    read: ({ vitals, batcherAlerts }) => vitals.bufferAlerts + batcherAlerts,
   },
   {
     name: 'falco_nats_buffer_bytes',
@@ -146,7 +146,7 @@ export const METRICS: readonly Row[] = [
     name: 'falco_nats_spool_alerts',
     type: 'gauge',
     help: 'Alerts on disk, not yet confirmed.',
-    read: ({ stats, spoolLimitBytes }) => spoolLimitBytes && stats.spooled,
+    read: ({ counters, spoolLimitBytes }) => spoolLimitBytes && counters.spooled,
   },
   {
     name: 'falco_nats_spool_bytes',
@@ -164,7 +164,7 @@ export const METRICS: readonly Row[] = [
     name: 'falco_nats_spool_errors_total',
     type: 'counter',
     help: 'Failures of the disk under the spool.',
-    read: ({ stats, spoolLimitBytes }) => spoolLimitBytes && stats.spoolErrors,
+    read: ({ counters, spoolLimitBytes }) => spoolLimitBytes && counters.spoolErrors,
   },
   {
     name: 'falco_nats_log_lines_dropped_total',
@@ -176,19 +176,19 @@ export const METRICS: readonly Row[] = [
     name: 'falco_nats_batch_alerts',
     type: 'histogram',
     help: 'Alerts in a batch that was confirmed.',
-    read: ({ stats }) => stats.batchAlerts,
+    read: ({ counters }) => counters.batchAlerts,
   },
   {
     name: 'falco_nats_ack_seconds',
     type: 'histogram',
     help: 'From the publication of a batch to its confirmation.',
-    read: ({ stats }) => stats.ackSeconds,
+    read: ({ counters }) => counters.ackSeconds,
   },
   {
     name: 'falco_nats_delivery_delay_seconds',
     type: 'histogram',
     help: "From an alert's own time to its confirmation, by this host's clock.",
-    read: ({ stats }) => stats.delaySeconds,
+    read: ({ counters }) => counters.delaySeconds,
   },
   {
     name: 'process_cpu_seconds_total',

@@ -3,7 +3,7 @@
 
 import { PRIORITIES } from '../../shared/alert/alert.ts'
 import type { Logger } from '../../shared/log.ts'
-import { held, type Stats, totalDropped } from '../accounting/counters.ts'
+import { type Counters, held, totalDropped } from '../accounting/counters.ts'
 import type { Vitals } from '../delivery/publisher.ts'
 
 const AGAIN_MS = 30_000
@@ -57,17 +57,17 @@ const SILENT: Lines = {
 }
 
 /** `full` names what is full when there is no room. The result is to be called at each look. */
-export function createPressureLog(log: Logger, stats: Stats, full: string) {
+export function createPressureLog(log: Logger, counters: Counters, full: string) {
   const episodes = new Map<Lines, Episode>()
   let droppedSeen = 0
-  let droppedBefore: readonly number[] = [...stats.dropped]
+  let droppedBefore: readonly number[] = [...counters.dropped]
   let connectedAt = 0
 
   return ({ connected, waitingMs }: Vitals, now = performance.now()): void => {
-    const pausedMs = stats.pausedSince === undefined ? 0 : now - stats.pausedSince
+    const pausedMs = counters.pausedSince === undefined ? 0 : now - counters.pausedSince
     const falcoWaits = pausedMs > FALCO_WAITS_MS
-    const isDropping = totalDropped(stats) > droppedSeen
-    droppedSeen = totalDropped(stats)
+    const isDropping = totalDropped(counters) > droppedSeen
+    droppedSeen = totalDropped(counters)
     if (!connected) {
       connectedAt = now
       episodes.delete(SILENT)
@@ -83,7 +83,7 @@ export function createPressureLog(log: Logger, stats: Stats, full: string) {
       const message = turn && lines[turn]
       if (message === undefined || (turn === 'lasts' && isKnown)) return
       const lasted = before && (after ? now : before.seenAt) - before.begunAt
-      const sums = { inMemory: held(stats) - stats.spooled, onDisk: stats.spooled }
+      const sums = { inMemory: held(counters) - counters.spooled, onDisk: counters.spooled }
       const fields = { ...(lasted && { for: seconds(lasted) }), ...detail, ...sums }
       log[turn === 'ends' ? 'info' : 'warn'](fields, message)
     }
@@ -96,9 +96,9 @@ export function createPressureLog(log: Logger, stats: Stats, full: string) {
     look(DROPPING, isDropping, QUIET_MS, {
       full,
       connected,
-      dropped: byPriority(stats.dropped, droppedBefore),
+      dropped: byPriority(counters.dropped, droppedBefore),
     })
-    if (!episodes.has(DROPPING)) droppedBefore = [...stats.dropped]
+    if (!episodes.has(DROPPING)) droppedBefore = [...counters.dropped]
   }
 }
 

@@ -22,8 +22,8 @@ export function routesTo(measure: () => Measured, isStopping: () => boolean): Ro
       return (await metrics)()
     },
     live() {
-      const { stats, vitals } = measure()
-      return liveTrouble(stats, vitals)
+      const { counters, vitals } = measure()
+      return liveTrouble(counters, vitals)
     },
     ready: (withNats) =>
       readyTrouble(isStopping()) ?? (withNats ? natsTrouble(measure().vitals) : undefined),

@@ -213,8 +213,8 @@ async function runSteps(run: Run): Promise<Verdict> {
     } else if (!planned.continueOnError || run.abandon.aborted) {
       // What is broken off by our end is not over, whatever else may fail.
       const reason = `${step.name}: ${messageOf(failure)}`
-      const mayPass = !(failure instanceof StepError) || failure.mayPass
-      return mayPass ? { kind: 'retry', reason } : { kind: 'giveUp', reason }
+      const retryable = !(failure instanceof StepError) || failure.retryable
+      return retryable ? { kind: 'retry', reason } : { kind: 'giveUp', reason }
     }
   }
   return DONE

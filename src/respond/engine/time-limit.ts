@@ -11,7 +11,7 @@ export async function within<T>(
   const over = new AbortController()
   const given = Promise.withResolvers<never>()
   const end = (message: string) => {
-    const error = new StepError(message, { mayPass: true })
+    const error = new StepError(message, { retryable: true })
     // First, so that this is what is told, and not what the step makes of its signal.
     given.reject(error)
     over.abort(error)

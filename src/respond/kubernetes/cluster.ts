@@ -71,7 +71,7 @@ export function openCluster(): Cluster {
   try {
     config.loadFromDefault()
   } catch (error) {
-    throw new StepError(`cannot read the kubeconfig: ${reasonOf(error)}`, { mayPass: true })
+    throw new StepError(`cannot read the kubeconfig: ${reasonOf(error)}`, { retryable: true })
   }
   const cluster = config.getCurrentCluster()
   // What the client takes when it has found nothing.
@@ -79,7 +79,7 @@ export function openCluster(): Cluster {
   if (!cluster || isGuess)
     throw new StepError(
       'there is no Kubernetes to act upon: neither a service account nor a KUBECONFIG with a current context',
-      { mayPass: true },
+      { retryable: true },
     )
   return createCluster(config)
 }
@@ -100,7 +100,7 @@ function createCluster(config: KubeConfig): Cluster {
       return JSON.parse(bytes.toString())
     } catch (error) {
       const message = `${request.what}: the answer is not JSON`
-      throw new StepError(message, { mayPass: true, cause: error })
+      throw new StepError(message, { retryable: true, cause: error })
     }
   }
   const get = <T>(what: string, path: string, signal: AbortSignal) =>

@@ -8,7 +8,7 @@ export class ApiError extends StepError {
   /** Such as `AlreadyExists`; empty where it gave none. */
   readonly reason: string
   constructor(message: string, status: number, reason: string) {
-    super(message, { mayPass: PASSING.has(status) || status >= 500 })
+    super(message, { retryable: PASSING.has(status) || status >= 500 })
     this.status = status
     this.reason = reason
   }

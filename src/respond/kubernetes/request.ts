@@ -72,7 +72,7 @@ export function createCall(config: KubeConfig): Call {
     } catch (error) {
       if (error instanceof StepError) throw error
       const why = signal.aborted ? 'no answer in time' : messageOf(error)
-      throw new StepError(`${what}: ${why}`, { mayPass: true, cause: error })
+      throw new StepError(`${what}: ${why}`, { retryable: true, cause: error })
     }
   }
 }

@@ -99,7 +99,10 @@ function filesIn(directory: string): Put {
       await mkdir(dirname(path), { recursive: true, mode: 0o700 })
       await writeFile(path, bytes, { mode: 0o600 })
     } catch (error) {
-      throw new StepError(`cannot keep a log: ${messageOf(error)}`, { mayPass: true, cause: error })
+      throw new StepError(`cannot keep a log: ${messageOf(error)}`, {
+        retryable: true,
+        cause: error,
+      })
     }
   }
 }

@@ -32,7 +32,7 @@ export async function send(sending: Sending): Promise<number> {
     const why = signal.aborted
       ? `${url.host} did not answer in time`
       : hide(`${url.host} cannot be reached: ${messageOf(error)}`, sending)
-    throw new StepError(why, { mayPass: true })
+    throw new StepError(why, { retryable: true })
   }
   const { status, ok } = response
   // What is not read would keep the connection.
@@ -42,7 +42,7 @@ export async function send(sending: Sending): Promise<number> {
   const excerpt = printable(answer.replace(/\s+/g, ' ').trim()).slice(0, ANSWER_SHOWN_MAX)
   const redirected = status >= 300 && status < 400 ? '; redirects are not followed' : ''
   throw new StepError(`${url.host} answered ${status}${excerpt && `: ${excerpt}`}${redirected}`, {
-    mayPass: status >= 500 || PASSING.has(status),
+    retryable: status >= 500 || PASSING.has(status),
   })
 }
 
@@ -120,7 +120,7 @@ export function secretUrl(text: string, where: string): URL {
   try {
     return parseHttpUrl(text)
   } catch (error) {
-    throw new StepError(`${printable(where)}: ${messageOf(error)}`, { mayPass: true })
+    throw new StepError(`${printable(where)}: ${messageOf(error)}`, { retryable: true })
   }
 }
 
@@ -135,11 +135,11 @@ export async function readSecret(
     text = await readFile(file, { encoding: 'utf8', signal })
   } catch (error) {
     throw new StepError(`${option}: cannot read ${printable(file)}: ${messageOf(error)}`, {
-      mayPass: true,
+      retryable: true,
     })
   }
   const secret = text.replace(/[\r\n]+$/, '')
   if (secret === '')
-    throw new StepError(`${option}: ${printable(file)} is empty`, { mayPass: true })
+    throw new StepError(`${option}: ${printable(file)} is empty`, { retryable: true })
   return secret
 }

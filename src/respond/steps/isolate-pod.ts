@@ -93,7 +93,7 @@ async function hasOurPolicy(
   if (!found || isDenyAll(found)) return found !== undefined
   throw new StepError(
     `the NetworkPolicy ${namespace}/${POLICY_NAME} is not as this step makes it, and so is left alone: the pod is not isolated`,
-    { mayPass: false },
+    { retryable: false },
   )
 }
 

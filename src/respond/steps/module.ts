@@ -26,7 +26,7 @@ export interface ModuleContext extends Pick<StepContext, 'id' | 'subject' | 'pla
 export interface Module {
   /**
    * Gives (also as a promise) a line that says what was done, `{ skipped: 'why' }`, or nothing. Throws where it
-   * failed; for good where the error has `mayPass: false`.
+   * failed; for good where the error has `retryable: false`.
    */
   run(alert: StepContext['alert'], context: ModuleContext): unknown
   /** That it looks at `context.dryRun`. Others are not called in a dry run. */
@@ -59,26 +59,27 @@ async function load(path: string): Promise<Module> {
     loaded = await import(pathToFileURL(path).href)
   } catch (error) {
     throw new StepError(`${printable(path)} cannot be loaded: ${messageOf(error)}`, {
-      mayPass: false,
+      retryable: false,
     })
   }
   if (typeof loaded.run !== 'function')
-    throw new StepError(`${printable(path)} exports no function run`, { mayPass: false })
+    throw new StepError(`${printable(path)} exports no function run`, { retryable: false })
   return loaded as Module
 }
 
 /** Not all code listens to signals. */
 async function inTime(run: () => Promise<unknown>, path: string, signal: AbortSignal) {
   const late = Promise.withResolvers<never>()
-  const giveUp = () => late.reject(new StepError(`${path} did not end in time`, { mayPass: true }))
+  const giveUp = () =>
+    late.reject(new StepError(`${path} did not end in time`, { retryable: true }))
   if (signal.aborted) giveUp()
   signal.addEventListener('abort', giveUp, { once: true })
   try {
     return await Promise.race([late.promise, run()])
   } catch (error) {
     if (error instanceof StepError) throw error
-    const mayPass = (error as { mayPass?: unknown } | null | undefined)?.mayPass !== false
-    throw new StepError(`${path}: ${messageOf(error)}`, { mayPass, cause: error })
+    const retryable = (error as { retryable?: unknown } | null | undefined)?.retryable !== false
+    throw new StepError(`${path}: ${messageOf(error)}`, { retryable, cause: error })
   } finally {
     signal.removeEventListener('abort', giveUp)
   }

@@ -75,7 +75,7 @@ async function urlOf(
   if (file !== undefined)
     return secretUrl(await readSecret('webhookUrlFile', file, signal), `webhookUrlFile: ${file}`)
   const url = process.env[name!]
-  if (!url) throw new StepError(`webhookUrlEnv: ${name} is not set`, { mayPass: false })
+  if (!url) throw new StepError(`webhookUrlEnv: ${name} is not set`, { retryable: false })
   return secretUrl(url, `webhookUrlEnv: ${name}`)
 }
 

@@ -73,9 +73,9 @@ export type Outcome = Done['outcome'] | 'failed'
 export class StepError extends Error {
   override name = 'StepError'
   /** Whether it may be different the next time: the API server is away, a verb is forbidden, … */
-  readonly mayPass: boolean
-  constructor(message: string, { mayPass, cause }: { mayPass: boolean; cause?: unknown }) {
+  readonly retryable: boolean
+  constructor(message: string, { retryable, cause }: { retryable: boolean; cause?: unknown }) {
     super(message, { cause })
-    this.mayPass = mayPass
+    this.retryable = retryable
   }
 }

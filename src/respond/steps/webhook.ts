@@ -103,7 +103,7 @@ async function headersOf(
     if (!HEADER_VALUE.test(value))
       throw new StepError(
         `headersFiles.${name}: ${printable(file)} is not one line of printable ASCII`,
-        { mayPass: true },
+        { retryable: true },
       )
     values[name] = value
   }

@@ -2,7 +2,7 @@
 // take at once stays here, in order, and is tried again by a timer.
 
 import { constants, fstatSync, openSync, writeSync } from 'node:fs'
-import { createWakeup } from '../notifier.ts'
+import { createNotifier } from '../notifier.ts'
 
 export interface Output {
   /** Writes the text, at once or later. False: not all of it is written yet, or it never will be. */
@@ -39,7 +39,7 @@ function onFirstUse<T>(open: () => T): () => T {
 function openOutput(fd: 1 | 2, limitBytes: number): Output {
   const target = nonBlocking(fd)
   const queue: Uint8Array[] = []
-  const changed = createWakeup()
+  const changed = createNotifier()
   let bytes = 0
   /** Whether a part of the oldest is written. */
   let begun = false

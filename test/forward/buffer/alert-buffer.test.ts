@@ -1,8 +1,8 @@
 import { copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import pino from 'pino'
 import { describe, expect, it } from 'vitest'
-import { createStats, totalDropped } from '../../../src/forward/accounting/counters.ts'
-import { createBacklog } from '../../../src/forward/buffer/alert-buffer.ts'
+import { createCounters, totalDropped } from '../../../src/forward/accounting/counters.ts'
+import { createAlertBuffer } from '../../../src/forward/buffer/alert-buffer.ts'
 import { openSpool, type Spool } from '../../../src/forward/buffer/spool/spool.ts'
 import { createBatchPool, payloadAt } from '../../../src/forward/encoding/batch.ts'
 import { createEncoder } from '../../../src/forward/encoding/encoder.ts'
@@ -20,16 +20,16 @@ function setUp({
   spool = undefined as Spool | undefined,
   headersFor = undefined as ((alert: Alert) => Buffer) | undefined,
 } = {}) {
-  const stats = createStats()
+  const counters = createCounters()
   const pool = createBatchPool(BATCH_BYTES)
   const subjectFor = createSubjects(parseTemplate('<priority>.<rule>'))
-  const encoder = createEncoder(subjectFor, headersFor, () => stats.rejected.internal_error++)
+  const encoder = createEncoder(subjectFor, headersFor, () => counters.rejected.internal_error++)
   const log = pino({ level: 'silent' })
-  const backlog = createBacklog({ bufferBytes, whenFull, spool, encoder, pool, stats, log })
+  const backlog = createAlertBuffer({ bufferBytes, whenFull, spool, encoder, pool, counters, log })
   let n = 0
   return {
     backlog,
-    stats,
+    counters,
     /** A batch of alerts of these priorities, each about 1 KB, numbered as they come. */
     push(...alerts: (string | Partial<Alert>)[]) {
       const batch = pool.borrow()
@@ -41,7 +41,7 @@ function setUp({
         }),
       )
       encoder.addLines(batch, Buffer.from(`${lines.join('\n')}\n`))
-      stats.read += batch.count
+      counters.read += batch.count
       backlog.push(batch)
     },
     /** Takes all that is there: the numbers, and which priorities they have. */
@@ -78,7 +78,7 @@ describe('in memory', () => {
   })
 
   it('drops the least severe first, the oldest first among them', () => {
-    const { backlog, push, takeAll, stats } = setUp({ whenFull: 'drop' })
+    const { backlog, push, takeAll, counters } = setUp({ whenFull: 'drop' })
     push('Emergency', 'Debug', 'Notice')
     push('Debug', 'Emergency', 'Notice')
     push('Notice', 'Notice', 'Notice')
@@ -90,20 +90,20 @@ describe('in memory', () => {
       left.map(([, priority]) => priority).filter((name) => name === 'Emergency'),
     ).toHaveLength(6)
     expect(numbers(left)).toEqual([...numbers(left)].sort((a, b) => a - b))
-    expect(stats.dropped[PRIORITIES.indexOf('debug')]).toBeGreaterThan(0)
-    expect(left.length + totalDropped(stats)).toBe(stats.read)
+    expect(counters.dropped[PRIORITIES.indexOf('debug')]).toBeGreaterThan(0)
+    expect(left.length + totalDropped(counters)).toBe(counters.read)
   })
 
   it('never drops an Emergency while a Debug is held', () => {
-    const { push, takeAll, stats } = setUp({ whenFull: 'drop' })
+    const { push, takeAll, counters } = setUp({ whenFull: 'drop' })
     for (let round = 0; round < 50; round++) {
       push('Debug', 'Emergency', 'Informational')
-      const [emergency, debug] = [stats.dropped[0]!, stats.dropped[7]!]
+      const [emergency, debug] = [counters.dropped[0]!, counters.dropped[7]!]
       if (emergency > 0) expect(debug).toBe(round + 1)
     }
     const left = takeAll()
     expect(new Set(left.map(([, priority]) => priority))).toEqual(new Set(['Emergency']))
-    expect(left.length + totalDropped(stats)).toBe(150)
+    expect(left.length + totalDropped(counters)).toBe(150)
     // The newest are kept.
     expect(left.at(-1)![0]).toBe(148)
   })
@@ -113,19 +113,19 @@ describe('with a spool', () => {
   it('spills what is on its way first, and gives all back in order', async () => {
     using dir = tempDir()
     using spool = await openSpool(dir.path, 8 * MIB)
-    const { backlog, push, stats } = setUp({ spool })
+    const { backlog, push, counters } = setUp({ spool })
     for (let n = 0; n < 3; n++) push('Notice', 'Notice')
     backlog.take()
     for (let n = 0; n < 10; n++) push('Notice', 'Notice')
     backlog.spill()
-    expect(stats.spooled).toBe(26)
+    expect(counters.spooled).toBe(26)
     // As the next start would see it:
     backlog.close()
     using again = await openSpool(dir.path, 8 * MIB)
     const next = setUp({ spool: again })
-    expect(next.stats.restored).toBe(26)
+    expect(next.counters.restored).toBe(26)
     expect(numbers(next.takeAll())).toEqual(upTo(26))
-    expect([again.rows(), next.stats.spooled]).toEqual([0, 0])
+    expect([again.rows(), next.counters.spooled]).toEqual([0, 0])
   })
 
   it('keeps on disk what comes behind rows, and later what comes in memory', async () => {
@@ -151,17 +151,17 @@ describe('with a spool', () => {
   it('is full when both are, and drops in both when told to', async () => {
     using dir = tempDir()
     using spool = await openSpool(dir.path, 4 * MIB)
-    const { backlog, push, takeAll, stats } = setUp({ spool, whenFull: 'drop' })
+    const { backlog, push, takeAll, counters } = setUp({ spool, whenFull: 'drop' })
     const rounds = 2000
     for (let n = 0; n < rounds; n++) push(n % 4 ? 'Debug' : 'Emergency', 'Notice', 'Notice')
     expect(backlog.wants(true)).toBe(true)
-    expect(totalDropped(stats)).toBeGreaterThan(1000)
+    expect(totalDropped(counters)).toBeGreaterThan(1000)
     const left = takeAll()
     expect(left.filter(([, priority]) => priority === 'Emergency')).toHaveLength(rounds / 4)
     expect(left.filter(([, priority]) => priority === 'Debug').length).toBe(
-      (rounds * 3) / 4 - stats.dropped[7]!,
+      (rounds * 3) / 4 - counters.dropped[7]!,
     )
-    expect(left.length + totalDropped(stats)).toBe(stats.read)
+    expect(left.length + totalDropped(counters)).toBe(counters.read)
     expect(numbers(left)).toEqual([...numbers(left)].sort((a, b) => a - b))
   })
 
@@ -178,16 +178,16 @@ describe('with a spool', () => {
         }
       },
     })
-    const { backlog, push, takeAll, stats } = setUp({ spool: failing })
+    const { backlog, push, takeAll, counters } = setUp({ spool: failing })
     push('Notice')
     backlog.spill()
     trouble = { errcode: 13 }
     push('Notice')
     backlog.spill()
-    expect(stats.spooled).toBe(1)
+    expect(counters.spooled).toBe(1)
     trouble = { errcode: 11 }
     expect(numbers(takeAll())).toEqual([1])
-    expect([stats.unreadable, stats.spooled]).toEqual([1, 0])
+    expect([counters.unreadable, counters.spooled]).toEqual([1, 0])
     push('Notice')
     expect(numbers(takeAll())).toEqual([2])
   })
@@ -210,15 +210,15 @@ it('goes on behind a line for which something is thrown, from disk and when it s
   const restoring = setUp({ spool, headersFor })
   expect(numbers(restoring.takeAll())).toEqual([0, 2])
   const rejected = { internal_error: 1 }
-  expect(restoring.stats).toMatchObject({ restored: 3, unreadable: 0, spooled: 0, rejected })
+  expect(restoring.counters).toMatchObject({ restored: 3, unreadable: 0, spooled: 0, rejected })
 
   isBroken = false
   const shedding = setUp({ headersFor, whenFull: 'drop', bufferBytes: 1.5 * BATCH_BYTES })
   shedding.push({ priority: 'Notice', rule: 'bad' }, 'Notice', 'Debug')
   isBroken = true
   shedding.push('Notice')
-  expect(shedding.stats).toMatchObject({ rejected })
-  expect(totalDropped(shedding.stats)).toBe(1)
+  expect(shedding.counters).toMatchObject({ rejected })
+  expect(totalDropped(shedding.counters)).toBe(1)
   expect(numbers(shedding.takeAll())).toEqual([1, 3])
 })
 
@@ -232,13 +232,13 @@ it('counts no alert twice when the file is given up while a row is let go of', a
       throw Object.assign(new Error('disk'), { errcode: 11 })
     },
   }
-  const { backlog, push, stats } = setUp({ spool: failing })
+  const { backlog, push, counters } = setUp({ spool: failing })
   for (let n = 0; n < 3; n++) push('Notice', 'Notice')
   backlog.take()
   backlog.spill()
   backlog.take()
   backlog.done()
-  expect(stats).toMatchObject({ read: 6, spooled: 0, unreadable: 2 })
+  expect(counters).toMatchObject({ read: 6, spooled: 0, unreadable: 2 })
   backlog.done()
   expect(backlog.isEmpty()).toBe(true)
 })
@@ -247,10 +247,10 @@ it('is done at once with a row in which nothing is an alert, and counts it', asy
   using dir = tempDir()
   using spool = await openSpool(dir.path, 8 * MIB)
   spool.append(Buffer.from('spoiled\nspoiled\n'), 2, 7)
-  const { backlog, push, takeAll, stats } = setUp({ spool })
+  const { backlog, push, takeAll, counters } = setUp({ spool })
   push('Notice')
   expect(numbers(takeAll())).toEqual([0])
-  expect(stats).toMatchObject({ restored: 2, unreadable: 2, spooled: 0 })
+  expect(counters).toMatchObject({ restored: 2, unreadable: 2, spooled: 0 })
   expect(backlog.isEmpty()).toBe(true)
 })
 
@@ -297,14 +297,17 @@ describe('a spool with flipped bytes', () => {
       let outcome = 'drained whole'
       try {
         using spool = await openSpool(copy.path, 8 * MIB)
-        const { stats, takeAll, backlog } = setUp({ spool, whenFull: random(2) ? 'drop' : 'block' })
+        const { counters, takeAll, backlog } = setUp({
+          spool,
+          whenFull: random(2) ? 'drop' : 'block',
+        })
         const taken = numbers(takeAll())
-        expect(taken.length + stats.unreadable + totalDropped(stats)).toBe(stats.restored)
-        expect([stats.spooled, backlog.isEmpty()]).toEqual([0, true])
-        for (const count of [stats.restored, stats.unreadable, ...stats.dropped])
+        expect(taken.length + counters.unreadable + totalDropped(counters)).toBe(counters.restored)
+        expect([counters.spooled, backlog.isEmpty()]).toEqual([0, true])
+        for (const count of [counters.restored, counters.unreadable, ...counters.dropped])
           expect(count >= 0 && count <= sent).toBe(true)
         if (spool.movedAside) outcome = 'moved aside'
-        else if (stats.unreadable > 0) outcome = 'kept aside'
+        else if (counters.unreadable > 0) outcome = 'kept aside'
         else if (spool.cutLog) outcome = 'log cut short'
         if (outcome === 'drained whole') expect(taken.length).toBe(sent)
         expect(new Set(taken).size).toBe(taken.length)

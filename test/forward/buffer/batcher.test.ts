@@ -1,7 +1,12 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { createStats, held, lost, totalRejected } from '../../../src/forward/accounting/counters.ts'
-import { createIntake } from '../../../src/forward/buffer/batcher.ts'
+import {
+  createCounters,
+  held,
+  lost,
+  totalRejected,
+} from '../../../src/forward/accounting/counters.ts'
+import { createBatcher } from '../../../src/forward/buffer/batcher.ts'
 import {
   type Batch,
   createBatchPool,
@@ -12,7 +17,7 @@ import { createEncoder } from '../../../src/forward/encoding/encoder.ts'
 import { markBy } from '../../../src/forward/encoding/structural-index.ts'
 import { type Alert, PRIORITIES } from '../../../src/shared/alert/alert.ts'
 import { createSubjects, parseTemplate } from '../../../src/shared/alert/subject.ts'
-import { createWakeup } from '../../../src/shared/notifier.ts'
+import { createNotifier } from '../../../src/shared/notifier.ts'
 import { alertLines, fixture, numberedAlert } from '../../support/fixtures.ts'
 
 const subjectFor = createSubjects(parseTemplate('falco.<priority>.<rule>'))
@@ -23,22 +28,22 @@ function setUp({
   maxLineBytes = 1024 * 1024,
   encoder = createEncoder(subjectFor),
 } = {}) {
-  const stats = createStats()
+  const counters = createCounters()
   const pool = createBatchPool(batchBytes)
   const rejects: string[] = []
-  const intake = createIntake({
+  const intake = createBatcher({
     pool,
     readBytes: Math.min(64 * 1024, batchBytes >> 1),
     maxLineBytes,
     minPriority,
     encoder,
-    stats,
+    counters,
     events: undefined,
-    changed: createWakeup(),
+    stateChanged: createNotifier(),
     onReject: (reason, bytes, length, error) =>
       rejects.push(`${reason} ${length} ${bytes.toString('latin1', 0, 40)}${error ?? ''}`),
   })
-  return { intake, stats, rejects, pool }
+  return { intake, counters, rejects, pool }
 }
 
 function failing(alert: Alert): string {
@@ -76,11 +81,11 @@ async function through(chunks: Buffer[], options = {}) {
     set.pool.giveBack(batch)
   }
   await reading
-  set.stats.delivered = alerts.length
+  set.counters.delivered = alerts.length
   return { ...set, alerts }
 }
 
-describe('createIntake', () => {
+describe('createBatcher', () => {
   it('gives what is there when it is asked, in one batch', async () => {
     const { intake, pool } = setUp()
     const batches = intake.batches({ wants: () => true })
@@ -138,31 +143,33 @@ describe('createIntake', () => {
   })
 
   it('accounts for every line of a mixed stream', async () => {
-    const { alerts, stats, rejects } = await through([fixture('stdout-mixed.log')])
+    const { alerts, counters, rejects } = await through([fixture('stdout-mixed.log')])
     // 16 lines that are an alert, and one with two alerts that lack the newline between them.
     expect(alerts).toHaveLength(18)
-    expect(stats.read).toBe(alerts.length + rejects.length)
-    expect(held(stats)).toBe(0)
-    expect(stats.rejected).toMatchObject({ not_an_alert: 10, invalid_json: 38, too_long: 0 })
+    expect(counters.read).toBe(alerts.length + rejects.length)
+    expect(held(counters)).toBe(0)
+    expect(counters.rejected).toMatchObject({ not_an_alert: 10, invalid_json: 38, too_long: 0 })
     expect(alerts.map(({ subject }) => subject)).toContain('falco.error.last_line_without_newline')
     expect(alerts.map(({ subject }) => subject)).toContain('falco.warning.second')
   })
 
   it('costs a glued line its fragment, not the alert behind it', async () => {
-    const { alerts, rejects, stats } = await through([
+    const { alerts, rejects, counters } = await through([
       Buffer.from(
         `${numberedAlert(1)}\n{"hostname":"a","outp${numberedAlert(2)}\n${numberedAlert(3)}\n`,
       ),
     ])
     expect(alerts.map(({ line }) => line)).toEqual([1, 2, 3].map((n) => numberedAlert(n)))
     expect(rejects).toEqual(['invalid_json 21 {"hostname":"a","outp'])
-    expect(stats.read).toBe(4)
+    expect(counters.read).toBe(4)
   })
 
   it('ignores blank lines and drops the CR of a line', async () => {
-    const { alerts, stats } = await through([Buffer.from(`\n \t \r\n\r\n${numberedAlert(1)}\r\n`)])
+    const { alerts, counters } = await through([
+      Buffer.from(`\n \t \r\n\r\n${numberedAlert(1)}\r\n`),
+    ])
     expect(alerts.map(({ line }) => line)).toEqual([numberedAlert(1)])
-    expect(stats.read).toBe(1)
+    expect(counters.read).toBe(1)
   })
 
   it('rejects a line that is too long, and takes the next', async () => {
@@ -177,7 +184,7 @@ describe('createIntake', () => {
   it('drops and counts what is below the least priority, whatever the case', async () => {
     const alert = (priority: string) => `${JSON.stringify({ priority, rule: 'r' })}\n`
     const given = ['Emergency', 'WARNING', 'notice', 'Debug', 'info', 'Severe']
-    const { alerts, stats } = await through([Buffer.from(given.map(alert).join(''))], {
+    const { alerts, counters } = await through([Buffer.from(given.map(alert).join(''))], {
       minPriority: PRIORITIES.indexOf('warning'),
     })
     expect(alerts.map(({ subject }) => subject)).toEqual([
@@ -185,8 +192,8 @@ describe('createIntake', () => {
       'falco.warning.r',
       'falco.severe.r',
     ])
-    expect(stats.filtered).toEqual([0, 0, 0, 0, 0, 1, 1, 1])
-    expect(held(stats)).toBe(0)
+    expect(counters.filtered).toEqual([0, 0, 0, 0, 0, 1, 1, 1])
+    expect(held(counters)).toBe(0)
   })
 
   it('takes a line for what it is, whatever was in its place before, also by WebAssembly', async () => {
@@ -212,15 +219,15 @@ describe('createIntake', () => {
   ])('rejects a line for which something is thrown when %s, and no other', async (_, broken) => {
     const encoder = createEncoder(broken.subjectFor, broken.headersFor)
     const [good, bad] = [numberedAlert(1), numberedAlert(2, 'bad')]
-    const { alerts, rejects, stats } = await through(
+    const { alerts, rejects, counters } = await through(
       [Buffer.from(`${good}\n${bad}\n${good}\n{"outp${bad}${good}\n${bad}`)],
       { encoder },
     )
     expect(alerts.map(({ line }) => line)).toEqual([good, good, good])
     const reject = `internal_error ${bad.length} ${bad.slice(0, 40)}Error: broken`
     expect(rejects).toEqual([reject, 'invalid_json 6 {"outp', reject, reject])
-    expect(stats).toMatchObject({ read: 7, linesFailed: 3, rejected: { internal_error: 3 } })
-    expect([held(stats), lost(stats)]).toEqual([0, 3])
+    expect(counters).toMatchObject({ read: 7, linesFailed: 3, rejected: { internal_error: 3 } })
+    expect([held(counters), lost(counters)]).toEqual([0, 3])
   })
 
   it('makes no difference where the input is cut', async () => {
@@ -241,7 +248,7 @@ describe('createIntake', () => {
           const cut = await through(chunks, { batchBytes })
           expect(cut.alerts).toEqual(whole.alerts)
           expect(cut.rejects).toEqual(whole.rejects)
-          expect(totalRejected(cut.stats)).toBe(totalRejected(whole.stats))
+          expect(totalRejected(cut.counters)).toBe(totalRejected(whole.counters))
         },
       ),
       { numRuns: 200 },

@@ -1,7 +1,7 @@
 // What is written before its batch is full: known to arrive at once, and once.
 
 import { expect, it } from 'vitest'
-import { coreCourier } from '../../../src/forward/delivery/core-nats.ts'
+import { coreNats } from '../../../src/forward/delivery/core-nats.ts'
 import { openSession } from '../../../src/forward/delivery/session.ts'
 import { createBatchPool } from '../../../src/forward/encoding/batch.ts'
 import { createEncoder } from '../../../src/forward/encoding/encoder.ts'
@@ -33,11 +33,11 @@ it('writes what has come so far, and with the rest nothing twice', async () => {
   const sent = lines.slice(0, 4)
   for (const line of sent.slice(0, 3)) {
     add(line)
-    expect(coreCourier.early!(session, batch)).toBe(true)
+    expect(coreNats.early!(session, batch)).toBe(true)
   }
   await subscriber.count(3)
   add(sent[3]!)
-  expect(await coreCourier(session, batch)).toEqual([])
+  expect(await coreNats(session, batch)).toEqual([])
   await subscriber.count(4)
   expect(subscriber.messages.map(({ data }) => data.toString())).toEqual(sent.map(String))
   session.close()
@@ -49,12 +49,12 @@ it('writes all of it to another session', async () => {
   const { batch, lines, add } = fill()
   add(lines[0]!)
   const first = await dial(server.url)
-  coreCourier.early!(first, batch)
+  coreNats.early!(first, batch)
   await subscriber.count(1)
   first.close()
   add(lines[1]!)
   const second = await dial(server.url)
-  await coreCourier(second, batch)
+  await coreNats(second, batch)
   await subscriber.count(3)
   expect(subscriber.messages.map(({ data }) => data.toString())).toEqual(
     [lines[0], lines[0], lines[1]].map(String),
@@ -69,11 +69,11 @@ it('leaves a batch alone in which something is too large, and refuses only that'
   const { batch, lines, add } = fill()
   const small = lines.filter(({ length }) => length < 4096)
   add(small[0]!)
-  expect(coreCourier.early!(session, batch)).toBe(true)
+  expect(coreNats.early!(session, batch)).toBe(true)
   add(Buffer.from(`{"rule":"r","priority":"Error","output":"${'x'.repeat(5000)}"}`))
   add(small[1]!)
-  expect(coreCourier.early!(session, batch)).toBe(false)
-  const refused = await coreCourier(session, batch)
+  expect(coreNats.early!(session, batch)).toBe(false)
+  const refused = await coreNats(session, batch)
   expect(refused.map(({ reason }) => reason)).toEqual(['exceeds_max_payload'])
   await subscriber.count(2)
   expect(subscriber.messages.map(({ data }) => data.toString())).toEqual(

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { createStats } from '../../../src/forward/accounting/counters.ts'
+import { createCounters } from '../../../src/forward/accounting/counters.ts'
 import { liveTrouble, natsTrouble, readyTrouble } from '../../../src/forward/telemetry/health.ts'
 
 const VITALS = {
@@ -12,18 +12,20 @@ const VITALS = {
 }
 
 it('is alive without NATS, and while reading pauses for it', () => {
-  const stats = createStats()
-  expect(liveTrouble(stats, { ...VITALS, connected: false })).toBeUndefined()
-  stats.pausedSince = performance.now() - 3_600_000
-  expect(liveTrouble(stats, { ...VITALS, connected: false, inFlightAlerts: 5 })).toBeUndefined()
+  const counters = createCounters()
+  expect(liveTrouble(counters, { ...VITALS, connected: false })).toBeUndefined()
+  counters.pausedSince = performance.now() - 3_600_000
+  expect(liveTrouble(counters, { ...VITALS, connected: false, inFlightAlerts: 5 })).toBeUndefined()
 })
 
 it('is not alive when reading has paused and nothing is waited for', () => {
-  const stats = createStats()
-  stats.pausedSince = performance.now() - 29_000
-  expect(liveTrouble(stats, VITALS)).toBeUndefined()
-  stats.pausedSince = performance.now() - 31_000
-  expect(liveTrouble(stats, VITALS)).toBe('reading has paused for 31 s and nothing is on its way')
+  const counters = createCounters()
+  counters.pausedSince = performance.now() - 29_000
+  expect(liveTrouble(counters, VITALS)).toBeUndefined()
+  counters.pausedSince = performance.now() - 31_000
+  expect(liveTrouble(counters, VITALS)).toBe(
+    'reading has paused for 31 s and nothing is on its way',
+  )
 })
 
 it('is ready until it is stopped', () => {

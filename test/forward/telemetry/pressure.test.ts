@@ -1,6 +1,6 @@
 import pino from 'pino'
 import { describe, expect, it } from 'vitest'
-import { createStats } from '../../../src/forward/accounting/counters.ts'
+import { createCounters } from '../../../src/forward/accounting/counters.ts'
 import { createPressureLog, type Episode, follow } from '../../../src/forward/telemetry/pressure.ts'
 import { PRIORITIES } from '../../../src/shared/alert/alert.ts'
 import { generator, SEED } from '../../support/random.ts'
@@ -9,7 +9,7 @@ const LOOK_MS = 100
 
 /** A forwarder whose state a test sets, looked at every 100 ms of a clock of its own. */
 function setUp() {
-  const stats = createStats()
+  const counters = createCounters()
   const vitals = {
     connected: true,
     waitingMs: 0,
@@ -23,12 +23,12 @@ function setUp() {
     { base: null, timestamp: false },
     { write: (line) => lines.push(JSON.parse(line)) },
   )
-  const look = createPressureLog(log, stats, 'buffer and spool')
+  const look = createPressureLog(log, counters, 'buffer and spool')
   const clock = { now: 1000 }
-  stats.read = 10
-  stats.spooled = 3
+  counters.read = 10
+  counters.spooled = 3
   return {
-    stats,
+    counters,
     vitals,
     clock,
     /** Lets that many seconds pass; gives what was logged meanwhile. */
@@ -48,22 +48,22 @@ const SUMS = { inMemory: 7, onDisk: 3 }
 const messages = (lines: Record<string, unknown>[]) => lines.map(({ msg }) => msg)
 
 it('is silent while all is well, and while reading pauses for moments', () => {
-  const { stats, clock, pass } = setUp()
+  const { counters, clock, pass } = setUp()
   const breathe = () => {
-    stats.pausedSince = clock.now % 1000 < 900 ? clock.now - (clock.now % 1000) : undefined
+    counters.pausedSince = clock.now % 1000 < 900 ? clock.now - (clock.now % 1000) : undefined
   }
   expect(pass(300, breathe)).toEqual([])
 })
 
 describe('alerts that are dropped', () => {
   it('are logged by priority: at once, every 30 s, and when it is over', () => {
-    const { stats, pass } = setUp()
+    const { counters, pass } = setUp()
     const shed = () => {
-      stats.read += 2
-      stats.dropped[PRIORITIES.indexOf('debug')]! += 2
+      counters.read += 2
+      counters.dropped[PRIORITIES.indexOf('debug')]! += 2
     }
-    stats.read++
-    stats.dropped[PRIORITIES.indexOf('critical')] = 1
+    counters.read++
+    counters.dropped[PRIORITIES.indexOf('critical')] = 1
     const full = { full: 'buffer and spool', connected: true, ...SUMS }
     expect(pass(0.1, shed)).toMatchObject([
       {
@@ -90,9 +90,9 @@ describe('alerts that are dropped', () => {
   })
 
   it('are one episode however they come and go', () => {
-    const { stats, clock, pass } = setUp()
+    const { counters, clock, pass } = setUp()
     const nowAndThen = () => {
-      if (clock.now % 9000 === 0) stats.dropped[7]!++
+      if (clock.now % 9000 === 0) counters.dropped[7]!++
     }
     const lines = pass(600, nowAndThen)
     expect(messages(lines).filter((text) => text === 'still dropping alerts')).toHaveLength(19)
@@ -102,8 +102,8 @@ describe('alerts that are dropped', () => {
 
 describe('Falco that waits', () => {
   it('is logged after a second, every 30 s, and when it is over', () => {
-    const { stats, clock, pass } = setUp()
-    stats.pausedSince = clock.now
+    const { counters, clock, pass } = setUp()
+    counters.pausedSince = clock.now
     expect(pass(1)).toEqual([])
     expect(pass(40)).toMatchObject([
       {
@@ -114,7 +114,7 @@ describe('Falco that waits', () => {
       },
       { msg: 'Falco still waits', for: '30 s', falcoWaits: '31 s' },
     ])
-    stats.pausedSince = undefined
+    counters.pausedSince = undefined
     expect(pass(9)).toEqual([])
     expect(pass(30)).toMatchObject([{ level: 30, msg: 'Falco no longer waits', for: '40 s' }])
   })
@@ -122,10 +122,10 @@ describe('Falco that waits', () => {
 
 describe('NATS', () => {
   it('is repeated to be away, with what waits; the connection logs the rest', () => {
-    const { stats, vitals, clock, pass } = setUp()
+    const { counters, vitals, clock, pass } = setUp()
     vitals.connected = false
     expect(pass(20)).toEqual([])
-    stats.pausedSince = clock.now
+    counters.pausedSince = clock.now
     const lines = pass(50)
     expect(messages(lines)).toEqual([
       'Falco waits: there is no room for more alerts',
@@ -133,7 +133,7 @@ describe('NATS', () => {
       'still not connected',
     ])
     expect(lines.at(-1)).toMatchObject({ level: 40, for: '60 s', falcoWaits: '40 s', ...SUMS })
-    stats.pausedSince = undefined
+    counters.pausedSince = undefined
     vitals.connected = true
     vitals.waitingMs = 70_000
     expect(messages(pass(20))).toEqual(['Falco no longer waits'])

@@ -88,8 +88,8 @@ it('runs the steps in order and tells of each on NATS', async () => {
 })
 
 it.each([
-  ['a StepError that may pass', new StepError('away', { mayPass: true }), 'retry'],
-  ['a StepError that may not', new StepError('never', { mayPass: false }), 'giveUp'],
+  ['a StepError that may pass', new StepError('away', { retryable: true }), 'retry'],
+  ['a StepError that may not', new StepError('never', { retryable: false }), 'giveUp'],
   ['an unknown error', new TypeError('oh'), 'retry'],
 ])('stops at %s', async (_what, error, kind) => {
   const failing = fakeStep(() => Promise.reject(error), { name: 'bad' })
@@ -234,8 +234,8 @@ it('leaves a target alone that was just acted upon, but for the alert that did',
 it('lets the next alert act on a target that the last one could do nothing about', async () => {
   const does = [
     { outcome: 'skipped', detail: 'another pod' } as const,
-    new StepError('forbidden', { mayPass: true }),
-    new StepError('impossible', { mayPass: false }),
+    new StepError('forbidden', { retryable: true }),
+    new StepError('impossible', { retryable: false }),
     'done',
     'done again',
   ]

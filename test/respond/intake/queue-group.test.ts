@@ -57,7 +57,7 @@ it('runs no more than concurrency at a time, tries again by itself, and keeps de
     await new Promise((resolve) => setImmediate(resolve))
     running--
     const { n } = alert.output_fields as { n: number }
-    if (n === 3) throw new StepError('never works', { mayPass: true })
+    if (n === 3) throw new StepError('never works', { retryable: true })
     return 'done'
   })
   const playbook = playbookOf([step], { concurrency: 2, maxDeliver: 2 })

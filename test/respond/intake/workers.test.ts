@@ -119,7 +119,7 @@ describe.each([
   test('tries again with growing pauses, then keeps the alert and why in the dead letters', () =>
     withServer(async ({ url }) => {
       const playbook = playbookOf(
-        [fakeStep(() => Promise.reject(new StepError('API is äway', { mayPass: true })))],
+        [fakeStep(() => Promise.reject(new StepError('API is äway', { retryable: true })))],
         { maxDeliver: 3 },
       )
       await using engine = await openEngine(url, planOf([playbook]))

@@ -58,7 +58,7 @@ describe.each(calls)('%s', (what, act) => {
       act(clusterOf(`http://127.0.0.1:${await freePort()}`), soon()),
     ).rejects.toMatchObject({
       message: expect.stringMatching(`^${what}: .*ECONNREFUSED`),
-      mayPass: true,
+      retryable: true,
     })
   })
 
@@ -78,7 +78,7 @@ describe.each(calls)('%s', (what, act) => {
     await until('it is asked', () => asked)
     stop.abort()
     expect(await outcome).toBeInstanceOf(StepError)
-    expect(await outcome).toMatchObject({ message: `${what}: no answer in time`, mayPass: true })
+    expect(await outcome).toMatchObject({ message: `${what}: no answer in time`, retryable: true })
     await until('the connection is closed', () => left)
   })
 
@@ -89,7 +89,7 @@ describe.each(calls)('%s', (what, act) => {
     expect(server.connections()).toBe(0)
   })
 
-  it.each(CODES)('knows what %i means', async (code, mayPass) => {
+  it.each(CODES)('knows what %i means', async (code, retryable) => {
     await using server = await startStandIn((request, response) => {
       // It looks whether it is still the same.
       const isLook = request.method === 'GET' && !/^(get|list)/.test(what)
@@ -99,7 +99,7 @@ describe.each(calls)('%s', (what, act) => {
     })
     const error = await act(server.cluster, soon()).catch((error) => error)
     expect(error).toBeInstanceOf(StepError)
-    expect(error).toMatchObject({ message: `${what}: for ${code} \\u{1b}[2J`, mayPass })
+    expect(error).toMatchObject({ message: `${what}: for ${code} \\u{1b}[2J`, retryable })
   })
 })
 
@@ -123,7 +123,7 @@ describe('a cluster', () => {
     await expect(ask('silent')).rejects.toThrow(/^get nodes: status 500$/)
     await expect(ask('html')).rejects.toMatchObject({
       message: 'get nodes: the answer is not JSON',
-      mayPass: true,
+      retryable: true,
     })
   })
 
@@ -166,7 +166,9 @@ describe('a cluster', () => {
     expect(await cluster.deletePod(WEB, { gracePeriodSeconds: 1 }, soon())).toBe(false)
     expect(await cluster.patchPod(WEB, {}, soon())).toBe(false)
     expect(await cluster.patchNode(NODE, {}, soon())).toBe(false)
-    await expect(cluster.createEvent('shop', {}, soon())).rejects.toMatchObject({ mayPass: false })
+    await expect(cluster.createEvent('shop', {}, soon())).rejects.toMatchObject({
+      retryable: false,
+    })
   })
 })
 

@@ -128,7 +128,7 @@ describe('capture-logs', () => {
     using directory = tempDir()
     await expect(
       run(captureLogs, { directory: directory.path }, pod.context()),
-    ).rejects.toMatchObject({ message: 'get pods/log: cannot have main', mayPass: true })
+    ).rejects.toMatchObject({ message: 'get pods/log: cannot have main', retryable: true })
     expect(Object.keys(filesIn(directory.path))).toEqual([
       `${ID}/shop/web/init.log`,
       `${ID}/shop/web/side.log`,
@@ -161,7 +161,7 @@ describe('capture-logs', () => {
       run(captureLogs, { directory: directory.file('logs') }, pod.context()),
     ).rejects.toMatchObject({
       message: expect.stringMatching(/^cannot keep a log: E(EXIST|NOTDIR)/),
-      mayPass: true,
+      retryable: true,
     })
   })
 

@@ -51,13 +51,13 @@ it.each([
   [500, true],
   [502, true],
   [503, true],
-])('says what %i was, and whether it may pass: %s', async (status, mayPass) => {
+])('says what %i was, and whether it may pass: %s', async (status, retryable) => {
   server.answer = (response) => void response.writeHead(status).end('invalid\n\x1b[31m payload é')
   const error = await failure()
   expect(error.message).toBe(
     `${server.host} answered ${status}: invalid \\u{1b}[31m payload \\u{e9}`,
   )
-  expect(error.mayPass).toBe(mayPass)
+  expect(error.retryable).toBe(retryable)
   expect(server.received).toHaveLength(1)
 })
 
@@ -65,7 +65,7 @@ it.each([301, 302, 303, 307, 308])('does not follow %i', async (status) => {
   server.answer = (response) => void response.writeHead(status, { Location: '/s3cr3t' }).end()
   const error = await failure()
   expect(error.message).toBe(`${server.host} answered ${status}; redirects are not followed`)
-  expect(error.mayPass).toBe(false)
+  expect(error.retryable).toBe(false)
   expect(server.received).toHaveLength(1)
 })
 
@@ -74,7 +74,7 @@ it('gives up on a server that hangs before its answer', async () => {
   server.answer = () => stop.abort(new Error('the time is over'))
   const error = await failure({ signal: stop.signal })
   expect(error.message).toBe(`${server.host} did not answer in time`)
-  expect(error.mayPass).toBe(true)
+  expect(error.retryable).toBe(true)
 })
 
 it('ends with the time where the answer never does, and keeps no connection', async () => {
@@ -90,7 +90,7 @@ it('ends with the time where the answer never does, and keeps no connection', as
   }
   const error = await failure({ signal: stop.signal })
   expect(error.message).toMatch(/ (answered 500: half an ans|did not answer in time)$/)
-  expect(error.mayPass).toBe(true)
+  expect(error.retryable).toBe(true)
   await until('the connection is over', () => over)
 })
 
@@ -150,14 +150,14 @@ describe('secrets', () => {
     expect(error.message).toMatch(
       /^127\.0\.0\.1:\d+ cannot be reached: fetch failed .*ECONNREFUSED/,
     )
-    expect(error.mayPass).toBe(true)
+    expect(error.retryable).toBe(true)
   })
 
   it('says so when the connection breaks', async () => {
     server.answer = (response) => void response.socket?.destroy()
     const error = await failure()
     expect(error.message).toMatch(/ cannot be reached: fetch failed/)
-    expect(error.mayPass).toBe(true)
+    expect(error.retryable).toBe(true)
   })
 
   it.each([

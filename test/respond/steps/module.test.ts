@@ -72,12 +72,12 @@ it('calls in a dry run only what says that it knows of it', async () => {
 
 it.each([
   ['new Error("no\\nluck")', /mine\.ts: no\\u\{a\}luck$/, true],
-  ['Object.assign(new Error("for good"), { mayPass: false })', /mine\.ts: for good$/, false],
+  ['Object.assign(new Error("for good"), { retryable: false })', /mine\.ts: for good$/, false],
   ['undefined', /mine\.ts: undefined$/, true],
-])('fails as it throws %s', async (thrown, message, mayPass) => {
+])('fails as it throws %s', async (thrown, message, retryable) => {
   const error = await failure(moduleOf(`export function run() { throw ${thrown} }`))
   expect(error.message).toMatch(message)
-  expect(error.mayPass).toBe(mayPass)
+  expect(error.retryable).toBe(retryable)
 })
 
 it.each([
@@ -89,7 +89,7 @@ it.each([
   const error = await failure(moduleOf(code))
   expect(error.message).toMatch(message)
   expect(error.message).toMatch(/^[ -~]+$/)
-  expect(error.mayPass).toBe(false)
+  expect(error.retryable).toBe(false)
 })
 
 it('says that it is not there', async () => {
@@ -101,7 +101,7 @@ it('leaves code that never ends when the time is over', async () => {
   const path = moduleOf('export const run = () => new Promise(() => {})')
   const ended = failure(path, stepContext({ signal: stop.signal }))
   stop.abort()
-  expect(await ended).toMatchObject({ message: `${path} did not end in time`, mayPass: true })
+  expect(await ended).toMatchObject({ message: `${path} did not end in time`, retryable: true })
 })
 
 it('cannot change the alert for the steps that follow', async () => {

@@ -104,7 +104,7 @@ describe.skipIf(!hasKubernetes)('with a real API server', () => {
       }
       await expect(run(taintNode, {}, { ...context, cluster: () => busy })).rejects.toMatchObject({
         message: expect.stringMatching(new RegExp(`^patch nodes: .*${name}.*modified`)),
-        mayPass: true,
+        retryable: true,
       })
       expect(writes).toBe(5)
       expect(taintsOf(now())).toEqual([])
@@ -195,11 +195,11 @@ describe.skipIf(!hasKubernetes)('with a real API server', () => {
       for (const each of [dry, context])
         await expect(run(runJob, { job }, each)).rejects.toMatchObject({
           message: expect.stringMatching(/^create jobs: .*imagePullPolice/),
-          mayPass: false,
+          retryable: false,
         })
       await expect(run(runJob, { namespace: 'nowhere', job: JOB }, context)).rejects.toMatchObject({
         message: 'create jobs: namespaces "nowhere" not found',
-        mayPass: false,
+        retryable: false,
       })
     })
 

@@ -109,7 +109,7 @@ describe.skipIf(!hasKubernetes)('with a real API server', () => {
           message: expect.stringMatching(
             `^${name}: .*forbidden: User "[^"]+" cannot ${verb} resource "${resource}" in API group "${group}"`,
           ),
-          mayPass: true,
+          retryable: true,
         })
       },
     )

@@ -203,7 +203,7 @@ describe.skipIf(!hasKubernetes)('with a real API server', () => {
       for (const each of [dry, context])
         await expect(run(isolatePod, {}, each)).rejects.toMatchObject({
           message: expect.stringContaining(`${namespace}/${POLICY} is not as this step makes it`),
-          mayPass: false,
+          retryable: false,
         })
       expect(kubernetes.list('networkpolicy', namespace)).toEqual([theirs])
       expect(now()!.metadata.labels).toBeUndefined()

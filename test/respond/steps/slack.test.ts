@@ -101,12 +101,12 @@ it.each([
   [403, 'invalid_token', false],
   [429, '', true],
   [500, 'rollup_error', true],
-])('fails with what Slack says: %i %s', async (status, reason, mayPass) => {
+])('fails with what Slack says: %i %s', async (status, reason, retryable) => {
   server.answer = (response) => void response.writeHead(status).end(reason)
   const error = await post().catch((error: unknown) => error)
   expect(error).toBeInstanceOf(StepError)
   expect(error).toMatchObject({
-    mayPass,
+    retryable,
     message: `${server.host} answered ${status}${reason && `: ${reason}`}`,
   })
 })
@@ -121,7 +121,7 @@ it('says which file is missing, empty, or no URL, and never what is in it', asyn
   ] as const) {
     const error = await post({ webhookUrlFile: dir.file(name) }).catch((error: unknown) => error)
     expect(error).toBeInstanceOf(StepError)
-    expect(error).toMatchObject({ mayPass: true, message: expect.stringMatching(why) })
+    expect(error).toMatchObject({ retryable: true, message: expect.stringMatching(why) })
     expect((error as StepError).message).not.toMatch(/s3cr3t/)
   }
   const params = slack.params.parse({ webhookUrlEnv: 'NO_SUCH_VARIABLE' })

@@ -143,7 +143,7 @@ it('gives up on a server that hangs', async () => {
   server.answer = () => stop.abort()
   await expect(call({}, stepContext({ signal: stop.signal }))).rejects.toMatchObject({
     name: 'StepError',
-    mayPass: true,
+    retryable: true,
     message: `${server.host} did not answer in time`,
   })
 })

@@ -2,7 +2,7 @@
 
 import { messageOf } from '../../../shared/errors.ts'
 import type { Logger } from '../../../shared/log.ts'
-import type { Stats } from '../../accounting/counters.ts'
+import type { Counters } from '../../accounting/counters.ts'
 import { isDamaged } from './database.ts'
 import type { Spool } from './spool.ts'
 
@@ -31,7 +31,7 @@ export type Disk = ReturnType<typeof createDisk>
 /** `forgetRows` is called when the file is given up: how many alerts of its rows are in memory, too. */
 export function createDisk(
   spool: Spool | undefined,
-  stats: Stats,
+  counters: Counters,
   log: Logger,
   forgetRows: () => number,
 ) {
@@ -52,7 +52,7 @@ export function createDisk(
       if (proves) end(access)
       return result
     } catch (error) {
-      stats.spoolErrors++
+      counters.spoolErrors++
       const trouble = isDamaged(error) ? spool.readTrouble() : error
       if (trouble === undefined) giveUp(messageOf(error))
       else begin(access, messageOf(trouble))
@@ -77,7 +77,7 @@ export function createDisk(
     note()
     const alerts = spool!.alerts() - forgetRows()
     log.error({ reason, alerts }, 'the spool is damaged; the next start moves it aside')
-    stats.unreadable += alerts
+    counters.unreadable += alerts
     close()
     spool = undefined
   }
@@ -86,21 +86,21 @@ export function createDisk(
     try {
       spool?.[Symbol.dispose]()
     } catch (error) {
-      stats.spoolErrors++
+      counters.spoolErrors++
       log.error({ reason: messageOf(error) }, 'the spool cannot be closed')
     }
   }
 
   /** Takes over what the spool has counted. */
   function note(): void {
-    stats.spooled = spool?.alerts() ?? 0
+    counters.spooled = spool?.alerts() ?? 0
     if (!spool) return
     const { rows, alerts } = spool.damaged()
     if (rows > seen.rows && seen.rows === 0) {
       const advice = `sqlite3 ${spool.path} 'select lines from damaged', after a stop, shows them; check the disk`
       log.error({ rows, alerts }, `the spool has damaged rows, which are kept aside: ${advice}`)
     }
-    stats.unreadable += alerts - seen.alerts
+    counters.unreadable += alerts - seen.alerts
     Object.assign(seen, { rows, alerts })
   }
 

@@ -19,9 +19,9 @@ import { createInbox } from 'nats'
 import { backoff } from '../../../shared/backoff.ts'
 import { messageOf } from '../../../shared/errors.ts'
 import type { Logger } from '../../../shared/log.ts'
-import type { Stats } from '../../accounting/counters.ts'
+import type { Counters } from '../../accounting/counters.ts'
 import { type Batch, subjectAt } from '../../encoding/batch.ts'
-import { type Courier, denial, type Refusal, takeDenial, tooLarge } from '../core-nats.ts'
+import { denial, type Refusal, type Transport, takeDenial, tooLarge } from '../core-nats.ts'
 import type { Session } from '../session.ts'
 import {
   type Answer,
@@ -46,12 +46,12 @@ export interface JetStreamOptions {
   /** Whether to make the stream when it is missing. */
   readonly create: boolean
   readonly maxInFlight: number
-  readonly stats: Stats
+  readonly counters: Counters
   readonly log: Logger
 }
 
-/** A courier that publishes with acknowledgement, and tries again as long as the session lives. */
-export function createJetStreamCourier(options: JetStreamOptions): Courier {
+/** A transport that publishes with acknowledgement, and tries again as long as the session lives. */
+export function createJetStreamTransport(options: JetStreamOptions): Transport {
   const troubles = createTroubleLog(options.log, options.settings)
   const makeStream = options.create ? createStreamMaker(options.settings, options.log) : undefined
   const lanes = new WeakMap<Session, Lane>()
@@ -60,8 +60,8 @@ export function createJetStreamCourier(options: JetStreamOptions): Courier {
     lanes.set(session, lane)
     return lane
   }
-  const courier: Courier = (session, batch) => laneOf(session).deliver(batch)
-  return Object.assign(courier, { opened: laneOf })
+  const transport: Transport = (session, batch) => laneOf(session).deliver(batch)
+  return Object.assign(transport, { opened: laneOf })
 }
 
 /** One batch that is not yet stored as a whole. */
@@ -85,7 +85,7 @@ const [FREE, SENT, FAILED, AGAIN] = [0, 1, 2, 3]
 /** All that is on its way over one session: slots, and the batches that wait for one. */
 function openLane(
   session: Session,
-  { maxInFlight, stats }: JetStreamOptions,
+  { maxInFlight, counters }: JetStreamOptions,
   troubles: TroubleLog,
   makeStream: StreamMaker | undefined,
 ) {
@@ -160,7 +160,7 @@ function openLane(
   function publish(slot: number, state: number): void {
     const [{ batch }, index] = [deliveries[slot]!, indexes[slot]!]
     const bytes = sizeWithId(batch, index)
-    if (state === AGAIN) stats.resent++
+    if (state === AGAIN) counters.resent++
     enter(slot, state)
     if (bytes > session.maxPayload) {
       finish(slot, tooLarge(subjectOf(slot), bytes, session.maxPayload))
@@ -211,7 +211,7 @@ function openLane(
     delivery.open--
     while (unsettled[0]?.open === 0) {
       const { duplicates, refusals, done } = unsettled.shift()!
-      stats.duplicates += duplicates
+      counters.duplicates += duplicates
       done(refusals)
     }
   }
@@ -249,7 +249,7 @@ function openLane(
       const upTo = published
       // It rejects only when the session is over, although that has not been heard yet.
       await session.confirm().catch((error) => session.close(messageOf(error)))
-      // See courier.ts: what was denied is known a few microtasks later.
+      // See core-nats.ts: what was denied is known a few microtasks later.
       await afterPoll()
       arrived = upTo
       if (session.denied.size > 0) refuseDenied()
