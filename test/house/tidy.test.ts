@@ -95,7 +95,7 @@ describe.each(files)('src/%s', (file) => {
     const lines = text.split('\n').length - 1
     const isUsed = [...imports.values()].some((imported) => imported.includes(file))
     expect(isUsed || ENTRIES.includes(file)).toBe(true)
-    expect(text.replace(/^#!.*\n/, '')).toMatch(/^\/\/ [A-Za-z`-]/)
+    expect(text.replace(/^#!.*\n+/, '')).toMatch(/^\/\/ [A-Za-z`-]/)
     expect(lines).toBeLessThanOrEqual(LINES_MAX)
     if (!file.endsWith('/index.ts')) expect(lines).toBeGreaterThanOrEqual(LINES_MIN)
   })
