@@ -1,4 +1,4 @@
-// Tells of what was done where people look for it: an Event on the pod.
+// Notes what was done where people look for it: an Event on the pod.
 
 import { hostname } from 'node:os'
 import { printable } from '../../shared/errors.ts'
@@ -15,9 +15,9 @@ export interface Note {
 
 const US = 'falco-nats'
 /** What Kubernetes takes. */
-const MAX_MESSAGE = 1024
+const MESSAGE_MAX = 1024
 
-/** Throws a StepError; where it is not allowed, that is not worth more than a line at debug. */
+/** Throws an ApiError; where it is not allowed, that is not worth more than a line at debug. */
 export async function noteOnPod(
   cluster: Cluster,
   pod: PodTarget,
@@ -32,7 +32,7 @@ export async function noteOnPod(
     metadata: { generateName: `${US}-`, namespace, labels: MANAGED_BY },
     involvedObject: { apiVersion: 'v1', kind: 'Pod', namespace, name, uid },
     reason,
-    message: printable(message).slice(0, MAX_MESSAGE),
+    message: printable(message).slice(0, MESSAGE_MAX),
     type,
     firstTimestamp: now,
     lastTimestamp: now,
