@@ -1,4 +1,4 @@
-// The playbooks, checked: what their file says with defaults, or one line that says what is wrong where.
+// The playbooks, checked: what their file gives and defaults for the rest, or one line: what is wrong, and where.
 
 import { dirname, resolve } from 'node:path'
 import { isScalar, parseDocument } from 'yaml'
@@ -29,13 +29,13 @@ export function readPlan(text: string, file: string): Plan {
 }
 
 /**
- * What `-p`, `-s` and `-e` say: one playbook of one step, named like it. Dry unless `act`.
+ * What `-p`, `-s` and `-e` give: one playbook of one step, named like it. Dry unless `act`.
  * Throws a UsageError that names the option.
  */
 export function singlePlan(
   stepName: string,
   subjects: readonly string[],
-  parameters: readonly (readonly [key: string, text: string])[],
+  parameters: Parameters,
   act: boolean,
 ): Plan {
   const step = STEPS.get(stepName)
@@ -46,10 +46,7 @@ export function singlePlan(
   const checked = check(planSchema, { dryRun: !act, playbooks: [playbook] })
   // All else is ours.
   if (!checked.ok) throw new UsageError(`--subject ${quoted(subjects.join())}: ${checked.reason}`)
-  return planOf(checked.value, () => {
-    const { timeout, continueOnError } = stepSchema.parse({})
-    return { step, params, timeoutMs: timeout, continueOnError }
-  })
+  return planOf(checked.value, () => plannedStep(step, params, stepSchema.parse({})))
 }
 
 function planOf(
@@ -83,46 +80,52 @@ function planStep(item: unknown, path: Path, yaml: YamlFile, file: string): Plan
   if (second !== undefined)
     throw yaml.error([...path, second], `${name} is given too; allowed: one step in each`, 'key')
   const { [name]: own, with: given, ...common } = item as Record<string, unknown>
-  const { timeout, continueOnError } = accepted(check(stepSchema, common), path, yaml)
+  const inCommon = accepted(check(stepSchema, common), path, yaml)
   const step = STEPS.get(name)!
-  if (name !== 'module') {
-    const params = accepted(check(step.params, own ?? {}), [...path, name], yaml)
-    return { step, params, timeoutMs: timeout, continueOnError }
-  }
+  if (name !== 'module')
+    return plannedStep(
+      step,
+      accepted(check(step.params, own ?? {}), [...path, name], yaml),
+      inCommon,
+    )
   if (typeof own !== 'string' || own === '')
     throw yaml.error([...path, name], 'allowed: the path of a module, such as ./mine.ts')
   const whole = { path: resolve(dirname(file), own), ...(given !== undefined && { with: given }) }
   // Of what is checked, only `with` can be wrong, and it stands beside the step.
-  const params = accepted(check(step.params, whole), path, yaml)
-  return { step, params, timeoutMs: timeout, continueOnError }
+  return plannedStep(step, accepted(check(step.params, whole), path, yaml), inCommon)
 }
+
+const plannedStep = (
+  step: Step,
+  params: unknown,
+  { timeout: timeoutMs, continueOnError }: z.infer<typeof stepSchema>,
+): PlannedStep => ({ step, params, timeoutMs, continueOnError })
 
 function accepted<T>(checked: Checked<T>, path: Path, yaml: YamlFile): T {
   if (checked.ok) return checked.value
   throw yaml.error([...path, ...checked.path], checked.reason, checked.place)
 }
 
-function singleParams(step: Step, parameters: readonly (readonly [string, string])[]): unknown {
+/** Of `-e`. */
+type Parameters = readonly (readonly [key: string, text: string])[]
+
+function singleParams(step: Step, parameters: Parameters): unknown {
   const texts = new Map<PropertyKey, string>()
   for (const [key, text] of parameters) {
     if (texts.has(key)) throw new UsageError(`-e ${printable(key)}: given twice; allowed: once`)
     texts.set(key, text)
   }
-  const given = Object.fromEntries([...texts].map(([key, text]) => [key, scalarOf(text)]))
+  const given = Object.fromEntries(parameters.map(([key, text]) => [key, scalarOf(text)]))
   if (step.name === 'module' && texts.has('path')) given.path = resolve(texts.get('path')!)
   for (;;) {
     const checked = check(step.params, given)
     if (checked.ok) return checked.value
-    const [key, ...rest] = checked.path
-    const text = key === undefined || rest.length > 0 ? undefined : texts.get(key)
+    const { path, reason } = checked
+    const text = path.length === 1 ? texts.get(path[0]!) : undefined
     // `value=true` where text is wanted is that text.
-    if (text === undefined || given[String(key)] === text)
-      throw new UsageError(
-        printable(
-          `-e${checked.path.map((part) => ` ${String(part)}`).join('')}: ${checked.reason}`,
-        ),
-      )
-    given[String(key)] = text
+    if (text === undefined || given[String(path[0])] === text)
+      throw new UsageError(printable(`${['-e', ...path].map(String).join(' ')}: ${reason}`))
+    given[String(path[0])] = text
   }
 }
 
