@@ -1,5 +1,5 @@
 // What becomes of an API server that is dead, hangs, or refuses. Little HTTP servers stand in for it here,
-// since a real one does none of this when it is told to; what it does refuse is in steps/permissions.test.ts.
+// since a real one does none of this when it is told to; what it does refuse is in steps/index.test.ts.
 
 import { writeFileSync } from 'node:fs'
 import type { RequestListener, ServerResponse } from 'node:http'
@@ -7,7 +7,6 @@ import { inspect } from 'node:util'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type Cluster, openCluster } from '../../../src/respond/kubernetes/cluster.ts'
 import { ApiError } from '../../../src/respond/kubernetes/errors.ts'
-import { ownNamespace } from '../../../src/respond/kubernetes/own-namespace.ts'
 import { messageOf } from '../../../src/shared/errors.ts'
 import { clusterOf, startStandIn } from '../../support/api-server.ts'
 import { freePort } from '../../support/nats.ts'
@@ -203,12 +202,5 @@ describe('openCluster', () => {
     expect(() => clusterAt(home.file('empty'))).toThrow(ApiError)
     writeFileSync(home.file('nothing'), 'clusters: []\nusers: []\ncontexts: []\n')
     expect(() => clusterAt(home.file('nothing'))).toThrow(/^there is no Kubernetes to act upon/)
-  })
-
-  it('knows where we are', () => {
-    process.env.POD_NAMESPACE = 'ours'
-    expect(ownNamespace()).toBe('ours')
-    delete process.env.POD_NAMESPACE
-    expect(ownNamespace()).toBeUndefined()
   })
 })
