@@ -2,7 +2,6 @@
 
 import { dirname, resolve } from 'node:path'
 import { isScalar, parseDocument } from 'yaml'
-import type { z } from 'zod'
 import { printable, quoted, UsageError } from '../../shared/errors.ts'
 import { STEPS } from '../steps/index.ts'
 import type { Step } from '../steps/step.ts'
@@ -12,7 +11,7 @@ import { type Checked, check } from './schema-errors.ts'
 import { type Path, readYaml, type YamlFile } from './yaml.ts'
 
 const STEP_NAMES = [...STEPS.keys()].join(', ')
-const COMMON_KEYS: readonly string[] = Object.keys(stepSchema.shape)
+const COMMON_KEYS: readonly string[] = Object.keys(stepSchema.in.shape)
 
 /** Throws a UsageError: `file:line:column: path: what is wrong; what is allowed`. */
 export function readPlan(text: string, file: string): Plan {
@@ -25,7 +24,13 @@ export function readPlan(text: string, file: string): Plan {
         ['playbooks', index, 'name'],
         `playbooks[${names.indexOf(name)}] has this name; allowed: a name of its own`,
       )
-  return planOf(value, (item, path) => planStep(item, path, yaml, file))
+  const playbooks = value.playbooks.map((playbook, index) => ({
+    ...playbook,
+    steps: playbook.steps.map((item, at) =>
+      planStep(item, ['playbooks', index, 'steps', at], yaml, file),
+    ),
+  }))
+  return { ...value, playbooks }
 }
 
 /**
@@ -46,20 +51,10 @@ export function singlePlan(
   const checked = check(planSchema, { dryRun: !act, playbooks: [playbook] })
   // All else is ours.
   if (!checked.ok) throw new UsageError(`--subject ${quoted(subjects.join())}: ${checked.reason}`)
-  return planOf(checked.value, () => plannedStep(step, params, stepSchema.parse({})))
-}
-
-function planOf(
-  { playbooks, ...limits }: z.infer<typeof planSchema>,
-  plan: (item: unknown, path: Path) => PlannedStep,
-): Plan {
+  const planned = { step, params, ...stepSchema.parse({}) }
   return {
-    ...limits,
-    playbooks: playbooks.map(({ coolDown, steps, ...playbook }, index) => ({
-      ...playbook,
-      coolDownMs: coolDown,
-      steps: steps.map((item, at) => plan(item, ['playbooks', index, 'steps', at])),
-    })),
+    ...checked.value,
+    playbooks: checked.value.playbooks.map((one) => ({ ...one, steps: [planned] })),
   }
 }
 
@@ -71,35 +66,31 @@ function planStep(item: unknown, path: Path, yaml: YamlFile, file: string): Plan
   const allowed = name === 'module' ? [...COMMON_KEYS, 'with'] : COMMON_KEYS
   const stray = keys.find((key) => !STEPS.has(key) && !allowed.includes(key))
   if (stray !== undefined) {
-    const what = name === undefined ? `unknown step; allowed: ${STEP_NAMES}` : undefined
-    const why = what ?? `unknown; allowed: ${name}, ${allowed.join(', ')}`
-    throw yaml.error([...path, stray], why, 'key')
+    const why =
+      name === undefined
+        ? ` step; allowed: ${STEP_NAMES}`
+        : `; allowed: ${name}, ${allowed.join(', ')}`
+    throw yaml.error([...path, stray], `unknown${why}`, 'key')
   }
   if (name === undefined)
     throw yaml.error(path, `no step; allowed: a map with one of ${STEP_NAMES}`)
   if (second !== undefined)
     throw yaml.error([...path, second], `${name} is given too; allowed: one step in each`, 'key')
   const { [name]: own, with: given, ...common } = item as Record<string, unknown>
-  const inCommon = accepted(check(stepSchema, common), path, yaml)
+  const planned = accepted(check(stepSchema, common), path, yaml)
   const step = STEPS.get(name)!
   if (name !== 'module')
-    return plannedStep(
+    return {
       step,
-      accepted(check(step.params, own ?? {}), [...path, name], yaml),
-      inCommon,
-    )
+      params: accepted(check(step.params, own ?? {}), [...path, name], yaml),
+      ...planned,
+    }
   if (typeof own !== 'string' || own === '')
     throw yaml.error([...path, name], 'allowed: the path of a module, such as ./mine.ts')
   const whole = { path: resolve(dirname(file), own), ...(given !== undefined && { with: given }) }
   // Of what is checked, only `with` can be wrong, and it stands beside the step.
-  return plannedStep(step, accepted(check(step.params, whole), path, yaml), inCommon)
+  return { step, params: accepted(check(step.params, whole), path, yaml), ...planned }
 }
-
-const plannedStep = (
-  step: Step,
-  params: unknown,
-  { timeout: timeoutMs, continueOnError }: z.infer<typeof stepSchema>,
-): PlannedStep => ({ step, params, timeoutMs, continueOnError })
 
 function accepted<T>(checked: Checked<T>, path: Path, yaml: YamlFile): T {
   if (checked.ok) return checked.value

@@ -20,12 +20,10 @@ const TAKEN = new Set([
   SIGNATURE.toLowerCase(),
 ])
 
-const headerName = z.string().superRefine((name, context) => {
-  if (!/^[\w!#$%&'*+.^`|~-]{1,128}$/.test(name))
-    context.addIssue({ code: 'custom', message: 'allowed: the name of a header' })
-  else if (TAKEN.has(name.toLowerCase()))
-    context.addIssue({ code: 'custom', message: 'this header is set by falco-nats itself' })
-})
+const headerName = z
+  .string()
+  .regex(/^[\w!#$%&'*+.^`|~-]{1,128}$/, 'allowed: the name of a header')
+  .refine((name) => !TAKEN.has(name.toLowerCase()), 'this header is set by falco-nats itself')
 /** Printable ASCII: others would be an error of fetch, which shows the value. */
 const HEADER_VALUE = /^[ -~\t]*$/
 const headerValue = z.string().regex(HEADER_VALUE, 'allowed: printable ASCII')
