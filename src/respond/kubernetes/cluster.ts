@@ -13,6 +13,10 @@ export type Cluster = ReturnType<typeof createCluster>
 /** A merge patch: null removes a key. */
 type Patch = Readonly<Record<string, unknown>>
 
+interface DeleteOptions {
+  readonly gracePeriodSeconds: number | undefined
+}
+
 interface LogOptions {
   readonly container: string
   readonly previous: boolean
@@ -86,34 +90,30 @@ function createCluster(config: KubeConfig) {
     }
   }
 
-  const patch = (
+  const merge = (
     place: Place,
     uid: string,
-    { metadata, ...rest }: Patch,
+    patch: Patch,
     signal: AbortSignal,
-    resourceVersion: string | undefined,
+    version?: string,
   ) => {
     // JSON leaves out what is undefined.
-    const body = { ...rest, metadata: { ...(metadata as object), uid, resourceVersion } }
-    return change(uid, { verb: 'patch', ...place, body, signal })
+    const metadata = { ...(patch.metadata as object), uid, resourceVersion: version }
+    return change(uid, { verb: 'patch', ...place, body: { ...patch, metadata }, signal })
   }
 
   return {
     pod: (pod: NamedPod, signal: AbortSignal) => get<Pod>(placeOfPod(pod), signal),
 
     /** Only the very pod that was checked; false: it is gone. */
-    deletePod(
-      pod: PodTarget,
-      { gracePeriodSeconds }: { readonly gracePeriodSeconds: number | undefined },
-      signal: AbortSignal,
-    ) {
-      const body = { gracePeriodSeconds, preconditions: { uid: pod.uid } }
+    deletePod(pod: PodTarget, options: DeleteOptions, signal: AbortSignal) {
+      const body = { ...options, preconditions: { uid: pod.uid } }
       return change(pod.uid, { verb: 'delete', ...placeOfPod(pod), body, signal })
     },
 
     /** Likewise; with a `resourceVersion`, only if it is still of that version. */
-    patchPod: (pod: PodTarget, fields: Patch, signal: AbortSignal, resourceVersion?: string) =>
-      patch(placeOfPod(pod), pod.uid, fields, signal, resourceVersion),
+    patchPod: (pod: PodTarget, patch: Patch, signal: AbortSignal, resourceVersion?: string) =>
+      merge(placeOfPod(pod), pod.uid, patch, signal, resourceVersion),
 
     /** Of all namespaces. */
     async *podsWithLabel(labelSelector: string, signal: AbortSignal): AsyncGenerator<Pod> {
@@ -145,8 +145,8 @@ function createCluster(config: KubeConfig) {
     node: (name: string, signal: AbortSignal) => get<Node>(placeOfNode(name), signal),
 
     /** Like patchPod. */
-    patchNode: (node: NodeTarget, fields: Patch, signal: AbortSignal, resourceVersion?: string) =>
-      patch(placeOfNode(node.name), node.uid, fields, signal, resourceVersion),
+    patchNode: (node: NodeTarget, patch: Patch, signal: AbortSignal, resourceVersion?: string) =>
+      merge(placeOfNode(node.name), node.uid, patch, signal, resourceVersion),
 
     networkPolicy: (namespace: string, name: string, signal: AbortSignal) =>
       get<NetworkPolicy>(
@@ -159,15 +159,10 @@ function createCluster(config: KubeConfig) {
       create(policies(namespace), policy, signal),
 
     /** Likewise. With `dryRun` the server only checks it. */
-    createJob(
-      namespace: string,
-      job: object,
-      { dryRun }: { readonly dryRun: boolean },
-      signal: AbortSignal,
-    ) {
+    createJob(namespace: string, job: object, options: { dryRun: boolean }, signal: AbortSignal) {
       const place = at('jobs', pathOf`/apis/batch/v1/namespaces/${namespace}/jobs`)
       // A field that it does not know would be left out silently.
-      const query = { fieldValidation: 'Strict', dryRun: dryRun ? 'All' : undefined }
+      const query = { fieldValidation: 'Strict', dryRun: options.dryRun ? 'All' : undefined }
       return create(place, job, signal, query)
     },
 
@@ -194,10 +189,7 @@ const policies = (namespace: string) =>
   at('networkpolicies', pathOf`/apis/networking.k8s.io/v1/namespaces/${namespace}/networkpolicies`)
 
 /** Undefined where the API refuses in a way that is expected. */
-async function unless<T>(
-  isExpected: (error: ApiError) => boolean,
-  answer: Promise<T>,
-): Promise<T | undefined> {
+async function unless<T>(isExpected: (error: ApiError) => boolean, answer: Promise<T>) {
   try {
     return await answer
   } catch (error) {

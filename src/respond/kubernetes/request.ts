@@ -34,10 +34,8 @@ const EXCERPT_CHARACTERS = 500
 
 type Dispatcher = NonNullable<ReturnType<RequestContext['getDispatcher']>>
 
-/** The bytes of the answer, at most `limit` of them. Throws an ApiError. */
-export type Call = (request: ApiRequest, limit?: number) => Promise<Buffer>
-
-export function createCall(config: KubeConfig): Call {
+/** Calls give the bytes of the answer, at most `limit` of them, and throw an ApiError. */
+export function createCall(config: KubeConfig) {
   const server = config.getCurrentCluster()?.server.replace(/\/+$/, '')
   const http = new IsomorphicFetchHttpLibrary()
   let kept: { dispatcher: Dispatcher; until: number } | undefined
@@ -54,7 +52,8 @@ export function createCall(config: KubeConfig): Call {
     }
   }
 
-  return async ({ verb, resource, path, query = {}, body, signal }, limit = Infinity) => {
+  return async (request: ApiRequest, limit = Infinity): Promise<Buffer> => {
+    const { verb, resource, path, query = {}, body, signal } = request
     const what = `${verb} ${resource}`
     try {
       signal.throwIfAborted()

@@ -48,8 +48,8 @@ export async function send(sending: Sending): Promise<number> {
     throw new StepError(why, { retryable: true })
   }
   const { status, ok } = response
-  // What is not read would keep the connection.
   const answer = ok ? '' : hide(await beginning(response, secrets), secrets)
+  // What is not read would keep the connection.
   await response.body?.cancel().catch(() => {})
   if (ok) return status
   const excerpt = printable(answer.replace(/\s+/g, ' ').trim()).slice(0, ANSWER_SHOWN_MAX)
@@ -130,11 +130,7 @@ export const readSecretUrl = async (option: string, file: string, signal: AbortS
   secretUrl(await readSecret(option, file, signal), `${option}: ${file}`)
 
 /** A file's text without the line breaks at its end. It may be in the middle of a rotation, so a failure is retryable. */
-export async function readSecret(
-  option: string,
-  file: string,
-  signal: AbortSignal,
-): Promise<string> {
+export async function readSecret(option: string, file: string, signal: AbortSignal) {
   const failure = (why: string) => new StepError(`${option}: ${why}`, { retryable: true })
   const text = await readFile(file, { encoding: 'utf8', signal }).catch((error: unknown) => {
     throw failure(`cannot read ${printable(file)}: ${messageOf(error)}`)

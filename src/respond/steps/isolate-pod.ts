@@ -5,7 +5,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
 import { parseDuration } from '../../shared/options/units.ts'
-import type { Cluster } from '../kubernetes/cluster.ts'
 import {
   ISOLATED_LABEL,
   ISOLATED_UNTIL,
@@ -13,7 +12,7 @@ import {
   type Metadata,
   type NetworkPolicy,
 } from '../kubernetes/objects.ts'
-import { type Step, StepError } from './step.ts'
+import { type Step, type StepContext, StepError } from './step.ts'
 import { already, changePod, skipped } from './target-steps.ts'
 
 const params = z.strictObject({
@@ -42,8 +41,7 @@ export const isolatePod: Step<z.infer<typeof params>> = {
     changePod(context, async ({ metadata, spec }, shown) => {
       if (spec.hostNetwork)
         return skipped(`${shown} uses the network of its node, which no NetworkPolicy cuts off`)
-      const [cluster, pod, signal] = [context.cluster(), context.pod!, context.signal]
-      const hasPolicy = await hasOurPolicy(cluster, pod.namespace, signal)
+      const hasPolicy = await hasOurPolicy(context)
       const until = untilWhen(metadata, ttl)
       const end = until === null ? '' : ` until ${until}`
       if (hasPolicy && isIsolated(metadata, until))
@@ -53,9 +51,9 @@ export const isolatePod: Step<z.infer<typeof params>> = {
         done: `isolated ${shown}${end}`,
         async act() {
           // First, since the label alone isolates nothing.
-          if (!hasPolicy) await createPolicy(cluster, pod.namespace, signal)
+          if (!hasPolicy) await createPolicy(context)
           const patch = { labels: SELECTED, annotations: { [ISOLATED_UNTIL]: until } }
-          return cluster.patchPod(pod, { metadata: patch }, signal)
+          return context.cluster().patchPod(context.pod!, { metadata: patch }, context.signal)
         },
       }
     }),
@@ -75,12 +73,9 @@ const isLabelled = ({ labels }: Metadata) => labels?.[ISOLATED_LABEL] === 'true'
 const isIsolated = (metadata: Metadata, until: string | null) =>
   isLabelled(metadata) && (metadata.annotations?.[ISOLATED_UNTIL] ?? null) === until
 
-async function hasOurPolicy(
-  cluster: Cluster,
-  namespace: string,
-  signal: AbortSignal,
-): Promise<boolean> {
-  const found = await cluster.networkPolicy(namespace, NAME, signal)
+async function hasOurPolicy({ cluster, pod, signal }: StepContext): Promise<boolean> {
+  const { namespace } = pod!
+  const found = await cluster().networkPolicy(namespace, NAME, signal)
   if (!found || isOurs(found)) return found !== undefined
   throw new StepError(
     `the NetworkPolicy ${namespace}/${NAME} is not as this step makes it, and so is left alone: the pod is not isolated`,
@@ -88,11 +83,8 @@ async function hasOurPolicy(
   )
 }
 
-async function createPolicy(
-  cluster: Cluster,
-  namespace: string,
-  signal: AbortSignal,
-): Promise<void> {
+async function createPolicy(context: StepContext): Promise<void> {
+  const { namespace } = context.pod!
   const policy = {
     apiVersion: 'networking.k8s.io/v1',
     kind: 'NetworkPolicy',
@@ -100,8 +92,8 @@ async function createPolicy(
     spec: { podSelector: { matchLabels: SELECTED }, policyTypes: POLICY_TYPES },
   }
   // If another replica was faster, or another program.
-  if (!(await cluster.createNetworkPolicy(namespace, policy, signal)))
-    await hasOurPolicy(cluster, namespace, signal)
+  if (!(await context.cluster().createNetworkPolicy(namespace, policy, context.signal)))
+    await hasOurPolicy(context)
 }
 
 /** Made by us, and it selects our label alone and allows nothing. */

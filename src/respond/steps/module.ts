@@ -58,17 +58,12 @@ export const module: Step<Params> = {
 }
 
 async function load(path: string): Promise<Module> {
-  let loaded: Partial<Module>
-  try {
-    loaded = await import(pathToFileURL(path).href)
-  } catch (error) {
-    throw new StepError(`${printable(path)} cannot be loaded: ${messageOf(error)}`, {
-      retryable: false,
-    })
-  }
-  if (typeof loaded.run !== 'function')
-    throw new StepError(`${printable(path)} exports no function run`, { retryable: false })
-  return loaded as Module
+  const refusal = (why: string) => new StepError(`${printable(path)} ${why}`, { retryable: false })
+  const loaded = await import(pathToFileURL(path).href).catch((error) => {
+    throw refusal(`cannot be loaded: ${messageOf(error)}`)
+  })
+  if (typeof loaded.run !== 'function') throw refusal('exports no function run')
+  return loaded
 }
 
 function doneOf(result: unknown, dryRun: boolean, path: string): Done {

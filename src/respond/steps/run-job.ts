@@ -74,11 +74,7 @@ function nameOf(job: Job, { playbook, id }: StepContext): string {
   return `falco-nats-${playbook.slice(0, 20)}-${digest.slice(0, 16)}`
 }
 
-function complete(
-  { metadata = {}, spec, ...rest }: Job,
-  names: { name: string; namespace: string },
-  { node, id }: StepContext,
-): object {
+function complete({ metadata = {}, spec, ...rest }: Job, names: object, { node, id }: StepContext) {
   const { labels, annotations } = metadata
   const { template } = spec
   const templateLabels = { ...template.metadata?.labels, ...MANAGED_BY }

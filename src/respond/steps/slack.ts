@@ -64,10 +64,7 @@ export const slack: Step<Params> = {
   },
 }
 
-async function urlOf(
-  { webhookUrlFile: file, webhookUrlEnv: name }: Params,
-  signal: AbortSignal,
-): Promise<URL> {
+async function urlOf({ webhookUrlFile: file, webhookUrlEnv: name }: Params, signal: AbortSignal) {
   if (file !== undefined) return readSecretUrl('webhookUrlFile', file, signal)
   const url = process.env[name!]
   if (!url) throw new StepError(`webhookUrlEnv: ${name} is not set`, { retryable: false })

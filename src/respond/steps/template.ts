@@ -26,11 +26,7 @@ export function fill(template: unknown, fields: Fields): unknown {
 }
 
 /** The same for text that must stay text. `safe` is applied to each value, not to the text around it. */
-export function fillText(
-  template: string,
-  fields: Fields,
-  safe: (text: string) => string = (text) => text,
-): string {
+export function fillText(template: string, fields: Fields, safe = (text: string) => text): string {
   return template.replace(PLACE, (_, name: string) => safe(textOf(lookUp(fields, name.trim()))))
 }
 
