@@ -21,7 +21,7 @@ export interface NodeTarget {
   readonly uid: string
 }
 
-/** A pod, and which source of events named it: only a system call also tells of a container and a node. */
+/** A pod, and which source of events named it: only a system call has a container and a node as well. */
 interface FoundPod extends NamedPod {
   readonly family: 'k8s' | 'ka'
 }

@@ -5,7 +5,6 @@ import { dirname, join } from 'node:path'
 import { z } from 'zod'
 import { messageOf } from '../../shared/errors.ts'
 import { formatBytes } from '../../shared/options/units.ts'
-import type { Pod } from '../kubernetes/objects.ts'
 import { type Bucket, type Step, StepError } from './step.ts'
 import { livePod, skipped } from './target-steps.ts'
 
@@ -41,7 +40,8 @@ export const captureLogs: Step<z.infer<typeof params>> = {
     const shown = `${pod.namespace}/${pod.name}`
     const live = await livePod(context)
     if (!live) return skipped(`the pod ${shown} is gone`)
-    const containers = containersOf(live)
+    const { initContainers = [], containers: main, ephemeralContainers = [] } = live.spec
+    const containers = [...initContainers, ...main, ...ephemeralContainers].map(({ name }) => name)
     const where = directory ?? `the bucket ${bucket}`
     if (dryRun) {
       const detail = `would keep the logs of ${containers.join(', ')} of ${shown} in ${where}`
@@ -66,11 +66,6 @@ export const captureLogs: Step<z.infer<typeof params>> = {
     const bytes = formatBytes(sizes.reduce((sum, size) => sum + size))
     return { outcome: 'ok', detail: `kept ${sizes.length} logs of ${shown} (${bytes}) in ${where}` }
   },
-}
-
-function containersOf({ spec }: Pod): string[] {
-  const { initContainers = [], containers, ephemeralContainers = [] } = spec
-  return [...initContainers, ...containers, ...ephemeralContainers].map(({ name }) => name)
 }
 
 /** Names are of what the API server has checked and of our own id: they lead nowhere else. */

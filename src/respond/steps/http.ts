@@ -8,7 +8,7 @@ import { type Done, StepError } from './step.ts'
 export interface Sending {
   readonly url: URL
   readonly method: string
-  /** Beside those that say that it is JSON from us; or in their place. */
+  /** Added to Content-Type and User-Agent, or in their place. */
   readonly headers?: Readonly<Record<string, string>>
   /** JSON. */
   readonly body: string

@@ -25,8 +25,8 @@ export interface ModuleContext extends Pick<StepContext, 'id' | 'subject' | 'pla
 /** What a module exports. */
 export interface Module {
   /**
-   * Gives (also as a promise) a line that says what was done, `{ skipped: 'why' }`, or nothing. Throws where it
-   * failed; for good where the error has `retryable: false`.
+   * Gives what was done, in a line, or `{ skipped: 'why' }`, or nothing; also as a promise. What it throws is
+   * tried again unless it has `retryable: false`.
    */
   run(alert: StepContext['alert'], context: ModuleContext): unknown
   /** That it looks at `context.dryRun`. Others are not called in a dry run. */
