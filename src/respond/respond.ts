@@ -19,8 +19,8 @@ import { createDesk } from './intake/settlement.ts'
 import { createSender, openBucket, openState } from './intake/storage.ts'
 import { consume, type Intake } from './intake/workers.ts'
 import { type Cluster, openCluster } from './kubernetes/cluster.ts'
-import { protectOurselves } from './kubernetes/own-namespace.ts'
 import type { RespondConfig } from './options.ts'
+import { protectOurselves } from './playbook/load.ts'
 import type { Plan } from './playbook/playbook.ts'
 
 const GOODBYE_MS = 2_000

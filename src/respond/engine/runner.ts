@@ -9,7 +9,7 @@ import type { Cluster } from '../kubernetes/cluster.ts'
 import { type NodeTarget, nodeOf, type PodTarget, podOf } from '../kubernetes/target.ts'
 import type { Plan, PlannedStep, Playbook } from '../playbook/playbook.ts'
 import { isOwn } from '../playbook/subject-patterns.ts'
-import { type Bucket, type StepContext, StepError, type TargetKind } from '../steps/step.ts'
+import { type Bucket, isRetryable, type StepContext, type TargetKind } from '../steps/step.ts'
 import { checkNode, checkPod } from './guard.ts'
 import { matches } from './match.ts'
 import type { RespondMetrics } from './metrics.ts'
@@ -213,8 +213,7 @@ async function runSteps(run: Run): Promise<Verdict> {
     } else if (!planned.continueOnError || run.abandon.aborted) {
       // What is broken off by our end is not over, whatever else may fail.
       const reason = `${step.name}: ${messageOf(failure)}`
-      const retryable = !(failure instanceof StepError) || failure.retryable
-      return retryable ? { kind: 'retry', reason } : { kind: 'giveUp', reason }
+      return isRetryable(failure) ? { kind: 'retry', reason } : { kind: 'giveUp', reason }
     }
   }
   return DONE

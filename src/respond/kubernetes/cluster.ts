@@ -1,85 +1,46 @@
 // The Kubernetes API, as far as steps need it. Opened once, when the first step needs it.
 
-import { HttpMethod, KubeConfig, PatchStrategy } from '@kubernetes/client-node'
+import { KubeConfig } from '@kubernetes/client-node'
 import { messageOf, printable } from '../../shared/errors.ts'
-import { StepError } from '../steps/step.ts'
 import { ApiError } from './errors.ts'
 import type { NetworkPolicy, Node, Pod } from './objects.ts'
 import { type ApiRequest, createCall } from './request.ts'
 import type { NamedPod, NodeTarget, PodTarget } from './target.ts'
 
-/** A merge patch: null removes a key. */
-export type Patch = Readonly<Record<string, unknown>>
+/** All its functions throw an ApiError where the API fails or refuses. Undefined: there is no such object. */
+export type Cluster = ReturnType<typeof createCluster>
 
-export interface LogOptions {
+/** A merge patch: null removes a key. */
+type Patch = Readonly<Record<string, unknown>>
+
+interface DeleteOptions {
+  readonly gracePeriodSeconds: number | undefined
+}
+
+interface LogOptions {
   readonly container: string
   readonly previous: boolean
   readonly tailLines: number | undefined
   readonly limitBytes: number
 }
 
-/** All throw a StepError where the API fails or refuses. Undefined and false: there is no such object. */
-export interface Cluster {
-  pod(pod: NamedPod, signal: AbortSignal): Promise<Pod | undefined>
-  /** Only the very pod that was checked. */
-  deletePod(
-    pod: PodTarget,
-    options: { readonly gracePeriodSeconds: number | undefined },
-    signal: AbortSignal,
-  ): Promise<boolean>
-  /** Likewise; with a `resourceVersion`, only if nobody has changed it since. */
-  patchPod(
-    pod: PodTarget,
-    patch: Patch,
-    signal: AbortSignal,
-    resourceVersion?: string,
-  ): Promise<boolean>
-  /** Of all namespaces. */
-  podsWithLabel(selector: string, signal: AbortSignal): AsyncIterable<Pod>
-  /** Undefined: it has none, or not yet. */
-  log(pod: NamedPod, options: LogOptions, signal: AbortSignal): Promise<Buffer | undefined>
-  node(name: string, signal: AbortSignal): Promise<Node | undefined>
-  patchNode(
-    node: NodeTarget,
-    patch: Patch,
-    signal: AbortSignal,
-    resourceVersion?: string,
-  ): Promise<boolean>
-  networkPolicy(
-    namespace: string,
-    name: string,
-    signal: AbortSignal,
-  ): Promise<NetworkPolicy | undefined>
-  /** False: there is one of this name already. */
-  createNetworkPolicy(namespace: string, policy: object, signal: AbortSignal): Promise<boolean>
-  /** Likewise. With `dryRun` the server only says whether it would. */
-  createJob(
-    namespace: string,
-    job: object,
-    options: { readonly dryRun: boolean },
-    signal: AbortSignal,
-  ): Promise<boolean>
-  createEvent(namespace: string, event: object, signal: AbortSignal): Promise<void>
-}
-
-/** What is asked for at a time, where there may be many. */
+/** Pods in one answer to a list. */
 const PAGE = 250
 
-/** From KUBECONFIG, the service account, or ~/.kube/config. Throws a StepError. */
+/** From KUBECONFIG, the service account, or ~/.kube/config. Throws an ApiError. */
 export function openCluster(): Cluster {
   const config = new KubeConfig()
   try {
     config.loadFromDefault()
   } catch (error) {
-    throw new StepError(`cannot read the kubeconfig: ${reasonOf(error)}`, { retryable: true })
+    throw new ApiError(`cannot read the kubeconfig: ${reasonOf(error)}`)
   }
   const cluster = config.getCurrentCluster()
   // What the client takes when it has found nothing.
   const isGuess = cluster?.name === 'cluster' && cluster.server === 'http://localhost:8080'
   if (!cluster || isGuess)
-    throw new StepError(
+    throw new ApiError(
       'there is no Kubernetes to act upon: neither a service account nor a KUBECONFIG with a current context',
-      { retryable: true },
     )
   return createCluster(config)
 }
@@ -92,92 +53,76 @@ function reasonOf(error: unknown): string {
   return `${printable(reason)}${line}`
 }
 
-function createCluster(config: KubeConfig): Cluster {
+function createCluster(config: KubeConfig) {
   const call = createCall(config)
+
   async function json<T>(request: ApiRequest): Promise<T> {
     const bytes = await call(request)
     try {
       return JSON.parse(bytes.toString())
-    } catch (error) {
-      const message = `${request.what}: the answer is not JSON`
-      throw new StepError(message, { retryable: true, cause: error })
+    } catch (cause) {
+      throw new ApiError(`${request.verb} ${request.resource}: the answer is not JSON`, { cause })
     }
   }
-  const get = <T>(what: string, path: string, signal: AbortSignal) =>
-    orMissing(json<T>({ what: `get ${what}`, method: HttpMethod.GET, path, signal }))
-  const create = (
-    what: string,
-    path: string,
-    body: object,
-    signal: AbortSignal,
-    query: ApiRequest['query'] = {},
-  ) => call({ what: `create ${what}`, method: HttpMethod.POST, path, body, signal, query })
 
-  /** Does it; false where the object is not there, or is another one of its name. */
-  async function onlyIf<T extends { metadata: { uid: string } }>(
-    uid: string,
-    act: () => Promise<unknown>,
-    look: () => Promise<T | undefined>,
-  ): Promise<boolean> {
+  const get = <T>({ resource, path }: Place, signal: AbortSignal) =>
+    unless(({ status }) => status === 404, json<T>({ verb: 'get', resource, path, signal }))
+
+  /** False: there is one of this name already. */
+  const create = async (place: Place, body: object, signal: AbortSignal, query = {}) => {
+    const answer = call({ verb: 'create', ...place, body, signal, query })
+    return (await unless(({ reason }) => reason === 'AlreadyExists', answer)) !== undefined
+  }
+
+  /** False: the object is not there, or another one has its name. */
+  async function change(uid: string, request: ApiRequest): Promise<boolean> {
     try {
-      await act()
+      await call(request)
       return true
     } catch (error) {
       if (!(error instanceof ApiError)) throw error
       if (error.status === 404) return false
       // A wrong uid is a conflict to a delete and invalid to a patch; so are other things.
       const mayBeAnother = error.status === 409 || error.status === 422
-      if (mayBeAnother && (await look())?.metadata.uid !== uid) return false
+      if (mayBeAnother && (await get<Pod | Node>(request, request.signal))?.metadata.uid !== uid)
+        return false
       throw error
     }
   }
 
-  function patched(
-    what: string,
-    path: string,
+  const merge = (
+    place: Place,
     uid: string,
     patch: Patch,
     signal: AbortSignal,
-    resourceVersion: string | undefined,
-  ): Promise<boolean> {
+    version?: string,
+  ) => {
     // JSON leaves out what is undefined.
-    const metadata = { ...(patch.metadata as object), uid, resourceVersion }
-    const act = () =>
-      call({
-        what: `patch ${what}`,
-        method: HttpMethod.PATCH,
-        path,
-        body: { ...patch, metadata },
-        contentType: PatchStrategy.MergePatch,
-        signal,
-      })
-    return onlyIf(uid, act, () => get<Pod | Node>(what, path, signal))
+    const metadata = { ...(patch.metadata as object), uid, resourceVersion: version }
+    return change(uid, { verb: 'patch', ...place, body: { ...patch, metadata }, signal })
   }
 
-  const cluster: Cluster = {
-    pod: (pod, signal) => get('pods', podPath(pod), signal),
-    deletePod(pod, { gracePeriodSeconds }, signal) {
-      const act = () =>
-        call({
-          what: 'delete pods',
-          method: HttpMethod.DELETE,
-          path: podPath(pod),
-          body: { gracePeriodSeconds, preconditions: { uid: pod.uid } },
-          signal,
-        })
-      return onlyIf(pod.uid, act, () => cluster.pod(pod, signal))
+  return {
+    pod: (pod: NamedPod, signal: AbortSignal) => get<Pod>(placeOfPod(pod), signal),
+
+    /** Only the very pod that was checked; false: it is gone. */
+    deletePod(pod: PodTarget, options: DeleteOptions, signal: AbortSignal) {
+      const body = { ...options, preconditions: { uid: pod.uid } }
+      return change(pod.uid, { verb: 'delete', ...placeOfPod(pod), body, signal })
     },
-    patchPod: (pod, patch, signal, resourceVersion) =>
-      patched('pods', podPath(pod), pod.uid, patch, signal, resourceVersion),
-    async *podsWithLabel(labelSelector, signal) {
+
+    /** Likewise; with a `resourceVersion`, only if it is still of that version. */
+    patchPod: (pod: PodTarget, patch: Patch, signal: AbortSignal, resourceVersion?: string) =>
+      merge(placeOfPod(pod), pod.uid, patch, signal, resourceVersion),
+
+    /** Of all namespaces. */
+    async *podsWithLabel(labelSelector: string, signal: AbortSignal): AsyncGenerator<Pod> {
       let next: string | undefined
       do {
         const query = { labelSelector, limit: PAGE, continue: next }
-        const path = '/api/v1/pods'
         const list: { metadata?: { continue?: string }; items: Pod[] } = await json({
-          what: 'list pods',
-          method: HttpMethod.GET,
-          path,
+          verb: 'list',
+          ...at('pods', '/api/v1/pods'),
           query,
           signal,
         })
@@ -185,65 +130,70 @@ function createCluster(config: KubeConfig): Cluster {
         next = list.metadata?.continue || undefined
       } while (next)
     },
-    async log(pod, options, signal) {
-      const request = {
-        what: 'get pods/log',
-        method: HttpMethod.GET,
-        path: `${podPath(pod)}/log`,
-        query: { ...options },
+
+    /** Undefined: it has none, or not yet. */
+    log(pod: NamedPod, options: LogOptions, signal: AbortSignal) {
+      const place = at('pods/log', `${placeOfPod(pod).path}/log`)
+      const answer = call(
+        { verb: 'get', ...place, query: { ...options }, signal },
+        options.limitBytes,
+      )
+      // A container that has not begun, or never ended, is a bad request.
+      return unless(({ status }) => status === 400 || status === 404, answer)
+    },
+
+    node: (name: string, signal: AbortSignal) => get<Node>(placeOfNode(name), signal),
+
+    /** Like patchPod. */
+    patchNode: (node: NodeTarget, patch: Patch, signal: AbortSignal, resourceVersion?: string) =>
+      merge(placeOfNode(node.name), node.uid, patch, signal, resourceVersion),
+
+    networkPolicy: (namespace: string, name: string, signal: AbortSignal) =>
+      get<NetworkPolicy>(
+        at('networkpolicies', `${policies(namespace).path}/${encodeURIComponent(name)}`),
         signal,
-      }
-      try {
-        return await call(request, options.limitBytes)
-      } catch (error) {
-        // A container that has not begun, or never ended, is a bad request.
-        if (error instanceof ApiError && (error.status === 400 || error.status === 404))
-          return undefined
-        throw error
-      }
-    },
-    node: (name, signal) => get('nodes', nodePath(name), signal),
-    patchNode: (node, patch, signal, resourceVersion) =>
-      patched('nodes', nodePath(node.name), node.uid, patch, signal, resourceVersion),
-    networkPolicy: (namespace, name, signal) =>
-      get('networkpolicies', `${policiesPath(namespace)}/${encodeURIComponent(name)}`, signal),
-    createNetworkPolicy: (namespace, policy, signal) =>
-      orThere(create('networkpolicies', policiesPath(namespace), policy, signal)),
-    createJob(namespace, job, { dryRun }, signal) {
-      const path = `/apis/batch/v1/namespaces/${encodeURIComponent(namespace)}/jobs`
+      ),
+
+    /** False: there is one of this name already. */
+    createNetworkPolicy: (namespace: string, policy: object, signal: AbortSignal) =>
+      create(policies(namespace), policy, signal),
+
+    /** Likewise. With `dryRun` the server only checks it. */
+    createJob(namespace: string, job: object, options: { dryRun: boolean }, signal: AbortSignal) {
+      const place = at('jobs', pathOf`/apis/batch/v1/namespaces/${namespace}/jobs`)
       // A field that it does not know would be left out silently.
-      const query = { fieldValidation: 'Strict', dryRun: dryRun ? 'All' : undefined }
-      return orThere(create('jobs', path, job, signal, query))
+      const query = { fieldValidation: 'Strict', dryRun: options.dryRun ? 'All' : undefined }
+      return create(place, job, signal, query)
     },
-    async createEvent(namespace, event, signal) {
-      const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/events`
-      await create('events', path, event, signal)
+
+    async createEvent(namespace: string, event: object, signal: AbortSignal): Promise<void> {
+      const place = at('events', pathOf`/api/v1/namespaces/${namespace}/events`)
+      await call({ verb: 'create', ...place, body: event, signal })
     },
   }
-  return cluster
 }
 
-const podPath = ({ namespace, name }: NamedPod) =>
-  `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods/${encodeURIComponent(name)}`
-const nodePath = (name: string) => `/api/v1/nodes/${encodeURIComponent(name)}`
-const policiesPath = (namespace: string) =>
-  `/apis/networking.k8s.io/v1/namespaces/${encodeURIComponent(namespace)}/networkpolicies`
+type Place = Pick<ApiRequest, 'resource' | 'path'>
 
-async function orMissing<T>(answer: Promise<T>): Promise<T | undefined> {
+const pathOf = (strings: TemplateStringsArray, ...names: string[]) =>
+  String.raw(strings, ...names.map(encodeURIComponent))
+
+const at = (resource: string, path: string): Place => ({ resource, path })
+
+const placeOfPod = ({ namespace, name }: NamedPod) =>
+  at('pods', pathOf`/api/v1/namespaces/${namespace}/pods/${name}`)
+
+const placeOfNode = (name: string) => at('nodes', pathOf`/api/v1/nodes/${name}`)
+
+const policies = (namespace: string) =>
+  at('networkpolicies', pathOf`/apis/networking.k8s.io/v1/namespaces/${namespace}/networkpolicies`)
+
+/** Undefined where the API refuses in a way that is expected. */
+async function unless<T>(isExpected: (error: ApiError) => boolean, answer: Promise<T>) {
   try {
     return await answer
   } catch (error) {
-    if (error instanceof ApiError && error.status === 404) return undefined
-    throw error
-  }
-}
-
-async function orThere(answer: Promise<unknown>): Promise<boolean> {
-  try {
-    await answer
-    return true
-  } catch (error) {
-    if (error instanceof ApiError && error.reason === 'AlreadyExists') return false
+    if (error instanceof ApiError && isExpected(error)) return undefined
     throw error
   }
 }

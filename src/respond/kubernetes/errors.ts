@@ -1,18 +1,25 @@
-// What the API server refused. Apart, since the client of it is large, and is loaded only to act.
+// Why a call of the Kubernetes API failed. Apart, since its client is large, and is loaded only to act.
 
-import { StepError } from '../steps/step.ts'
+interface Answer {
+  readonly status?: number
+  readonly reason?: string
+  readonly cause?: unknown
+}
 
-export class ApiError extends StepError {
+export class ApiError extends Error {
   override name = 'ApiError'
-  readonly status: number
-  /** Such as `AlreadyExists`; empty where it gave none. */
+  /** Undefined: there was no answer that could be used. */
+  readonly status: number | undefined
+  /** Such as `AlreadyExists`; empty where the server gave none. */
   readonly reason: string
-  constructor(message: string, status: number, reason: string) {
-    super(message, { retryable: PASSING.has(status) || status >= 500 })
+  readonly retryable: boolean
+  constructor(message: string, { status, reason = '', cause }: Answer = {}) {
+    super(message, { cause })
     this.status = status
     this.reason = reason
+    this.retryable = status === undefined || status >= 500 || RETRYABLE.has(status)
   }
 }
 
 /** Permissions and tokens may be mended, and conflicts and limits pass. */
-const PASSING = new Set([401, 403, 408, 409, 429])
+const RETRYABLE = new Set([401, 403, 408, 409, 429])

@@ -1,68 +1,35 @@
 // The parts of Kubernetes' objects that are looked at here, as the API server writes them in JSON.
 
-export interface Metadata {
+import type {
+  V1NetworkPolicySpec,
+  V1NodeSpec,
+  V1ObjectMeta,
+  V1PodSpec,
+  V1PodStatus,
+} from '@kubernetes/client-node'
+
+/** Times are text, which the client would make Dates; and of what is there, some is there always. */
+export interface Metadata
+  extends Pick<V1ObjectMeta, 'namespace' | 'labels' | 'annotations' | 'ownerReferences'> {
   readonly name: string
-  readonly namespace?: string
   readonly uid: string
   readonly resourceVersion: string
   readonly creationTimestamp: string
   readonly deletionTimestamp?: string
-  readonly labels?: Readonly<Record<string, string>>
-  readonly annotations?: Readonly<Record<string, string>>
-  readonly ownerReferences?: readonly { readonly controller?: boolean }[]
 }
 
-export interface ContainerState {
-  readonly terminated?: { readonly containerID?: string }
-}
-
-export interface ContainerStatus {
-  readonly name: string
-  /** `containerd://<64 hex>`; empty until it has one. */
-  readonly containerID?: string
-  readonly state?: ContainerState
-  readonly lastState?: ContainerState
-}
-
-export interface Pod {
+interface KubernetesObject<Spec> {
   readonly metadata: Metadata
-  readonly spec: {
-    readonly nodeName?: string
-    readonly hostNetwork?: boolean
-    readonly containers: readonly { readonly name: string }[]
-    readonly initContainers?: readonly { readonly name: string }[]
-    readonly ephemeralContainers?: readonly { readonly name: string }[]
-  }
-  readonly status?: {
-    readonly containerStatuses?: readonly ContainerStatus[]
-    readonly initContainerStatuses?: readonly ContainerStatus[]
-    readonly ephemeralContainerStatuses?: readonly ContainerStatus[]
-  }
+  readonly spec: Spec
 }
 
-export interface Taint {
-  readonly key: string
-  readonly value?: string
-  readonly effect: string
+export interface Pod extends KubernetesObject<V1PodSpec> {
+  readonly status?: V1PodStatus
 }
 
-export interface Node {
-  readonly metadata: Metadata
-  readonly spec: { readonly taints?: readonly Taint[]; readonly unschedulable?: boolean }
-}
-
-export interface NetworkPolicy {
-  readonly metadata: Metadata
-  readonly spec: {
-    readonly podSelector?: {
-      readonly matchLabels?: Readonly<Record<string, string>>
-      readonly matchExpressions?: readonly unknown[]
-    }
-    readonly policyTypes?: readonly string[]
-    readonly ingress?: readonly unknown[]
-    readonly egress?: readonly unknown[]
-  }
-}
+export type Node = KubernetesObject<V1NodeSpec>
+export type Taint = NonNullable<V1NodeSpec['taints']>[number]
+export type NetworkPolicy = KubernetesObject<V1NetworkPolicySpec>
 
 /** On all that we make. */
 export const MANAGED_BY = { 'app.kubernetes.io/managed-by': 'falco-nats' } as const

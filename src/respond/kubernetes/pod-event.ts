@@ -1,4 +1,4 @@
-// Tells of what was done where people look for it: an Event on the pod.
+// Notes what was done where people look for it: an Event on the pod.
 
 import { hostname } from 'node:os'
 import { printable } from '../../shared/errors.ts'
@@ -15,15 +15,10 @@ export interface Note {
 
 const US = 'falco-nats'
 /** What Kubernetes takes. */
-const MAX_MESSAGE = 1024
+const MESSAGE_MAX = 1024
 
-/** Throws a StepError; where it is not allowed, that is not worth more than a line at debug. */
-export async function noteOnPod(
-  cluster: Cluster,
-  pod: PodTarget,
-  { reason, message, type }: Note,
-  signal: AbortSignal,
-): Promise<void> {
+/** Throws an ApiError; where it is not allowed, that is not worth more than a line at debug. */
+export function noteOnPod(cluster: Cluster, pod: PodTarget, note: Note, signal: AbortSignal) {
   const { namespace, name, uid } = pod
   const now = new Date().toISOString().replace(/\.\d+/, '')
   const event = {
@@ -31,9 +26,8 @@ export async function noteOnPod(
     kind: 'Event',
     metadata: { generateName: `${US}-`, namespace, labels: MANAGED_BY },
     involvedObject: { apiVersion: 'v1', kind: 'Pod', namespace, name, uid },
-    reason,
-    message: printable(message).slice(0, MAX_MESSAGE),
-    type,
+    ...note,
+    message: printable(note.message).slice(0, MESSAGE_MAX),
     firstTimestamp: now,
     lastTimestamp: now,
     count: 1,
@@ -41,5 +35,5 @@ export async function noteOnPod(
     reportingComponent: US,
     reportingInstance: hostname().slice(0, 128),
   }
-  await cluster.createEvent(namespace, event, signal)
+  return cluster.createEvent(namespace, event, signal)
 }

@@ -1,25 +1,32 @@
 // One request to the Kubernetes API, and what its failure means.
 
 import {
-  type HttpMethod,
+  HttpMethod,
   IsomorphicFetchHttpLibrary,
   type KubeConfig,
+  PatchStrategy,
   RequestContext,
 } from '@kubernetes/client-node'
 import { messageOf, printable } from '../../shared/errors.ts'
-import { StepError } from '../steps/step.ts'
 import { ApiError } from './errors.ts'
 
 export interface ApiRequest {
-  /** For people: `delete pods`. */
-  readonly what: string
-  readonly method: HttpMethod
+  /** Verb and resource are those of a permission, and name the request in errors: `delete pods`. */
+  readonly verb: keyof typeof METHODS
+  readonly resource: string
   readonly path: string
   readonly query?: Readonly<Record<string, string | number | boolean | undefined>>
   readonly body?: unknown
-  readonly contentType?: string
   readonly signal: AbortSignal
 }
+
+const METHODS = {
+  get: HttpMethod.GET,
+  list: HttpMethod.GET,
+  create: HttpMethod.POST,
+  patch: HttpMethod.PATCH,
+  delete: HttpMethod.DELETE,
+} as const
 
 /** Long enough to save handshakes, short enough to notice renewed certificates. */
 const KEEP_CONNECTIONS_MS = 300_000
@@ -27,10 +34,8 @@ const EXCERPT_CHARACTERS = 500
 
 type Dispatcher = NonNullable<ReturnType<RequestContext['getDispatcher']>>
 
-/** The bytes of the answer, at most `limit` of them. Throws a StepError. */
-export type Call = (request: ApiRequest, limit?: number) => Promise<Buffer>
-
-export function createCall(config: KubeConfig): Call {
+/** Calls give the bytes of the answer, at most `limit` of them, and throw an ApiError. */
+export function createCall(config: KubeConfig) {
   const server = config.getCurrentCluster()?.server.replace(/\/+$/, '')
   const http = new IsomorphicFetchHttpLibrary()
   let kept: { dispatcher: Dispatcher; until: number } | undefined
@@ -47,46 +52,46 @@ export function createCall(config: KubeConfig): Call {
     }
   }
 
-  return async (
-    { what, method, path, query = {}, body, contentType, signal },
-    limit = Infinity,
-  ) => {
+  return async (request: ApiRequest, limit = Infinity): Promise<Buffer> => {
+    const { verb, resource, path, query = {}, body, signal } = request
+    const what = `${verb} ${resource}`
     try {
       signal.throwIfAborted()
-      const context = new RequestContext(`${server}${path}`, method)
+      const context = new RequestContext(`${server}${path}`, METHODS[verb])
       for (const [name, value] of Object.entries(query))
         if (value !== undefined) context.setQueryParam(name, String(value))
       context.setHeaderParam('Accept', 'application/json, */*')
       context.setHeaderParam('User-Agent', 'falco-nats')
       if (body !== undefined) {
-        context.setHeaderParam('Content-Type', contentType ?? 'application/json')
+        const type = verb === 'patch' ? PatchStrategy.MergePatch : 'application/json'
+        context.setHeaderParam('Content-Type', type)
         context.setBody(JSON.stringify(body))
       }
       context.setSignal(signal)
       await config.applySecurityAuthentication(context)
       keepConnections(context)
-      const answer = await http.send(context).toPromise()
-      const bytes = await readAll(answer.body.stream(), limit)
-      if (answer.httpStatusCode >= 200 && answer.httpStatusCode < 300) return bytes
-      throw refusal(what, answer.httpStatusCode, bytes.toString())
+      const { httpStatusCode: status, body: answer } = await http.send(context).toPromise()
+      const bytes = await readAll(answer.stream(), limit)
+      if (status >= 200 && status < 300) return bytes
+      throw refusal(what, status, bytes.toString())
     } catch (error) {
-      if (error instanceof StepError) throw error
+      if (error instanceof ApiError) throw error
       const why = signal.aborted ? 'no answer in time' : messageOf(error)
-      throw new StepError(`${what}: ${why}`, { retryable: true, cause: error })
+      throw new ApiError(`${what}: ${why}`, { cause: error })
     }
   }
 }
 
-/** In the server's own words; in those of what stands before it, where it does not write JSON. */
+/** In the server's own words; in those of a proxy before it, where the answer is not JSON. */
 function refusal(what: string, status: number, text: string): ApiError {
-  let said: { message?: unknown; reason?: unknown } = {}
+  let answer: { message?: unknown; reason?: unknown } = {}
   try {
-    said = JSON.parse(text) ?? {}
+    answer = JSON.parse(text) ?? {}
   } catch {}
-  const words = typeof said.message === 'string' && said.message ? said.message : text.trim()
-  const shown = words.replace(/\s+/g, ' ').slice(0, EXCERPT_CHARACTERS)
-  const reason = typeof said.reason === 'string' ? said.reason : ''
-  return new ApiError(printable(`${what}: ${shown || `status ${status}`}`), status, reason)
+  const message = typeof answer.message === 'string' && answer.message ? answer.message : text
+  const shown = message.replace(/\s+/g, ' ').trim().slice(0, EXCERPT_CHARACTERS)
+  const reason = typeof answer.reason === 'string' ? answer.reason : ''
+  return new ApiError(printable(`${what}: ${shown || `status ${status}`}`), { status, reason })
 }
 
 async function readAll(stream: ReadableStream<Uint8Array> | null, limit: number): Promise<Buffer> {

@@ -1,4 +1,4 @@
-// What an alert is about: which pod, which node. Only what it says itself; null and missing are no answer.
+// Which pod and node an alert names. Null and missing name nothing, and nothing is guessed.
 
 import { type Alert, outputField } from '../../shared/alert/alert.ts'
 import { DNS_LABEL, isSubdomain } from './names.ts'
@@ -21,7 +21,7 @@ export interface NodeTarget {
   readonly uid: string
 }
 
-/** A pod, and which source of events named it: only a system call also tells of a container and a node. */
+/** A pod, and which source of events named it: only a system call has a container and a node as well. */
 interface FoundPod extends NamedPod {
   readonly family: 'k8s' | 'ka'
 }
@@ -39,11 +39,17 @@ export function podOf(alert: Alert): NamedPod | undefined {
 
 /** Each pair as a whole: a namespace of one family and a name of another may be two pods. */
 export function findPod(alert: Alert): FoundPod | undefined {
+  const pair = (family: FoundPod['family'], namespaceField: string, nameField: string) => {
+    const namespace = textField(alert, namespaceField)
+    const name = subdomain(textField(alert, nameField))
+    if (namespace === undefined || name === undefined) return undefined
+    return DNS_LABEL.test(namespace) ? { namespace, name, family } : undefined
+  }
   return (
-    pair(alert, 'k8s', 'k8s.ns.name', 'k8s.pod.name') ??
-    pair(alert, 'ka', 'ka.target.namespace', 'ka.target.pod.name') ??
+    pair('k8s', 'k8s.ns.name', 'k8s.pod.name') ??
+    pair('ka', 'ka.target.namespace', 'ka.target.pod.name') ??
     (textField(alert, 'ka.target.resource') === 'pods'
-      ? pair(alert, 'ka', 'ka.target.namespace', 'ka.target.name')
+      ? pair('ka', 'ka.target.namespace', 'ka.target.name')
       : undefined)
   )
 }
@@ -67,18 +73,6 @@ function isOfAuditLog({ output_fields: fields }: Alert): boolean {
 export function containerIdOf(alert: Alert): string | undefined {
   const id = textField(alert, 'container.id')
   return id === 'host' ? undefined : id
-}
-
-function pair(
-  alert: Alert,
-  family: FoundPod['family'],
-  namespaceField: string,
-  nameField: string,
-): FoundPod | undefined {
-  const namespace = textField(alert, namespaceField)
-  const name = subdomain(textField(alert, nameField))
-  if (namespace === undefined || name === undefined || !DNS_LABEL.test(namespace)) return undefined
-  return { namespace, name, family }
 }
 
 const textField = (alert: Alert, name: string) => textOf(outputField(alert, name))

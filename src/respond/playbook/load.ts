@@ -2,23 +2,36 @@
 
 import { readFileSync } from 'node:fs'
 import { messageOf, quoted, UsageError } from '../../shared/errors.ts'
-import type { RespondConfig } from '../options.ts'
+import { ownNamespace } from '../kubernetes/own-namespace.ts'
 import { readPlan, singlePlan } from './plan.ts'
 import type { Plan } from './playbook.ts'
 
-type Source = Pick<
-  RespondConfig,
-  'config' | 'playbook' | 'subject' | 'env' | 'act' | 'dryRun' | 'test'
->
+/** Of the options of `falco-nats respond`, those that make the plan. */
+export interface PlanSource {
+  readonly config: string | undefined
+  readonly playbook: string | undefined
+  readonly subject: readonly string[] | undefined
+  readonly env: readonly (readonly [key: string, value: string])[] | undefined
+  readonly act: boolean
+  readonly dryRun: boolean
+  readonly test: string | undefined
+}
 
-/** Dry with --dry-run and --test, whatever else is said. Throws a UsageError: a file that cannot be read or used, a step that is none. */
-export function loadPlan(source: Source): Plan {
+/** Dry with --dry-run and --test in any case. Throws a UsageError. */
+export function loadPlan(source: PlanSource): Plan {
   const { config: file, playbook, subject, env, act, dryRun, test } = source
   const plan =
     playbook === undefined
       ? readPlan(textOf(file!), file!)
       : singlePlan(playbook, subject ?? [], env ?? [], act)
   return dryRun || test !== undefined ? { ...plan, dryRun: true } : plan
+}
+
+/** The plan, with the namespace that we run in among the protected ones. */
+export function protectOurselves(plan: Plan): Plan {
+  const own = ownNamespace()
+  if (own === undefined) return plan
+  return { ...plan, protectedNamespaces: [...new Set([...plan.protectedNamespaces, own])] }
 }
 
 function textOf(file: string): string {

@@ -1,8 +1,7 @@
-// The playbooks, checked: what their file says with defaults, or one line that says what is wrong where.
+// The playbooks, checked: what their file gives and defaults for the rest, or one line: what is wrong, and where.
 
 import { dirname, resolve } from 'node:path'
 import { isScalar, parseDocument } from 'yaml'
-import type { z } from 'zod'
 import { printable, quoted, UsageError } from '../../shared/errors.ts'
 import { STEPS } from '../steps/index.ts'
 import type { Step } from '../steps/step.ts'
@@ -12,7 +11,7 @@ import { type Checked, check } from './schema-errors.ts'
 import { type Path, readYaml, type YamlFile } from './yaml.ts'
 
 const STEP_NAMES = [...STEPS.keys()].join(', ')
-const COMMON_KEYS: readonly string[] = Object.keys(stepSchema.shape)
+const COMMON_KEYS: readonly string[] = Object.keys(stepSchema.in.shape)
 
 /** Throws a UsageError: `file:line:column: path: what is wrong; what is allowed`. */
 export function readPlan(text: string, file: string): Plan {
@@ -25,17 +24,23 @@ export function readPlan(text: string, file: string): Plan {
         ['playbooks', index, 'name'],
         `playbooks[${names.indexOf(name)}] has this name; allowed: a name of its own`,
       )
-  return planOf(value, (item, path) => planStep(item, path, yaml, file))
+  const playbooks = value.playbooks.map((playbook, index) => ({
+    ...playbook,
+    steps: playbook.steps.map((item, at) =>
+      planStep(item, ['playbooks', index, 'steps', at], yaml, file),
+    ),
+  }))
+  return { ...value, playbooks }
 }
 
 /**
- * What `-p`, `-s` and `-e` say: one playbook of one step, named like it. Dry unless `act`.
+ * What `-p`, `-s` and `-e` give: one playbook of one step, named like it. Dry unless `act`.
  * Throws a UsageError that names the option.
  */
 export function singlePlan(
   stepName: string,
   subjects: readonly string[],
-  parameters: readonly (readonly [key: string, text: string])[],
+  parameters: Parameters,
   act: boolean,
 ): Plan {
   const step = STEPS.get(stepName)
@@ -46,23 +51,10 @@ export function singlePlan(
   const checked = check(planSchema, { dryRun: !act, playbooks: [playbook] })
   // All else is ours.
   if (!checked.ok) throw new UsageError(`--subject ${quoted(subjects.join())}: ${checked.reason}`)
-  return planOf(checked.value, () => {
-    const { timeout, continueOnError } = stepSchema.parse({})
-    return { step, params, timeoutMs: timeout, continueOnError }
-  })
-}
-
-function planOf(
-  { playbooks, ...limits }: z.infer<typeof planSchema>,
-  plan: (item: unknown, path: Path) => PlannedStep,
-): Plan {
+  const planned = { step, params, ...stepSchema.parse({}) }
   return {
-    ...limits,
-    playbooks: playbooks.map(({ coolDown, steps, ...playbook }, index) => ({
-      ...playbook,
-      coolDownMs: coolDown,
-      steps: steps.map((item, at) => plan(item, ['playbooks', index, 'steps', at])),
-    })),
+    ...checked.value,
+    playbooks: checked.value.playbooks.map((one) => ({ ...one, steps: [planned] })),
   }
 }
 
@@ -74,27 +66,30 @@ function planStep(item: unknown, path: Path, yaml: YamlFile, file: string): Plan
   const allowed = name === 'module' ? [...COMMON_KEYS, 'with'] : COMMON_KEYS
   const stray = keys.find((key) => !STEPS.has(key) && !allowed.includes(key))
   if (stray !== undefined) {
-    const what = name === undefined ? `unknown step; allowed: ${STEP_NAMES}` : undefined
-    const why = what ?? `unknown; allowed: ${name}, ${allowed.join(', ')}`
-    throw yaml.error([...path, stray], why, 'key')
+    const why =
+      name === undefined
+        ? ` step; allowed: ${STEP_NAMES}`
+        : `; allowed: ${name}, ${allowed.join(', ')}`
+    throw yaml.error([...path, stray], `unknown${why}`, 'key')
   }
   if (name === undefined)
     throw yaml.error(path, `no step; allowed: a map with one of ${STEP_NAMES}`)
   if (second !== undefined)
     throw yaml.error([...path, second], `${name} is given too; allowed: one step in each`, 'key')
   const { [name]: own, with: given, ...common } = item as Record<string, unknown>
-  const { timeout, continueOnError } = accepted(check(stepSchema, common), path, yaml)
+  const planned = accepted(check(stepSchema, common), path, yaml)
   const step = STEPS.get(name)!
-  if (name !== 'module') {
-    const params = accepted(check(step.params, own ?? {}), [...path, name], yaml)
-    return { step, params, timeoutMs: timeout, continueOnError }
-  }
+  if (name !== 'module')
+    return {
+      step,
+      params: accepted(check(step.params, own ?? {}), [...path, name], yaml),
+      ...planned,
+    }
   if (typeof own !== 'string' || own === '')
     throw yaml.error([...path, name], 'allowed: the path of a module, such as ./mine.ts')
   const whole = { path: resolve(dirname(file), own), ...(given !== undefined && { with: given }) }
   // Of what is checked, only `with` can be wrong, and it stands beside the step.
-  const params = accepted(check(step.params, whole), path, yaml)
-  return { step, params, timeoutMs: timeout, continueOnError }
+  return { step, params: accepted(check(step.params, whole), path, yaml), ...planned }
 }
 
 function accepted<T>(checked: Checked<T>, path: Path, yaml: YamlFile): T {
@@ -102,27 +97,26 @@ function accepted<T>(checked: Checked<T>, path: Path, yaml: YamlFile): T {
   throw yaml.error([...path, ...checked.path], checked.reason, checked.place)
 }
 
-function singleParams(step: Step, parameters: readonly (readonly [string, string])[]): unknown {
+/** Of `-e`. */
+type Parameters = readonly (readonly [key: string, text: string])[]
+
+function singleParams(step: Step, parameters: Parameters): unknown {
   const texts = new Map<PropertyKey, string>()
   for (const [key, text] of parameters) {
     if (texts.has(key)) throw new UsageError(`-e ${printable(key)}: given twice; allowed: once`)
     texts.set(key, text)
   }
-  const given = Object.fromEntries([...texts].map(([key, text]) => [key, scalarOf(text)]))
+  const given = Object.fromEntries(parameters.map(([key, text]) => [key, scalarOf(text)]))
   if (step.name === 'module' && texts.has('path')) given.path = resolve(texts.get('path')!)
   for (;;) {
     const checked = check(step.params, given)
     if (checked.ok) return checked.value
-    const [key, ...rest] = checked.path
-    const text = key === undefined || rest.length > 0 ? undefined : texts.get(key)
+    const { path, reason } = checked
+    const text = path.length === 1 ? texts.get(path[0]!) : undefined
     // `value=true` where text is wanted is that text.
-    if (text === undefined || given[String(key)] === text)
-      throw new UsageError(
-        printable(
-          `-e${checked.path.map((part) => ` ${String(part)}`).join('')}: ${checked.reason}`,
-        ),
-      )
-    given[String(key)] = text
+    if (text === undefined || given[String(path[0])] === text)
+      throw new UsageError(printable(`${['-e', ...path].map(String).join(' ')}: ${reason}`))
+    given[String(path[0])] = text
   }
 }
 

@@ -1,4 +1,4 @@
-// A playbook as it is run: what the file says, checked, with defaults.
+// A playbook as it is run: what the file gives, checked, with defaults.
 
 import type { Step } from '../steps/step.ts'
 
@@ -23,21 +23,21 @@ export interface PlannedStep<Params = unknown> {
   readonly continueOnError: boolean
 }
 
-/** What an alert must say. All that are given must hold; `any` of a list. */
+/** What an alert must have. All that are given must hold; of a list, any. */
 export interface Match {
-  readonly source?: readonly string[]
-  readonly rule?: readonly string[]
+  readonly source?: readonly string[] | undefined
+  readonly rule?: readonly string[] | undefined
   /** The least severe that passes, as an index into PRIORITIES. */
   readonly minPriority?: number
   /** At least one of them. */
-  readonly tags?: readonly string[]
+  readonly tags?: readonly string[] | undefined
   /** By name of the output field. A field that is null or missing is in no list, and passes `not`. */
   readonly outputFields?: Readonly<Record<string, FieldMatch>>
 }
 
 export interface FieldMatch {
-  readonly in?: readonly string[]
-  readonly not?: readonly string[]
+  readonly in?: readonly string[] | undefined
+  readonly not?: readonly string[] | undefined
 }
 
 /** The whole file. */

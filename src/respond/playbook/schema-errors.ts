@@ -1,59 +1,50 @@
-// What a schema finds wrong, said as the rest of the program says it: what is given, what is allowed.
+// What a schema finds wrong, in the words of the rest of the program: what is given, what is allowed.
 
-import { z } from 'zod'
+import type { z } from 'zod'
 import type { Path, Place } from './yaml.ts'
-
-type Issue = z.core.$ZodIssue
 
 export type Checked<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly path: Path; readonly place: Place; readonly reason: string }
 
-/** Checks a value, and of what is wrong says one thing: a misspelt key rather than that the right one is missing. */
+/** Checks a value. Of all that is wrong it gives one thing: a misspelt key rather than that the right one is missing. */
 export function check<T>(schema: z.ZodType<T>, value: unknown): Checked<T> {
-  const { data, error } = schema.safeParse(value, { reportInput: true })
+  const { data, error } = schema.safeParse(value, { error: reasonOf })
   if (!error) return { ok: true, value: data as T }
-  const { issues } = error
-  const issue = issues.find(({ code }) => code === 'unrecognized_keys') ?? issues[0]!
-  if (issue.code !== 'unrecognized_keys')
-    return {
-      ok: false,
-      path: issue.path,
-      place: issue.code === 'invalid_key' ? 'key' : 'value',
-      reason: reasonOf(issue),
-    }
-  const allowed = keysAt(schema, issue.path)
-  return {
-    ok: false,
-    path: [...issue.path, issue.keys[0]!],
-    place: 'key',
-    reason: `unknown; allowed: ${allowed.join(', ') || 'nothing'}`,
+  const stray = error.issues.find((issue) => issue.code === 'unrecognized_keys')
+  if (stray) {
+    const path = [...stray.path, stray.keys[0]!]
+    return { ok: false, path, place: 'key', reason: stray.message }
   }
+  const { code, path, message } = error.issues[0]!
+  return { ok: false, path, place: code === 'invalid_key' ? 'key' : 'value', reason: message }
 }
 
-/** The library's own texts; others were written for the one place, and are better. */
-const STOCK = /^(Invalid|Too small|Too big|Unrecognized)/
-
-function reasonOf(issue: Issue): string {
-  if (issue.code === 'invalid_key' && issue.issues[0]) return reasonOf(issue.issues[0])
-  if (!STOCK.test(issue.message)) return issue.message
+/** Instead of the library's own texts, and only of those: others were written for the one place, and are better. */
+function reasonOf(issue: z.core.$ZodRawIssue): string | undefined {
+  const { input } = issue
   switch (issue.code) {
+    case 'unrecognized_keys':
+      return `unknown; allowed: ${Object.keys((issue.inst as z.ZodObject).shape).join(', ') || 'nothing'}`
+    case 'invalid_key':
+      return issue.issues[0]?.message
     case 'invalid_type':
-      return `${given(issue.input)}; allowed: ${NAMES[issue.expected] ?? issue.expected}`
+      return `${given(input)}; allowed: ${NAMES[issue.expected] ?? issue.expected}`
     case 'invalid_value':
-      return `${given(issue.input)}; allowed: ${issue.values.map(String).join(', ')}`
+      return `${given(input)}; allowed: ${issue.values.map(String).join(', ')}`
     case 'too_small':
-      return `${given(issue.input)}; allowed: at least ${issue.minimum}${UNITS[issue.origin] ?? ''}`
+      return `${given(input)}; allowed: at least ${issue.minimum}${UNITS[issue.origin] ?? ''}`
     case 'too_big':
-      return `${given(issue.input)}; allowed: at most ${issue.maximum}${UNITS[issue.origin] ?? ''}`
+      return `${given(input)}; allowed: at most ${issue.maximum}${UNITS[issue.origin] ?? ''}`
     case 'invalid_union': {
       // Of the alternatives, the one that came furthest is the one that was meant.
-      const inner = issue.errors.flat().sort((a, b) => b.path.length - a.path.length)
-      const deepest = inner.filter(({ path }) => path.length === inner[0]?.path.length)
-      return [...new Set(deepest.map(reasonOf))].join(', or ') || issue.message
+      const inner = issue.errors.flat()
+      const depth = Math.max(...inner.map(({ path }) => path.length))
+      const deepest = inner.filter(({ path }) => path.length === depth)
+      return [...new Set(deepest.map(({ message }) => message))].join(', or ') || undefined
     }
     default:
-      return issue.message
+      return undefined
   }
 }
 
@@ -80,24 +71,4 @@ function given(value: unknown): string {
     return `${value} is given`
   if (typeof value === 'string') return value === '' ? 'empty text is given' : 'text is given'
   return `${Array.isArray(value) ? 'a list' : 'a map'} is given`
-}
-
-interface JsonSchema {
-  readonly properties?: Readonly<Record<string, JsonSchema>>
-  readonly additionalProperties?: JsonSchema | boolean
-  readonly items?: JsonSchema
-  readonly anyOf?: readonly JsonSchema[]
-}
-
-/** The keys that the map at `path` may have. */
-function keysAt(schema: z.ZodType, path: Path): string[] {
-  let at = [z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as JsonSchema]
-  const flat = (schemas: readonly JsonSchema[]): JsonSchema[] =>
-    schemas.flatMap((one) => (one.anyOf ? flat(one.anyOf) : [one]))
-  for (const segment of path)
-    at = flat(at).flatMap(({ properties, additionalProperties: rest, items }) => {
-      const next = typeof segment === 'number' ? items : (properties?.[String(segment)] ?? rest)
-      return typeof next === 'object' ? [next] : []
-    })
-  return [...new Set(flat(at).flatMap(({ properties }) => Object.keys(properties ?? {})))]
 }

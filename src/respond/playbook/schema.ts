@@ -1,4 +1,4 @@
-// What the file of playbooks may say, but for the steps' own parameters: those each step knows itself.
+// What the file of playbooks may hold, but for the steps' own parameters: those each step knows itself.
 
 import { z } from 'zod'
 import { PRIORITIES, priorityIndex } from '../../shared/alert/alert.ts'
@@ -8,21 +8,25 @@ import { DNS_LABEL } from '../kubernetes/names.ts'
 import type { Match } from './playbook.ts'
 import { subjectPattern } from './subject-patterns.ts'
 
-/** Text or numbers for what `parse` understands; it throws an Error that says what is allowed. */
-function parsed<T>(parse: (text: string) => T, allowed: string) {
-  return z.union([z.string(), z.number()], `allowed: ${allowed}`).transform((given, context): T => {
+/** Text or numbers for what `parse` understands; it throws an Error with what is allowed. */
+const parsed = <T>(parse: (text: string) => T, allowed: string) =>
+  z.union([z.string(), z.number()], `allowed: ${allowed}`).transform(trying(parse))
+
+/** What `parse` throws is what is wrong with the value. */
+const trying =
+  <T>(parse: (text: string) => T) =>
+  (given: string | number, context: z.RefinementCtx): T => {
     try {
       return parse(String(given))
     } catch (error) {
       context.addIssue({ code: 'custom', message: messageOf(error) })
       return z.NEVER
     }
-  })
-}
+  }
 
-function wholeNumber(least: number, most: number) {
-  const allowed = `allowed: a whole number from ${least} to ${most}`
-  return z.int(allowed).min(least, allowed).max(most, allowed)
+function wholeNumber(min: number, max: number) {
+  const allowed = `allowed: a whole number from ${min} to ${max}`
+  return z.int(allowed).min(min, allowed).max(max, allowed)
 }
 
 const listOf = <T>(one: z.ZodType<T>, allowed: string) =>
@@ -61,58 +65,52 @@ const matchSchema = z
     output_fields: z.record(z.string(), fieldMatch).optional(),
   })
   .transform(
-    ({ source, rule, priority, tags, output_fields }): Match => ({
-      ...(source && { source }),
-      ...(rule && { rule }),
+    ({ priority, output_fields: outputFields, ...same }): Match => ({
+      ...same,
       ...(priority !== undefined && { minPriority: priority }),
-      ...(tags && { tags }),
-      ...(output_fields && { outputFields: output_fields as NonNullable<Match['outputFields']> }),
+      ...(outputFields && { outputFields }),
     }),
   )
 
-const subject = z.string().superRefine((text, context) => {
-  try {
-    subjectPattern(text)
-  } catch (error) {
-    context.addIssue({ code: 'custom', message: messageOf(error) })
-  }
-})
-
-/** A list is looked at as one, so that an error names the element. */
+/** One is made a list first, so that an error names the element of a list. */
 const subjects = z.preprocess(
   (given) => (typeof given === 'string' ? [given] : given),
   z
-    .array(subject)
+    .array(z.string().transform(trying(subjectPattern)))
     .min(1, 'allowed: at least one subject')
     .transform((list) => [...new Set(list)]),
 )
 
 /** Of every step, beside its name. */
-export const stepSchema = z.strictObject({
-  timeout: parsed((text) => {
-    const milliseconds = duration('1h')(text)
-    if (milliseconds === 0) throw new Error('allowed: a duration of more than 0, up to 1h')
-    return milliseconds
-  }, 'a duration such as 30s').default(30_000),
-  continueOnError: z.boolean().default(false),
-})
+export const stepSchema = z
+  .strictObject({
+    timeout: parsed((text) => {
+      const milliseconds = duration('1h')(text)
+      if (milliseconds === 0) throw new Error('allowed: a duration of more than 0, up to 1h')
+      return milliseconds
+    }, 'a duration such as 30s').default(30_000),
+    continueOnError: z.boolean().default(false),
+  })
+  .transform(({ timeout: timeoutMs, continueOnError }) => ({ timeoutMs, continueOnError }))
 
-const playbookSchema = z.strictObject({
-  name: z
-    .string()
-    .regex(/^[a-z0-9-]{1,48}$/, 'allowed: 1 to 48 lower-case letters, digits and dashes'),
-  on: subjects,
-  match: matchSchema.default({}),
-  steps: z.array(z.unknown()).min(1, 'allowed: at least one step'),
-  concurrency: wholeNumber(1, 100).default(4),
-  maxDeliver: wholeNumber(1, 1000).default(5),
-  coolDown: parsed(duration('1d'), 'a duration such as 5m').default(0),
-})
+const playbookSchema = z
+  .strictObject({
+    name: z
+      .string()
+      .regex(/^[a-z0-9-]{1,48}$/, 'allowed: 1 to 48 lower-case letters, digits and dashes'),
+    on: subjects,
+    match: matchSchema.default({}),
+    steps: z.array(z.unknown()).min(1, 'allowed: at least one step'),
+    concurrency: wholeNumber(1, 100).default(4),
+    maxDeliver: wholeNumber(1, 1000).default(5),
+    coolDown: parsed(duration('1d'), 'a duration such as 5m').default(0),
+  })
+  .transform(({ coolDown: coolDownMs, ...playbook }) => ({ ...playbook, coolDownMs }))
 
 const namespace = z.string().regex(DNS_LABEL, 'allowed: the name of a namespace')
 
 export const planSchema = z.strictObject({
-  /** Until the file says otherwise. */
+  /** Nothing is done until the file asks for it. */
   dryRun: z.boolean().default(true),
   maxActionsPerMinute: wholeNumber(1, 100_000).default(60),
   protectedNamespaces: z.array(namespace).default(['kube-system', 'falco', 'nats']),

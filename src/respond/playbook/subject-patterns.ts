@@ -6,7 +6,7 @@ const OWN_PREFIXES = [OUTCOME_PREFIX, DEAD_LETTER_PREFIX]
 
 const LENGTH_MAX = 512
 
-/** Throws an Error that says what is allowed. */
+/** Throws an Error with what is allowed. */
 export function subjectPattern(text: string): string {
   const tokens = text.split('.')
   const wild = tokens.some(
@@ -31,27 +31,22 @@ export const isOwn = (subject: string) => OWN_PREFIXES.some((prefix) => subject.
  * Whether all that `inner` matches is matched by `outer`, as NATS matches: `*` is any one token, `>` at the end is
  * one or more. `inner` may as well be a subject without wildcards.
  */
-export function covers(outer: string, inner: string): boolean {
-  const [wide, narrow] = [outer.split('.'), inner.split('.')]
-  for (const [index, token] of wide.entries()) {
-    const other = narrow[index]
-    if (other === undefined) return false
-    if (token === '>') return true
-    if (other === '>' || (token !== '*' && token !== other)) return false
-  }
-  return wide.length === narrow.length
-}
+export const covers = (outer: string, inner: string) => matches(outer, inner, false)
 
 /** Whether some subject matches both. */
-export function overlap(a: string, b: string): boolean {
-  const [left, right] = [a.split('.'), b.split('.')]
-  for (const [index, token] of left.entries()) {
-    const other = right[index]
+export const overlap = (a: string, b: string) => matches(a, b, true)
+
+/** Token by token. `areBothWild`: the wildcards of `b` match tokens of `a`, too. */
+function matches(a: string, b: string, areBothWild: boolean): boolean {
+  const [tokens, others] = [a.split('.'), b.split('.')]
+  for (const [index, token] of tokens.entries()) {
+    const other = others[index]
     if (other === undefined) return false
-    if (token === '>' || other === '>') return true
-    if (token !== '*' && other !== '*' && token !== other) return false
+    if (token === '>') return true
+    if (other === '>') return areBothWild
+    if (token !== '*' && token !== other && !(areBothWild && other === '*')) return false
   }
-  return left.length === right.length
+  return tokens.length === others.length
 }
 
 /** Whether no subject matches two of them. */

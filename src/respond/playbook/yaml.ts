@@ -17,10 +17,10 @@ export interface YamlFile {
   error(path: Path, reason: string, place?: Place): UsageError
 }
 
-/** Nobody needs more; what checks values goes down step by step. */
+/** More than any playbook needs, and less than exhausts what recurses through it. */
 const DEPTH_MAX = 64
 
-/** Throws a UsageError for what is not YAML, has a key twice, or is made to exhaust who reads it. */
+/** Throws a UsageError for what is not YAML, has a key twice, or is made to exhaust its reader. */
 export function readYaml(text: string, file: string): YamlFile {
   const lines = new LineCounter()
   const errorAt = (offset: number, reason: string) => {
@@ -29,12 +29,12 @@ export function readYaml(text: string, file: string): YamlFile {
   }
   try {
     const doc = parseDocument(text, { lineCounter: lines, prettyErrors: false })
-    const [trouble] = [...doc.errors, ...doc.warnings]
-    if (trouble) throw errorAt(trouble.pos[0], trouble.message)
+    const [mistake] = [...doc.errors, ...doc.warnings]
+    if (mistake) throw errorAt(mistake.pos[0], mistake.message)
     visit(doc, {
       Pair(_, { key }) {
         if (!isScalar(key)) throw errorAt(startOf(key) ?? 0, 'allowed for a key: text')
-        // The schema leaves it out without a word, and a `match` would let more through.
+        // The schema drops it silently, and a `match` would let more through.
         if (key.value === '__proto__')
           throw errorAt(startOf(key) ?? 0, '__proto__: allowed for a key: any other text')
       },

@@ -5,22 +5,18 @@ import { dirname, join } from 'node:path'
 import { z } from 'zod'
 import { messageOf } from '../../shared/errors.ts'
 import { formatBytes } from '../../shared/options/units.ts'
-import type { Pod } from '../kubernetes/objects.ts'
-import { type Step, type StepContext, StepError } from './step.ts'
-import { livePod, shownPod, skipped } from './target-steps.ts'
+import { type Bucket, type Step, StepError } from './step.ts'
+import { livePod, skipped } from './target-steps.ts'
 
 const BUCKET = 'falco-logs'
+const LIMIT_BYTES_MAX = 64 * 1024 * 1024
 
 const params = z
   .strictObject({
     /** The last ones. Undefined: all. */
     tailLines: z.int().min(1).optional(),
     /** Of each container. */
-    limitBytes: z
-      .int()
-      .min(1)
-      .max(64 * 1024 * 1024)
-      .default(1024 * 1024),
+    limitBytes: z.int().min(1).max(LIMIT_BYTES_MAX).default(1_048_576),
     directory: z.string().min(1).optional(),
     /** A NATS object store, where no directory is named. */
     bucket: z
@@ -38,71 +34,50 @@ export const captureLogs: Step<z.infer<typeof params>> = {
   target: 'pod',
   repeatable: true,
   rules: () => [{ apiGroups: [''], resources: ['pods/log'], verbs: ['get'] }],
-  async run(options, context) {
-    const { cluster, dryRun, signal } = context
-    const target = context.pod!
-    const shown = `${target.namespace}/${target.name}`
+  async run({ tailLines, limitBytes, directory, bucket = BUCKET }, context) {
+    const { cluster, id, dryRun, signal } = context
+    const pod = context.pod!
+    const shown = `${pod.namespace}/${pod.name}`
     const live = await livePod(context)
-    if (!live) return skipped(`${shownPod(context)} is gone`)
-    const containers = containersOf(live)
-    const { directory, bucket = BUCKET } = options
+    if (!live) return skipped(`the pod ${shown} is gone`)
+    const { initContainers = [], containers: main, ephemeralContainers = [] } = live.spec
+    const containers = [...initContainers, ...main, ...ephemeralContainers].map(({ name }) => name)
     const where = directory ?? `the bucket ${bucket}`
     if (dryRun) {
       const detail = `would keep the logs of ${containers.join(', ')} of ${shown} in ${where}`
       return { outcome: 'dry_run', detail }
     }
-    const put = directory === undefined ? await bucketOf(bucket, context) : filesIn(directory)
-    let files = 0
-    let bytes = 0
-    let failure: unknown
-    for (const container of containers) {
-      for (const previous of [false, true]) {
-        try {
-          const { tailLines, limitBytes } = options
-          const logOptions = { container, previous, tailLines, limitBytes }
-          const log = await cluster().log(target, logOptions, signal)
-          if (!log) continue
-          await put(`${context.id}/${shown}/${container}${previous ? '.previous' : ''}.log`, log)
-          files++
-          bytes += log.length
-        } catch (error) {
-          // One container's must not be lost for another's.
-          failure ??= error
-          if (signal.aborted) break
-        }
-      }
+    const kept = directory === undefined ? await context.bucket(bucket) : filesIn(directory)
+    const sizes: number[] = []
+    const failures: unknown[] = []
+    const keep = async (container: string, previous: boolean) => {
+      const options = { container, previous, tailLines, limitBytes }
+      const log = await cluster().log(pod, options, signal)
+      if (!log) return
+      await kept.put(`${id}/${shown}/${container}${previous ? '.previous' : ''}.log`, log)
+      sizes.push(log.length)
     }
-    if (failure !== undefined) throw failure
-    if (files === 0) return skipped(`${shownPod(context)} has no logs`)
-    const detail = `kept ${files} logs of ${shown} (${formatBytes(bytes)}) in ${where}`
-    return { outcome: 'ok', detail }
+    // One container's must not be lost for another's.
+    for (const container of containers)
+      for (const previous of [false, true])
+        await keep(container, previous).catch((error) => failures.push(error))
+    if (failures.length > 0) throw failures[0]
+    if (sizes.length === 0) return skipped(`the pod ${shown} has no logs`)
+    const bytes = formatBytes(sizes.reduce((sum, size) => sum + size))
+    return { outcome: 'ok', detail: `kept ${sizes.length} logs of ${shown} (${bytes}) in ${where}` }
   },
 }
 
-function containersOf({ spec }: Pod): string[] {
-  const { initContainers = [], containers, ephemeralContainers = [] } = spec
-  return [...initContainers, ...containers, ...ephemeralContainers].map(({ name }) => name)
-}
-
-type Put = (name: string, bytes: Buffer) => Promise<void>
-
-async function bucketOf(name: string, context: StepContext): Promise<Put> {
-  const store = await context.bucket(name)
-  return (name, bytes) => store.put(name, bytes)
-}
-
 /** Names are of what the API server has checked and of our own id: they lead nowhere else. */
-function filesIn(directory: string): Put {
-  return async (name, bytes) => {
+const filesIn = (directory: string): Bucket => ({
+  async put(name, bytes) {
     const path = join(directory, name)
     try {
       await mkdir(dirname(path), { recursive: true, mode: 0o700 })
       await writeFile(path, bytes, { mode: 0o600 })
-    } catch (error) {
-      throw new StepError(`cannot keep a log: ${messageOf(error)}`, {
-        retryable: true,
-        cause: error,
-      })
+    } catch (cause) {
+      const message = `cannot keep a log: ${messageOf(cause)}`
+      throw new StepError(message, { retryable: true, cause })
     }
-  }
-}
+  },
+})

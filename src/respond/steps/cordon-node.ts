@@ -2,7 +2,7 @@
 
 import { z } from 'zod'
 import type { Step } from './step.ts'
-import { already, liveNode, shownNode, skipped } from './target-steps.ts'
+import { already, changeNode } from './target-steps.ts'
 
 const params = z.strictObject({})
 
@@ -12,14 +12,15 @@ export const cordonNode: Step<z.infer<typeof params>> = {
   target: 'node',
   repeatable: true,
   rules: () => [{ apiGroups: [''], resources: ['nodes'], verbs: ['patch'] }],
-  async run(_, context) {
-    const { cluster, node, dryRun, signal } = context
-    const shown = shownNode(context)
-    const live = await liveNode(context)
-    if (!live) return skipped(`${shown} is gone`)
-    if (live.spec.unschedulable) return already(context, `${shown} is cordoned already`)
-    if (dryRun) return { outcome: 'dry_run', detail: `would cordon ${shown}` }
-    const done = await cluster().patchNode(node!, { spec: { unschedulable: true } }, signal)
-    return done ? { outcome: 'ok', detail: `cordoned ${shown}` } : skipped(`${shown} is gone`)
-  },
+  run: (_, context) =>
+    changeNode(context, ({ spec }, shown) => {
+      if (spec.unschedulable) return already(context, `${shown} is cordoned already`)
+      const { cluster, node, signal } = context
+      const patch = { spec: { unschedulable: true } }
+      return {
+        would: `cordon ${shown}`,
+        done: `cordoned ${shown}`,
+        act: () => cluster().patchNode(node!, patch, signal),
+      }
+    }),
 }

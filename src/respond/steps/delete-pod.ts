@@ -2,7 +2,7 @@
 
 import { z } from 'zod'
 import type { Step } from './step.ts'
-import { livePod, shownPod, skipped } from './target-steps.ts'
+import { changePod, skipped } from './target-steps.ts'
 
 const params = z.strictObject({
   /** Undefined: the pod's own. */
@@ -20,19 +20,19 @@ export const deletePod: Step<z.infer<typeof params>> = {
   target: 'pod',
   repeatable: true,
   rules: () => [{ apiGroups: [''], resources: ['pods'], verbs: ['delete'] }],
-  async run({ gracePeriodSeconds, evenStandalone }, context) {
-    const { cluster, pod, dryRun, signal } = context
-    const shown = shownPod(context)
-    const live = await livePod(context)
-    if (!live) return skipped(`${shown} is gone`)
-    const { deletionTimestamp, annotations = {}, ownerReferences = [] } = live.metadata
-    if (deletionTimestamp) return skipped(`${shown} is being deleted already`)
-    if (annotations[MIRROR] !== undefined)
-      return skipped(`${shown} is run by its node from a file: deleting it stops nothing`)
-    if (!evenStandalone && !ownerReferences.some(({ controller }) => controller))
-      return skipped(`nothing would re-create ${shown}: see evenStandalone`)
-    if (dryRun) return { outcome: 'dry_run', detail: `would delete ${shown}` }
-    const deleted = await cluster().deletePod(pod!, { gracePeriodSeconds }, signal)
-    return deleted ? { outcome: 'ok', detail: `deleted ${shown}` } : skipped(`${shown} is gone`)
-  },
+  run: ({ gracePeriodSeconds, evenStandalone }, context) =>
+    changePod(context, ({ metadata }, shown) => {
+      const { deletionTimestamp, annotations = {}, ownerReferences = [] } = metadata
+      if (deletionTimestamp) return skipped(`${shown} is being deleted already`)
+      if (annotations[MIRROR] !== undefined)
+        return skipped(`${shown} is run by its node from a file: deleting it stops nothing`)
+      if (!evenStandalone && !ownerReferences.some(({ controller }) => controller))
+        return skipped(`nothing would re-create ${shown}: see evenStandalone`)
+      const { cluster, pod, signal } = context
+      return {
+        would: `delete ${shown}`,
+        done: `deleted ${shown}`,
+        act: () => cluster().deletePod(pod!, { gracePeriodSeconds }, signal),
+      }
+    }),
 }

@@ -3,7 +3,7 @@
 import { z } from 'zod'
 import { labelKey, labelValue } from '../kubernetes/names.ts'
 import type { Step } from './step.ts'
-import { already, livePod, shownPod, skipped } from './target-steps.ts'
+import { already, changePod } from './target-steps.ts'
 
 const params = z.strictObject({
   labels: z
@@ -17,21 +17,17 @@ export const labelPod: Step<z.infer<typeof params>> = {
   target: 'pod',
   repeatable: true,
   rules: () => [{ apiGroups: [''], resources: ['pods'], verbs: ['patch'] }],
-  async run({ labels }, context) {
-    const { cluster, pod, dryRun, signal } = context
-    const shown = shownPod(context)
-    const list = Object.entries(labels)
-      .map(([key, value]) => `${key}=${value}`)
-      .join(', ')
-    const live = await livePod(context)
-    if (!live) return skipped(`${shown} is gone`)
-    const has = live.metadata.labels ?? {}
-    if (Object.entries(labels).every(([key, value]) => has[key] === value))
-      return already(context, `${shown} has ${list} already`)
-    if (dryRun) return { outcome: 'dry_run', detail: `would label ${shown} with ${list}` }
-    const done = await cluster().patchPod(pod!, { metadata: { labels } }, signal)
-    return done
-      ? { outcome: 'ok', detail: `labelled ${shown} with ${list}` }
-      : skipped(`${shown} is gone`)
-  },
+  run: ({ labels }, context) =>
+    changePod(context, ({ metadata }, shown) => {
+      const entries = Object.entries(labels)
+      const list = entries.map(([key, value]) => `${key}=${value}`).join(', ')
+      if (entries.every(([key, value]) => metadata.labels?.[key] === value))
+        return already(context, `${shown} has ${list} already`)
+      const { cluster, pod, signal } = context
+      return {
+        would: `label ${shown} with ${list}`,
+        done: `labelled ${shown} with ${list}`,
+        act: () => cluster().patchPod(pod!, { metadata: { labels } }, signal),
+      }
+    }),
 }

@@ -4,7 +4,7 @@ import { pathToFileURL } from 'node:url'
 import { z } from 'zod'
 import { messageOf, printable } from '../../shared/errors.ts'
 import type { Logger } from '../../shared/log.ts'
-import { type Done, type Step, type StepContext, StepError } from './step.ts'
+import { type Done, isRetryable, type Step, type StepContext, StepError } from './step.ts'
 
 const params = z.strictObject({
   /** Absolute: plan.ts resolves it. */
@@ -17,7 +17,7 @@ type Params = z.infer<typeof params>
 /** What a module is given beside the alert. */
 export interface ModuleContext extends Pick<StepContext, 'id' | 'subject' | 'playbook' | 'dryRun'> {
   readonly with: unknown
-  /** Aborts when the step's time is over. What goes on then goes on unseen. */
+  /** Aborts when the step's time is over: the playbook goes on, and what still runs here runs unseen. */
   readonly signal: AbortSignal
   readonly log: Logger
 }
@@ -25,8 +25,8 @@ export interface ModuleContext extends Pick<StepContext, 'id' | 'subject' | 'pla
 /** What a module exports. */
 export interface Module {
   /**
-   * Gives (also as a promise) a line that says what was done, `{ skipped: 'why' }`, or nothing. Throws where it
-   * failed; for good where the error has `retryable: false`.
+   * Gives what was done, in a line, or `{ skipped: 'why' }`, or nothing; also as a promise. What it throws is
+   * tried again unless it has `retryable: false`.
    */
   run(alert: StepContext['alert'], context: ModuleContext): unknown
   /** That it looks at `context.dryRun`. Others are not called in a dry run. */
@@ -47,42 +47,23 @@ export const module: Step<Params> = {
     if (dryRun && supportsDryRun !== true)
       return { outcome: 'dry_run', detail: `would run ${shown}` }
     const context = { id, subject, playbook, with: given, dryRun, signal, log }
-    // Its own alert: what it does to it must not turn the steps that follow on something else.
-    const result = await inTime(async () => run(structuredClone(alert), context), shown, signal)
-    return doneOf(result, dryRun, shown)
+    try {
+      // Its own alert: what it does to it must not turn the steps that follow on something else.
+      return doneOf(await run(structuredClone(alert), context), dryRun, shown)
+    } catch (error) {
+      const retryable = isRetryable(error)
+      throw new StepError(`${shown}: ${messageOf(error)}`, { retryable, cause: error })
+    }
   },
 }
 
 async function load(path: string): Promise<Module> {
-  let loaded: Partial<Module>
-  try {
-    loaded = await import(pathToFileURL(path).href)
-  } catch (error) {
-    throw new StepError(`${printable(path)} cannot be loaded: ${messageOf(error)}`, {
-      retryable: false,
-    })
-  }
-  if (typeof loaded.run !== 'function')
-    throw new StepError(`${printable(path)} exports no function run`, { retryable: false })
-  return loaded as Module
-}
-
-/** Not all code listens to signals. */
-async function inTime(run: () => Promise<unknown>, path: string, signal: AbortSignal) {
-  const late = Promise.withResolvers<never>()
-  const giveUp = () =>
-    late.reject(new StepError(`${path} did not end in time`, { retryable: true }))
-  if (signal.aborted) giveUp()
-  signal.addEventListener('abort', giveUp, { once: true })
-  try {
-    return await Promise.race([late.promise, run()])
-  } catch (error) {
-    if (error instanceof StepError) throw error
-    const retryable = (error as { retryable?: unknown } | null | undefined)?.retryable !== false
-    throw new StepError(`${path}: ${messageOf(error)}`, { retryable, cause: error })
-  } finally {
-    signal.removeEventListener('abort', giveUp)
-  }
+  const refusal = (why: string) => new StepError(`${printable(path)} ${why}`, { retryable: false })
+  const loaded = await import(pathToFileURL(path).href).catch((error) => {
+    throw refusal(`cannot be loaded: ${messageOf(error)}`)
+  })
+  if (typeof loaded.run !== 'function') throw refusal('exports no function run')
+  return loaded
 }
 
 function doneOf(result: unknown, dryRun: boolean, path: string): Done {

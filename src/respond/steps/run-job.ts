@@ -1,6 +1,6 @@
 // run-job: runs a Job of the user's on the node of the alert.
 
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { z } from 'zod'
 import { DNS_LABEL } from '../kubernetes/names.ts'
 import { MANAGED_BY } from '../kubernetes/objects.ts'
@@ -59,13 +59,8 @@ export const runJob: Step<z.infer<typeof params>> = {
     const name = nameOf(job, context)
     const shown = `${namespace}/${name}`
     // Filled as a whole: its keys cannot change by it, only texts within.
-    const filled = fill(job, context.alert) as Job
-    const made = await cluster().createJob(
-      namespace,
-      complete(filled, { name, namespace }, node!.name, context.id),
-      { dryRun },
-      signal,
-    )
+    const filled = complete(fill(job, context.alert) as Job, { name, namespace }, context)
+    const made = await cluster().createJob(namespace, filled, { dryRun }, signal)
     if (!made) return already(context, `the job ${shown} is there already`)
     return dryRun
       ? { outcome: 'dry_run', detail: `would run the job ${shown} on ${node!.name}` }
@@ -75,19 +70,14 @@ export const runJob: Step<z.infer<typeof params>> = {
 
 /** The same at each delivery, so that it is made once; another for another job of the same playbook. */
 function nameOf(job: Job, { playbook, id }: StepContext): string {
-  const hash = createHash('sha256')
-    .update(`${id} ${JSON.stringify(job)}`)
-    .digest('hex')
-  return `falco-nats-${playbook.slice(0, 20)}-${hash.slice(0, 16)}`
+  const digest = hash('sha256', `${id} ${JSON.stringify(job)}`)
+  return `falco-nats-${playbook.slice(0, 20)}-${digest.slice(0, 16)}`
 }
 
-function complete(
-  { metadata = {}, spec, ...rest }: Job,
-  names: { name: string; namespace: string },
-  nodeName: string,
-  id: string,
-): object {
+function complete({ metadata = {}, spec, ...rest }: Job, names: object, { node, id }: StepContext) {
+  const { labels, annotations } = metadata
   const { template } = spec
+  const templateLabels = { ...template.metadata?.labels, ...MANAGED_BY }
   return {
     ...rest,
     apiVersion: 'batch/v1',
@@ -95,19 +85,16 @@ function complete(
     metadata: {
       ...metadata,
       ...names,
-      labels: { ...metadata.labels, ...MANAGED_BY },
-      annotations: { ...metadata.annotations, [ALERT_ANNOTATION]: id },
+      labels: { ...labels, ...MANAGED_BY },
+      annotations: { ...annotations, [ALERT_ANNOTATION]: id },
     },
     spec: {
       ttlSecondsAfterFinished: KEPT_SECONDS,
       ...spec,
       template: {
         ...template,
-        metadata: {
-          ...template.metadata,
-          labels: { ...template.metadata?.labels, ...MANAGED_BY },
-        },
-        spec: { restartPolicy: 'Never', ...template.spec, nodeName },
+        metadata: { ...template.metadata, labels: templateLabels },
+        spec: { restartPolicy: 'Never', ...template.spec, nodeName: node!.name },
       },
     },
   }

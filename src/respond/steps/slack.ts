@@ -3,7 +3,7 @@
 import { z } from 'zod'
 import { priorityIndex } from '../../shared/alert/alert.ts'
 import { nodeOf, podOf } from '../kubernetes/target.ts'
-import { readSecret, secretUrl, send } from './http.ts'
+import { deliver, readSecretUrl, secretUrl } from './http.ts'
 import { type Step, type StepContext, StepError } from './step.ts'
 import { fillText } from './template.ts'
 
@@ -60,20 +60,12 @@ export const slack: Step<Params> = {
       unfurl_links: false,
       unfurl_media: false,
     })
-    const size = `${Buffer.byteLength(body)} bytes`
-    if (dryRun) return { outcome: 'dry_run', detail: `would POST ${size} to ${url.host}` }
-    const headers = { 'Content-Type': 'application/json', 'User-Agent': 'falco-nats' }
-    const status = await send({ url, method: 'POST', headers, body, secrets: [], signal })
-    return { outcome: 'ok', detail: `${url.host} answered ${status} to ${size}` }
+    return deliver({ url, method: 'POST', body, signal }, dryRun)
   },
 }
 
-async function urlOf(
-  { webhookUrlFile: file, webhookUrlEnv: name }: Params,
-  signal: AbortSignal,
-): Promise<URL> {
-  if (file !== undefined)
-    return secretUrl(await readSecret('webhookUrlFile', file, signal), `webhookUrlFile: ${file}`)
+async function urlOf({ webhookUrlFile: file, webhookUrlEnv: name }: Params, signal: AbortSignal) {
+  if (file !== undefined) return readSecretUrl('webhookUrlFile', file, signal)
   const url = process.env[name!]
   if (!url) throw new StepError(`webhookUrlEnv: ${name} is not set`, { retryable: false })
   return secretUrl(url, `webhookUrlEnv: ${name}`)

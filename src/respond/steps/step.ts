@@ -1,4 +1,4 @@
-// What a step is: one action of a playbook, as the file names it, and what it may know and say.
+// A step: one action of a playbook, by the name that the file gives it; what it is given, and its result.
 
 import type { z } from 'zod'
 import type { Alert } from '../../shared/alert/alert.ts'
@@ -30,8 +30,8 @@ export interface Step<Params = unknown> {
   /** The permissions that it needs with these parameters, beside looking at its target. */
   rules(params: Params): readonly RbacRule[]
   /**
-   * Does it, or with `context.dryRun` looks at everything and does nothing. Throws a StepError, or any
-   * other error, which counts as one that may pass.
+   * Does it, or with `context.dryRun` looks at everything and does nothing. Throws a StepError, an
+   * ApiError, or any other error: see isRetryable.
    */
   run(params: Params, context: StepContext): Promise<Done>
 }
@@ -61,7 +61,7 @@ export interface Bucket {
   put(name: string, bytes: Buffer): Promise<void>
 }
 
-/** `skipped`: there was nothing to do, or it must not be done; `detail` says why. One line, for people. */
+/** `skipped`: there was nothing to do, or it must not be done. `detail` is one line, for people: what, or why not. */
 export interface Done {
   readonly outcome: 'ok' | 'skipped' | 'dry_run'
   readonly detail: string
@@ -72,10 +72,16 @@ export type Outcome = Done['outcome'] | 'failed'
 /** Why a step could not be done. */
 export class StepError extends Error {
   override name = 'StepError'
-  /** Whether it may be different the next time: the API server is away, a verb is forbidden, … */
+  /** Whether it may be different the next time: a file is missing, a server is away, … */
   readonly retryable: boolean
   constructor(message: string, { retryable, cause }: { retryable: boolean; cause?: unknown }) {
     super(message, { cause })
     this.retryable = retryable
   }
+}
+
+/** Whether a step that threw this may be tried again: unless the error denies it, also by the name of old. */
+export function isRetryable(error: unknown): boolean {
+  const { retryable, mayPass } = (error ?? {}) as { retryable?: unknown; mayPass?: unknown }
+  return retryable !== false && mayPass !== false
 }

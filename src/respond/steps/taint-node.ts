@@ -4,8 +4,8 @@ import { z } from 'zod'
 import { ApiError } from '../kubernetes/errors.ts'
 import { labelKey, labelValue } from '../kubernetes/names.ts'
 import type { Taint } from '../kubernetes/objects.ts'
-import type { Step } from './step.ts'
-import { already, liveNode, shownNode, skipped } from './target-steps.ts'
+import type { Done, Step, StepContext } from './step.ts'
+import { already, changeNode } from './target-steps.ts'
 
 const params = z.strictObject({
   key: labelKey.default('falco/alert'),
@@ -16,33 +16,16 @@ const params = z.strictObject({
 /** Others write to a node too; after so many in a row the alert waits its turn. */
 const TRIES = 5
 
-export const taintNode: Step<z.infer<typeof params>> = {
+export const taintNode: Step<Taint> = {
   name: 'taint-node',
   params,
   target: 'node',
   repeatable: true,
   rules: () => [{ apiGroups: [''], resources: ['nodes'], verbs: ['patch'] }],
   async run(taint, context) {
-    const { cluster, node, dryRun, signal } = context
-    const shown = shownNode(context)
-    const text = `${taint.key}=${taint.value}:${taint.effect}`
     for (let attempt = 1; ; attempt++) {
-      const live = await liveNode(context)
-      if (!live) return skipped(`${shown} is gone`)
-      const taints = live.spec.taints ?? []
-      const known = taints.find((other) => isSame(other, taint))
-      if (known && (known.value ?? '') === taint.value)
-        return already(context, `${shown} has ${text} already`)
-      if (dryRun) return { outcome: 'dry_run', detail: `would taint ${shown} with ${text}` }
-      const rest = taints.filter((other) => !isSame(other, taint))
-      const patch = { spec: { taints: [...rest, taint] } }
       try {
-        // The list is replaced as a whole, so nobody else may have changed it meanwhile.
-        const { resourceVersion } = live.metadata
-        const done = await cluster().patchNode(node!, patch, signal, resourceVersion)
-        return done
-          ? { outcome: 'ok', detail: `tainted ${shown} with ${text}` }
-          : skipped(`${shown} is gone`)
+        return await tryToTaint(taint, context)
       } catch (error) {
         const isConflict = error instanceof ApiError && error.status === 409
         if (!isConflict || attempt === TRIES) throw error
@@ -50,6 +33,22 @@ export const taintNode: Step<z.infer<typeof params>> = {
     }
   },
 }
+
+const tryToTaint = (taint: Taint, context: StepContext): Promise<Done> =>
+  changeNode(context, ({ metadata, spec: { taints = [] } }, shown) => {
+    const text = `${taint.key}=${taint.value}:${taint.effect}`
+    const known = taints.find((other) => isSame(other, taint))
+    if (known && (known.value ?? '') === taint.value)
+      return already(context, `${shown} has ${text} already`)
+    const { cluster, node, signal } = context
+    const patch = { spec: { taints: [...taints.filter((other) => other !== known), taint] } }
+    return {
+      would: `taint ${shown} with ${text}`,
+      done: `tainted ${shown} with ${text}`,
+      // The list is replaced as a whole, so it must be the one that was looked at.
+      act: () => cluster().patchNode(node!, patch, signal, metadata.resourceVersion),
+    }
+  })
 
 /** A node may have only one of a key and effect. */
 const isSame = (one: Taint, other: Taint) => one.key === other.key && one.effect === other.effect

@@ -8,37 +8,26 @@ const ONE_PLACE = /^\{\{([^{}]*)\}\}$/
 
 /**
  * A copy of `template` with the places in its strings filled; keys of objects stay as they are. A string that is one
- * place and nothing else takes the value as it is: a number, a list. What is missing is empty text. `safe` is
- * applied to each value that is put into text, not to the text around it.
+ * place and nothing else takes the value as it is: a number, a list. What is missing is empty text.
  */
-export function fill(
-  template: unknown,
-  fields: Fields,
-  safe: (text: string) => string = (text) => text,
-): unknown {
-  if (typeof template === 'string') return fillString(template, fields, safe)
-  if (Array.isArray(template)) return template.map((element) => fill(element, fields, safe))
+export function fill(template: unknown, fields: Fields): unknown {
+  if (typeof template === 'string') {
+    const [, name] = ONE_PLACE.exec(template) ?? []
+    if (name === undefined) return fillText(template, fields)
+    const value = lookUp(fields, name.trim())
+    return value === undefined ? '' : value
+  }
+  if (Array.isArray(template)) return template.map((element) => fill(element, fields))
   if (typeof template !== 'object' || template === null) return template
-  const entries = Object.entries(template)
   // Sets even a key such as __proto__ as a plain one.
-  return Object.fromEntries(entries.map(([key, value]) => [key, fill(value, fields, safe)]))
+  return Object.fromEntries(
+    Object.entries(template).map(([key, value]) => [key, fill(value, fields)]),
+  )
 }
 
-/** The same for text that must stay text. */
-export function fillText(
-  template: string,
-  fields: Fields,
-  safe: (text: string) => string = (text) => text,
-): string {
+/** The same for text that must stay text. `safe` is applied to each value, not to the text around it. */
+export function fillText(template: string, fields: Fields, safe = (text: string) => text): string {
   return template.replace(PLACE, (_, name: string) => safe(textOf(lookUp(fields, name.trim()))))
-}
-
-function fillString(template: string, fields: Fields, safe: (text: string) => string): unknown {
-  const [, name] = ONE_PLACE.exec(template) ?? []
-  if (name === undefined) return fillText(template, fields, safe)
-  const value = lookUp(fields, name.trim())
-  if (value === undefined) return ''
-  return typeof value === 'string' ? safe(value) : value
 }
 
 /** Keys may have dots in them (`k8s.pod.name`), so the longest that is there is taken first. */

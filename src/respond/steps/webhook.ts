@@ -3,29 +3,19 @@
 import { createHmac } from 'node:crypto'
 import { z } from 'zod'
 import { printable } from '../../shared/errors.ts'
-import { httpUrl, parseHttpUrl, readSecret, secretUrl, send } from './http.ts'
-import { type Step, type StepContext, StepError } from './step.ts'
+import { deliver, httpUrl, parseHttpUrl, readSecret, readSecretUrl } from './http.ts'
+import { type Step, StepError } from './step.ts'
 import { fill } from './template.ts'
 
 const SIGNATURE = 'X-Falco-Nats-Signature'
 /** Ours, or the connection's. */
-const TAKEN = new Set([
-  'connection',
-  'content-length',
-  'expect',
-  'idempotency-key',
-  'keep-alive',
-  'transfer-encoding',
-  'upgrade',
-  SIGNATURE.toLowerCase(),
-])
+const TAKEN =
+  /^(connection|content-length|expect|idempotency-key|keep-alive|transfer-encoding|upgrade|x-falco-nats-signature)$/i
 
-const headerName = z.string().superRefine((name, context) => {
-  if (!/^[\w!#$%&'*+.^`|~-]{1,128}$/.test(name))
-    context.addIssue({ code: 'custom', message: 'allowed: the name of a header' })
-  else if (TAKEN.has(name.toLowerCase()))
-    context.addIssue({ code: 'custom', message: 'this header is set by falco-nats itself' })
-})
+const headerName = z
+  .string()
+  .regex(/^[\w!#$%&'*+.^`|~-]{1,128}$/, 'allowed: the name of a header')
+  .refine((name) => !TAKEN.test(name), 'this header is set by falco-nats itself')
 /** Printable ASCII: others would be an error of fetch, which shows the value. */
 const HEADER_VALUE = /^[ -~\t]*$/
 const headerValue = z.string().regex(HEADER_VALUE, 'allowed: printable ASCII')
@@ -54,31 +44,29 @@ export const webhook: Step<Params> = {
   target: 'none',
   repeatable: false,
   rules: () => [],
-  async run(params, context) {
-    const { alert, id, subject, playbook, index, dryRun, signal } = context
+  async run(params, { alert, id, subject, playbook, index, dryRun, signal }) {
+    const { method, headers, secretFile } = params
     const url = await urlOf(params, signal)
     const body = JSON.stringify(
       params.body === undefined ? alert : fill(params.body, { ...alert, id, subject, playbook }),
     )
     const fromFiles = await headersOf(params, signal)
-    const secret = params.secretFile && (await readSecret('secretFile', params.secretFile, signal))
-    const size = `${Buffer.byteLength(body)} bytes`
-    if (dryRun)
-      return { outcome: 'dry_run', detail: `would ${params.method} ${size} to ${url.host}` }
-    const headers = new Headers({ 'Content-Type': 'application/json', 'User-Agent': 'falco-nats' })
-    for (const [name, value] of Object.entries({ ...params.headers, ...fromFiles }))
-      headers.set(name, value)
-    headers.set('Idempotency-Key', `${id}-${playbook}-${index}`)
-    if (secret) headers.set(SIGNATURE, signatureOf(body, secret, Math.floor(Date.now() / 1000)))
-    const status = await send({
+    const secret =
+      secretFile === undefined ? '' : await readSecret('secretFile', secretFile, signal)
+    const ours = {
+      'Idempotency-Key': `${id}-${playbook}-${index}`,
+      ...(secret && { [SIGNATURE]: signatureOf(body, secret, Math.floor(Date.now() / 1000)) }),
+    }
+    const secrets = [...Object.values(headers), ...Object.values(fromFiles), secret]
+    const sending = {
       url,
-      method: params.method,
-      headers: Object.fromEntries(headers),
+      method,
+      headers: { ...headers, ...fromFiles, ...ours },
       body,
-      secrets: [...Object.values(params.headers), ...Object.values(fromFiles), secret ?? ''],
+      secrets,
       signal,
-    })
-    return { outcome: 'ok', detail: `${url.host} answered ${status} to ${size}` }
+    }
+    return deliver(sending, dryRun)
   },
 }
 
@@ -88,23 +76,18 @@ export function signatureOf(body: string, secret: string, unixSeconds: number): 
   return `t=${unixSeconds},v1=${hmac}`
 }
 
-async function urlOf({ url, urlFile }: Params, signal: AbortSignal): Promise<URL> {
-  if (url !== undefined) return parseHttpUrl(url)
-  return secretUrl(await readSecret('urlFile', urlFile!, signal), `urlFile: ${urlFile}`)
-}
+const urlOf = async ({ url, urlFile }: Params, signal: AbortSignal): Promise<URL> =>
+  url === undefined ? readSecretUrl('urlFile', urlFile!, signal) : parseHttpUrl(url)
 
-async function headersOf(
-  { headersFiles }: Params,
-  signal: StepContext['signal'],
-): Promise<Record<string, string>> {
+async function headersOf({ headersFiles }: Params, signal: AbortSignal) {
   const values: Record<string, string> = {}
   for (const [name, file] of Object.entries(headersFiles)) {
-    const value = await readSecret(`headersFiles.${name}`, file, signal)
-    if (!HEADER_VALUE.test(value))
-      throw new StepError(
-        `headersFiles.${name}: ${printable(file)} is not one line of printable ASCII`,
-        { retryable: true },
-      )
+    const option = `headersFiles.${name}`
+    const value = await readSecret(option, file, signal)
+    if (!HEADER_VALUE.test(value)) {
+      const why = `${printable(file)} is not one line of printable ASCII`
+      throw new StepError(`${option}: ${why}`, { retryable: true })
+    }
     values[name] = value
   }
   return values

@@ -1,5 +1,5 @@
 // That isolation is lifted in time, from pods of a real API server. What becomes of missing permissions is
-// in steps/permissions.test.ts.
+// in steps/isolate-pod.test.ts.
 
 import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'

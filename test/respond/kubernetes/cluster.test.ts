@@ -1,13 +1,12 @@
 // What becomes of an API server that is dead, hangs, or refuses. Little HTTP servers stand in for it here,
-// since a real one does none of this when it is told to; what it does refuse is in steps/permissions.test.ts.
+// since a real one does none of this when it is told to; what it does refuse is in steps/index.test.ts.
 
 import { writeFileSync } from 'node:fs'
 import type { RequestListener, ServerResponse } from 'node:http'
 import { inspect } from 'node:util'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type Cluster, openCluster } from '../../../src/respond/kubernetes/cluster.ts'
-import { ownNamespace } from '../../../src/respond/kubernetes/own-namespace.ts'
-import { StepError } from '../../../src/respond/steps/step.ts'
+import { ApiError } from '../../../src/respond/kubernetes/errors.ts'
 import { messageOf } from '../../../src/shared/errors.ts'
 import { clusterOf, startStandIn } from '../../support/api-server.ts'
 import { freePort } from '../../support/nats.ts'
@@ -77,7 +76,7 @@ describe.each(calls)('%s', (what, act) => {
     const outcome = act(server.cluster, stop.signal).catch((error) => error)
     await until('it is asked', () => asked)
     stop.abort()
-    expect(await outcome).toBeInstanceOf(StepError)
+    expect(await outcome).toBeInstanceOf(ApiError)
     expect(await outcome).toMatchObject({ message: `${what}: no answer in time`, retryable: true })
     await until('the connection is closed', () => left)
   })
@@ -98,7 +97,7 @@ describe.each(calls)('%s', (what, act) => {
       response.end(JSON.stringify({ kind: 'Status', code, message: `for ${code}\n\u001b[2J` }))
     })
     const error = await act(server.cluster, soon()).catch((error) => error)
-    expect(error).toBeInstanceOf(StepError)
+    expect(error).toBeInstanceOf(ApiError)
     expect(error).toMatchObject({ message: `${what}: for ${code} \\u{1b}[2J`, retryable })
   })
 })
@@ -200,15 +199,8 @@ describe('openCluster', () => {
     expect(messageOf(said)).toMatch(/^cannot read the kubeconfig: [ -~]+ in line 4$/)
     expect(inspect(said)).not.toContain('s3cr3t')
     writeFileSync(home.file('empty'), '')
-    expect(() => clusterAt(home.file('empty'))).toThrow(StepError)
+    expect(() => clusterAt(home.file('empty'))).toThrow(ApiError)
     writeFileSync(home.file('nothing'), 'clusters: []\nusers: []\ncontexts: []\n')
     expect(() => clusterAt(home.file('nothing'))).toThrow(/^there is no Kubernetes to act upon/)
-  })
-
-  it('knows where we are', () => {
-    process.env.POD_NAMESPACE = 'ours'
-    expect(ownNamespace()).toBe('ours')
-    delete process.env.POD_NAMESPACE
-    expect(ownNamespace()).toBeUndefined()
   })
 })

@@ -1,9 +1,11 @@
 import { writeFileSync } from 'node:fs'
-import { expect, it } from 'vitest'
+import { afterEach, expect, it, vi } from 'vitest'
 import { parseRespond } from '../../../src/respond/command-line.ts'
-import { loadPlan } from '../../../src/respond/playbook/load.ts'
+import { loadPlan, protectOurselves } from '../../../src/respond/playbook/load.ts'
 import { UsageError } from '../../../src/shared/errors.ts'
 import { tempDir } from '../../support/temp.ts'
+
+afterEach(() => void vi.unstubAllEnvs())
 
 function planOf(...argv: string[]) {
   const invocation = parseRespond(argv, {})
@@ -45,4 +47,15 @@ it('says in one line which file cannot be used', () => {
     expect(() => planOf('--config', file)).toThrow(why)
     expect(() => planOf('--config', file)).not.toThrow(/\n/)
   }
+})
+
+it('protects the namespace that we run in, once', () => {
+  const plan = planOf('-p', 'delete-pod', '-s', 'a')
+  const protectedWhen = (own: string | undefined) => {
+    vi.stubEnv('POD_NAMESPACE', own)
+    return protectOurselves(plan).protectedNamespaces
+  }
+  expect(protectedWhen('ours')).toEqual([...plan.protectedNamespaces, 'ours'])
+  expect(protectedWhen('falco')).toEqual(plan.protectedNamespaces)
+  expect(protectedWhen(undefined)).toEqual(plan.protectedNamespaces)
 })

@@ -1,6 +1,6 @@
 // capture-logs. A real API server has no logs without a kubelet: a little HTTP server that answers as the
 // API server does, written down from its sources, stands in for it here. That the real one takes the
-// request, and that its permission is enough, is in permissions.test.ts.
+// request, and that its permission is enough, is in index.test.ts.
 
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import type { ServerResponse } from 'node:http'

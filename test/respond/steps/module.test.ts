@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { promisify } from 'node:util'
 import { build } from 'esbuild'
 import { afterEach, beforeEach, expect, it } from 'vitest'
+import { within } from '../../../src/respond/engine/time-limit.ts'
 import { module } from '../../../src/respond/steps/module.ts'
 import { StepError } from '../../../src/respond/steps/step.ts'
 import { stepContext } from '../../support/step-context.ts'
@@ -73,6 +74,9 @@ it('calls in a dry run only what says that it knows of it', async () => {
 it.each([
   ['new Error("no\\nluck")', /mine\.ts: no\\u\{a\}luck$/, true],
   ['Object.assign(new Error("for good"), { retryable: false })', /mine\.ts: for good$/, false],
+  // As it was called before.
+  ['Object.assign(new Error("for good"), { mayPass: false })', /mine\.ts: for good$/, false],
+  ['Object.assign(new Error("not yet"), { mayPass: true })', /mine\.ts: not yet$/, true],
   ['undefined', /mine\.ts: undefined$/, true],
 ])('fails as it throws %s', async (thrown, message, retryable) => {
   const error = await failure(moduleOf(`export function run() { throw ${thrown} }`))
@@ -97,11 +101,13 @@ it('says that it is not there', async () => {
 })
 
 it('leaves code that never ends when the time is over', async () => {
-  const stop = new AbortController()
   const path = moduleOf('export const run = () => new Promise(() => {})')
-  const ended = failure(path, stepContext({ signal: stop.signal }))
-  stop.abort()
-  expect(await ended).toMatchObject({ message: `${path} did not end in time`, retryable: true })
+  const { signal: never } = new AbortController()
+  const ended = within(20, never, (signal) => run(path, stepContext({ signal })))
+  await expect(ended).rejects.toMatchObject({
+    message: 'took longer than its timeout of 0.02 s',
+    retryable: true,
+  })
 })
 
 it('cannot change the alert for the steps that follow', async () => {

@@ -3,8 +3,6 @@
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { checkNode, checkPod } from '../../../src/respond/engine/guard.ts'
-import { keepLifting } from '../../../src/respond/engine/lift-isolation.ts'
-import { noteOnPod } from '../../../src/respond/kubernetes/pod-event.ts'
 import type { NodeTarget, PodTarget } from '../../../src/respond/kubernetes/target.ts'
 import { rulesFor } from '../../../src/respond/rbac.ts'
 import { captureLogs } from '../../../src/respond/steps/capture-logs.ts'
@@ -18,20 +16,14 @@ import { taintNode } from '../../../src/respond/steps/taint-node.ts'
 import { planned, planOf, playbookOf } from '../../support/engine.ts'
 import { hasKubernetes, type Kubernetes, startKubernetes } from '../../support/kubernetes.ts'
 import { contextOf, run } from '../../support/step-context.ts'
-import {
-  clusterAt,
-  nodeManifest,
-  podManifest,
-  podTarget,
-  shellAlert,
-} from '../../support/targets.ts'
-import { soon, until } from '../../support/wait.ts'
+import { clusterAt, nodeManifest, podManifest, shellAlert } from '../../support/targets.ts'
+import { soon } from '../../support/wait.ts'
 
 interface Case {
   // biome-ignore lint/suspicious/noExplicitAny: each checks its own parameters
   readonly step: Step<any>
   readonly params: object
-  /** What the step itself does not ask for: see isolation.ts. */
+  /** What the step itself does not ask for: see lift-isolation.ts. */
   readonly later?: string
 }
 const containers = [{ name: 'main', image: 'busybox' }]
@@ -86,7 +78,7 @@ describe.skipIf(!hasKubernetes)('with a real API server', () => {
 
   describe.each(CASES)('$step.name $params', (each) => {
     const { step, params, later } = each
-    // That Events are left is not the step's: see the last test.
+    // That Events are left is not the step's: see pod-event.test.ts.
     const needed = apart(
       rulesFor(planOf([playbookOf([planned(step, { params: step.params.parse(params) })])])),
     ).filter((rule) => nameOf(rule) !== 'create events')
@@ -112,49 +104,6 @@ describe.skipIf(!hasKubernetes)('with a real API server', () => {
           retryable: true,
         })
       },
-    )
-  })
-
-  it('lifts isolation with the rules of a ttl, and says so without', async () => {
-    const rules = isolatePod.rules({ ttl: 3_600_000 })
-    const list = apart(rules).filter((rule) => nameOf(rule) === 'list pods')
-    expect(list).toHaveLength(1)
-    const lines: string[] = []
-    const { log } = contextOf(clusterAt(kubernetes.kubeconfig))
-    const telling = Object.assign(Object.create(log), {
-      warn: ({ err }: { err: string }) => lines.push(err),
-    })
-    const outdated = {
-      labels: { 'falco-nats.io/isolated': 'true' },
-      annotations: { 'falco-nats.io/isolated-until': '2026-01-01T00:00:00Z' },
-    }
-    kubernetes.apply(podManifest('default', 'isolated', outdated))
-    const now = () => kubernetes.get('pod', 'isolated', 'default')!.metadata
-
-    for (const [allowed, seen] of [
-      [[], () => lines.some((line) => /^list pods: .*forbidden/.test(line))],
-      [list, () => lines.some((line) => /^patch pods: .*forbidden/.test(line))],
-      [rules, () => now().labels === undefined],
-    ] as const) {
-      const stop = new AbortController()
-      const cluster = clusterAt(await kubernetes.userWith(allowed))
-      const options = { signal: stop.signal, log: telling, dryRun: false, everyMs: 50 }
-      const lifting = keepLifting(cluster, options)
-      await until(`what it may is seen: ${allowed.length}`, seen)
-      stop.abort()
-      await lifting
-    }
-    expect(now().annotations?.['falco-nats.io/isolated-until']).toBeUndefined()
-    // However often it looks.
-    expect(lines).toHaveLength(2)
-  })
-
-  it('may be forbidden to leave Events', async () => {
-    const [pod] = kubernetes.apply(podManifest('default', 'noted'))
-    const cluster = clusterAt(await kubernetes.userWith([]))
-    const note = { reason: 'FalcoNats', message: 'text', type: 'Normal' } as const
-    await expect(noteOnPod(cluster, podTarget(pod!), note, soon())).rejects.toThrow(
-      /^create events: .*forbidden/,
     )
   })
 })

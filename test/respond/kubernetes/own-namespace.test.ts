@@ -1,0 +1,11 @@
+import { afterEach, expect, it, vi } from 'vitest'
+import { ownNamespace } from '../../../src/respond/kubernetes/own-namespace.ts'
+
+afterEach(() => void vi.unstubAllEnvs())
+
+it('knows where we are', () => {
+  vi.stubEnv('POD_NAMESPACE', 'ours')
+  expect(ownNamespace()).toBe('ours')
+  vi.stubEnv('POD_NAMESPACE', undefined)
+  expect(ownNamespace()).toBeUndefined()
+})
