@@ -18,8 +18,8 @@ runCommand(async () => {
     case 'rbac':
       return await printText((await import('./rbac.ts')).rbacYaml(plan))
     case 'test': {
-      const { tryAlert } = await import('./dry-test.ts')
-      return await printing((output) => tryAlert(invocation.alert, plan, output))
+      const { dryTest } = await import('./dry-test.ts')
+      return await printing((output) => dryTest(invocation.alert, plan, output))
     }
     case 'respond':
       return await runJob(config, async () => {

@@ -3,7 +3,7 @@
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { checkNode, checkPod } from '../../../src/respond/engine/guard.ts'
-import { keepLifting } from '../../../src/respond/engine/lift-isolation.ts'
+import { liftExpiredIsolation } from '../../../src/respond/engine/lift-isolation.ts'
 import { noteOnPod } from '../../../src/respond/kubernetes/pod-event.ts'
 import type { NodeTarget, PodTarget } from '../../../src/respond/kubernetes/target.ts'
 import { rulesFor } from '../../../src/respond/rbac.ts'
@@ -139,7 +139,7 @@ describe.skipIf(!hasKubernetes)('with a real API server', () => {
       const stop = new AbortController()
       const cluster = clusterAt(await kubernetes.userWith(allowed))
       const options = { signal: stop.signal, log: telling, dryRun: false, everyMs: 50 }
-      const lifting = keepLifting(cluster, options)
+      const lifting = liftExpiredIsolation(cluster, options)
       await until(`what it may is seen: ${allowed.length}`, seen)
       stop.abort()
       await lifting
