@@ -1,5 +1,4 @@
 #!/usr/bin/env node
-
 // The process edge: command line in, exit code out. The only place that reads process.argv.
 
 import { runCommand, runJob } from '../shared/process/job.ts'

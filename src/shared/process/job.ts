@@ -1,7 +1,6 @@
 // What the entry points of both halves share: a command's exit code, and a job with its log and signals.
 
 import { createLogger, type Logger } from '../log.ts'
-import type { LogOptions } from '../options/common.ts'
 import { catchBugs, end, failed } from './end.ts'
 import { stopSignals } from './shutdown.ts'
 
@@ -12,7 +11,10 @@ export const runCommand = (command: () => Promise<number>): Promise<never> =>
 export type Job = (log: Logger, stop: AbortSignal, abandon: AbortSignal) => Promise<number>
 
 /** Gives the exit code of what runs until a signal. */
-export async function runJob(options: LogOptions, load: () => Promise<Job>): Promise<number> {
+export async function runJob(
+  options: Parameters<typeof createLogger>[0],
+  load: () => Promise<Job>,
+): Promise<number> {
   const { stop, abandon } = stopSignals()
   const log = await createLogger(options)
   catchBugs(log)

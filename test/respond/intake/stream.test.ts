@@ -2,7 +2,7 @@
 
 import { connect } from 'nats'
 import { expect, it } from 'vitest'
-import { streamFor } from '../../../src/respond/intake/stream.ts'
+import { replicasOf, streamFor } from '../../../src/respond/intake/stream.ts'
 import { askJetStream, startNats } from '../../support/nats.ts'
 import { tempDir } from '../../support/temp.ts'
 
@@ -21,4 +21,21 @@ it('takes no stream that has only a part of the alerts when others have the rest
   expect(await streamFor(connection, ['falco.dead_letter.x'])).toBe('B')
   await askJetStream(server.url, 'STREAM.DELETE.A')
   expect(await streamFor(connection, ['falco.>'])).toBe('C')
+})
+
+it('prefers the stream that takes all, and knows its copies', async () => {
+  using dir = tempDir()
+  await using server = await startNats(`jetstream { store_dir: "${dir.path}" }`)
+  await using connection = await connect({ servers: server.url })
+  expect(await streamFor(connection, ['falco.>'])).toBeUndefined()
+  const make = (name: string, ...subjects: string[]) =>
+    askJetStream(server.url, `STREAM.CREATE.${name}`, { name, subjects })
+  await make('KV_x', 'falco.kv')
+  expect(await streamFor(connection, ['falco.kv'])).toBeUndefined()
+  await make('A', 'falco.a')
+  await make('B', 'falco.b.>')
+  expect(await streamFor(connection, ['falco.b.c'])).toBe('B')
+  expect(await streamFor(connection, ['falco.a', 'falco.b.c'])).toBeUndefined()
+  expect(await replicasOf(connection, 'A')).toBe(1)
+  expect(await replicasOf(connection, 'none')).toBe(1)
 })
