@@ -10,8 +10,9 @@ import { checkCredentialFiles, identityOf } from '../shared/nats/credentials.ts'
 import { saveAtBug } from '../shared/process/end.ts'
 import { aborted, giveUpAfter } from '../shared/process/shutdown.ts'
 import { hasIsolationTtl, liftExpiredIsolation } from './engine/lift-isolation.ts'
-import { createRespondMetrics, type RespondMetrics } from './engine/metrics.ts'
+import { createRespondMetrics } from './engine/metrics.ts'
 import { createOutcomes } from './engine/outcomes.ts'
+import type { RunnerParts } from './engine/run.ts'
 import { createRunner } from './engine/runner.ts'
 import type { AlertSource } from './intake/alert-source.ts'
 import { connectPatiently } from './intake/connect.ts'
@@ -25,7 +26,7 @@ import { protectOurselves } from './kubernetes/own-namespace.ts'
 import type { RespondConfig } from './options.ts'
 import type { Plan } from './playbook/playbook.ts'
 
-/** For what is still on its way at the end. */
+/** How long the last outcomes, and the messages to give back, may take at the end. */
 const GRACE_MS = 2_000
 
 /** Responds until `stop`, and finishes what runs. `abandon` gives it up. Gives the exit code. */
@@ -49,17 +50,20 @@ export async function respond(
   endpoint?.serve({
     metrics: metrics.text,
     live: () => undefined,
-    ready: () => notReady(sources, plan, metrics.isConnected(), stop),
+    ready() {
+      if (stop.aborted) return 'stopping: what runs is being finished'
+      if (!metrics.isConnected()) return 'not connected to NATS'
+      const missing = plan.playbooks.filter((_, index) => !sources[index]?.isReady())
+      if (missing.length === 0) return undefined
+      return `no alerts can come for ${missing.map(({ name }) => name).join(', ')}`
+    },
   })
   logPlan(plan, log)
   const abandon = giveUpAfter(config.drainTimeout, stop, abandonedByHand)
   // Every worker and every step listens: that is no leak.
   setMaxListeners(0, stop, abandon)
   const identity = identityOf(config, 'falco-nats-respond')
-  const connection = await connectPatiently(
-    { servers: config.server, credentials: config, identity, metrics, log },
-    stop,
-  )
+  const connection = await connectPatiently(config, identity, metrics, log, stop)
   if (connection) {
     await work({ config, plan, connection, metrics, log, stop, abandon, sources })
     await briefly(connection.drain().catch(() => {}))
@@ -69,14 +73,9 @@ export async function respond(
   return 0
 }
 
-interface Work {
+interface Work extends Pick<RunnerParts, 'plan' | 'metrics' | 'log' | 'stop' | 'abandon'> {
   readonly config: RespondConfig
-  readonly plan: Plan
   readonly connection: NatsConnection
-  readonly metrics: RespondMetrics
-  readonly log: Logger
-  readonly stop: AbortSignal
-  readonly abandon: AbortSignal
   readonly sources: AlertSource[]
 }
 
@@ -86,7 +85,12 @@ async function work({ sources, ...parts }: Work): Promise<void> {
   const prefix = plan.dryRun ? `${config.durable}_dry` : config.durable
   const modes = await chooseModes(connection, plan, config, log, stop)
   if (modes === undefined) return
-  const cluster = once(openCluster)
+  let opened: Cluster | undefined
+  // When it is first needed; what fails is tried again.
+  const cluster = () => {
+    opened ??= openCluster()
+    return opened
+  }
   const outcomes = createOutcomes({ ...parts, cluster })
   const state = await openState(connection, plan, prefix, modes)
   const bucket = (name: string) => openBucket(connection, name)
@@ -98,17 +102,23 @@ async function work({ sources, ...parts }: Work): Promise<void> {
     sources.push(isCore ? listen(own) : consume({ ...own, stream: config.stream }))
   }
   aborted(stop).then(() => log.info('stopping: finishing what runs'))
-  if (hasIsolationTtl(plan))
-    (async () =>
-      liftExpiredIsolation(cluster(), { signal: stop, log, dryRun: plan.dryRun }))().catch(
-      (error) =>
-        log.error({ reason: messageOf(error) }, 'isolation is not lifted when its ttl has passed'),
-    )
+  if (hasIsolationTtl(plan)) void liftIsolation(parts, cluster)
   const finished = Promise.all(sources.map(({ finished }) => finished))
-  // What is given up still has its outcome to report, and its message to give back.
+  // A step that is given up still reports its outcome and gives its message back.
   const givenUp = aborted(abandon).then(() => briefly(finished))
   await Promise.race([finished, givenUp, unexpectedEnd(connection, stop)])
   await briefly(outcomes.settled())
+}
+
+async function liftIsolation(
+  { plan: { dryRun }, log, stop: signal }: Omit<Work, 'sources'>,
+  cluster: () => Cluster,
+): Promise<void> {
+  try {
+    await liftExpiredIsolation(cluster(), { signal, log, dryRun })
+  } catch (error) {
+    log.error({ reason: messageOf(error) }, 'isolation is not lifted when its ttl has passed')
+  }
 }
 
 /** The client tries for ever; should it end all the same, what has started us is to start us again. */
@@ -131,26 +141,4 @@ function logPlan(
   if (dryRun)
     log.warn(fields, 'DRY RUN: nothing will be done; dryRun: false in the file is for real')
   else log.info(fields, 'responding for real')
-}
-
-function notReady(
-  sources: readonly AlertSource[],
-  plan: Plan,
-  isConnected: boolean,
-  stop: AbortSignal,
-): string | undefined {
-  if (stop.aborted) return 'stopping: what runs is being finished'
-  if (!isConnected) return 'not connected to NATS'
-  const missing = plan.playbooks.filter((_, index) => !sources[index]?.isReady())
-  if (missing.length === 0) return undefined
-  return `no alerts can come for ${missing.map(({ name }) => name).join(', ')}`
-}
-
-/** Opened when it is first needed; what fails is tried again. */
-function once(open: () => Cluster): () => Cluster {
-  let opened: Cluster | undefined
-  return () => {
-    opened ??= open()
-    return opened
-  }
 }

@@ -1,4 +1,4 @@
-// Lifts isolation when its time has passed. Every replica does so: to lift what is lifted does no harm.
+// Lifts isolation when its time has passed. Every replica does so: doing it twice does no harm.
 
 import { sleep } from '../../shared/backoff.ts'
 import { messageOf } from '../../shared/errors.ts'
@@ -26,7 +26,7 @@ export async function liftExpiredIsolation(
   let isFailing = false
   /** Pods, by uid, that have their line in the log: one is enough. */
   const logged = new Set<string>()
-  while (!signal.aborted) {
+  for (; !signal.aborted; await sleep(everyMs, signal))
     try {
       for await (const pod of cluster.podsWithLabel(`${ISOLATED_LABEL}=true`, signal))
         if (isExpired(pod)) await lift(pod)
@@ -38,8 +38,6 @@ export async function liftExpiredIsolation(
       log[isFailing ? 'debug' : 'warn']({ err: messageOf(error) }, line)
       isFailing = true
     }
-    await sleep(everyMs, signal)
-  }
 
   async function lift({ metadata }: Pod): Promise<void> {
     const { namespace = '', name, uid, resourceVersion } = metadata

@@ -5,7 +5,7 @@ import { sleep } from '../../shared/backoff.ts'
 import { nodeOf, podOf } from '../kubernetes/target.ts'
 import type { Plan, Playbook } from '../playbook/playbook.ts'
 import type { TargetKind } from '../steps/step.ts'
-import type { Run, RunResult } from './run.ts'
+import { type Run, type RunResult, report } from './run.ts'
 
 const WAIT_MAX_MS = 5_000
 
@@ -21,11 +21,11 @@ export function coolingTarget({ coolDownMs, steps }: Playbook, alert: Alert): st
 
 /** False: it cools down. That is reported once, not for each step. */
 export async function takeTarget(run: Run, target: string): Promise<boolean> {
-  const { playbook, state, metrics, id } = run
-  if (await state.coolDown(playbook.name, target, playbook.coolDownMs, id)) return true
+  const { playbook, state, metrics, about } = run
+  if (await state.coolDown(playbook.name, target, playbook.coolDownMs, about.id)) return true
   metrics.delayed.inc({ reason: 'cool_down' })
   const text = `left alone, with all steps: it cools down since this playbook acted on ${target}`
-  run.report(playbook.steps[0]!, { outcome: 'skipped', text, durationMs: 0 })
+  report(run, playbook.steps[0]!, { outcome: 'skipped', text, durationMs: 0 })
   return false
 }
 
@@ -34,9 +34,9 @@ export async function takeTarget(run: Run, target: string): Promise<boolean> {
  * and the limit holds for all that come behind it as well. Gives a result only when it was stopped.
  */
 export async function waitForRoom(run: Run): Promise<RunResult | undefined> {
-  const { playbook, alert, plan, state, metrics, log, stop } = run
-  // What is not done needs no limit.
-  if (plan.dryRun || !playbook.steps.some(({ step }) => hasTarget(step.target, alert, plan)))
+  const { playbook, about, plan, state, metrics, log, stop } = run
+  // An alert that will do nothing takes no room.
+  if (plan.dryRun || !playbook.steps.some(({ step }) => hasTarget(step.target, about.alert, plan)))
     return undefined
   const { maxActionsPerMinute } = plan
   for (let isFirst = true; ; isFirst = false) {

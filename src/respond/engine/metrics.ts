@@ -3,8 +3,8 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { standardError } from '../../shared/process/output.ts'
 
-/** How the delivery of an alert to a playbook ended. */
-export type AlertResult = 'done' | 'retried' | 'dead_letter' | 'not_matched' | 'invalid'
+/** How the delivery of an alert to a playbook may end; none has so far. */
+const RESULTS = { done: 0, retried: 0, dead_letter: 0, not_matched: 0, invalid: 0 }
 
 export type RespondMetrics = ReturnType<typeof createRespondMetrics>
 
@@ -46,13 +46,7 @@ export function createRespondMetrics() {
   })
   const connection = new Gauge(row('connected', 'Whether there is a connection to NATS.'))
   let isConnected = false
-  const sums: Record<AlertResult, number> = {
-    done: 0,
-    retried: 0,
-    dead_letter: 0,
-    not_matched: 0,
-    invalid: 0,
-  }
+  const sums = { ...RESULTS }
   return {
     steps: new Counter(
       row('steps_total', 'Steps, by how they ended.', 'playbook', 'step', 'outcome'),
@@ -70,12 +64,12 @@ export function createRespondMetrics() {
         'playbook',
       ),
     ),
-    alert(playbook: string, result: AlertResult): void {
+    alert(playbook: string, result: keyof typeof RESULTS): void {
       sums[result]++
       alerts.inc({ playbook, result })
     },
     /** The sums of all playbooks, for the last line of the log. */
-    sums: (): Readonly<Record<AlertResult, number>> => sums,
+    sums: (): Readonly<typeof RESULTS> => sums,
     setConnected(is: boolean): void {
       isConnected = is
       connection.set(Number(is))

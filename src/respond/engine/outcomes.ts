@@ -8,30 +8,27 @@ import type { Cluster } from '../kubernetes/cluster.ts'
 import { noteOnPod } from '../kubernetes/pod-event.ts'
 import type { NodeTarget, PodTarget } from '../kubernetes/target.ts'
 import { OUTCOME_PREFIX } from '../playbook/subject-patterns.ts'
-import type { Outcome } from '../steps/step.ts'
+import type { Outcome, StepContext } from '../steps/step.ts'
 import type { RespondMetrics } from './metrics.ts'
 
-export interface StepOutcome {
-  readonly playbook: string
+export interface StepOutcome extends Pick<StepContext, 'id' | 'subject' | 'playbook' | 'dryRun'> {
+  readonly alert: Alert
   readonly step: string
   readonly outcome: Outcome
-  readonly id: string
-  readonly subject: string
-  readonly alert: Alert
   /** The checked target. */
   readonly pod?: PodTarget | undefined
   readonly node?: NodeTarget | undefined
   readonly durationMs: number
   /** Of a step that failed the reason, else what was done. */
   readonly text: string
-  readonly dryRun: boolean
+  /** From 1. */
   readonly delivery: number
 }
 
 export interface Outcomes {
   /** Never throws: an outcome that cannot be reported is no reason to act again. */
   report(outcome: StepOutcome): void
-  /** Resolves when what is noted on pods is written. */
+  /** Resolves when the notes on pods are written. */
   settled(): Promise<void>
 }
 

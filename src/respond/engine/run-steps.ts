@@ -4,23 +4,23 @@ import { messageOf } from '../../shared/errors.ts'
 import type { PlannedStep } from '../playbook/playbook.ts'
 import type { StepContext, TargetKind } from '../steps/step.ts'
 import { checkNode, checkPod } from './guard.ts'
-import type { Run, RunResult } from './run.ts'
+import { type Run, type RunResult, report } from './run.ts'
 import { within } from './time-limit.ts'
 
 export async function runSteps(run: Run): Promise<RunResult> {
-  const { playbook, state, id, plan } = run
+  const { playbook, state, about, plan } = run
   for (const [index, planned] of playbook.steps.entries()) {
     const { step } = planned
     const remembered = !step.repeatable && !plan.dryRun
-    if (remembered && (await state.isDone(playbook.name, id, index))) {
+    if (remembered && (await state.isDone(playbook.name, about.id, index))) {
       run.acted = true
       continue
     }
     const failure = await runStep(run, planned, index)
     if (failure === undefined) {
-      if (remembered) await state.markDone(playbook.name, id, index)
+      if (remembered) await state.markDone(playbook.name, about.id, index)
     } else if (!planned.continueOnError || run.abandon.aborted) {
-      // What is broken off by our end is not over, whatever else may fail.
+      // A step that our end broke off has to run again, even one that may fail.
       const kind = isRetryable(failure) ? 'retry' : 'giveUp'
       return { kind, reason: `${step.name}: ${messageOf(failure)}` }
     }
@@ -28,11 +28,12 @@ export async function runSteps(run: Run): Promise<RunResult> {
   return { kind: 'done', matched: true }
 }
 
-/** An error that does not know counts as one that may pass. */
+/** Errors that are not ours, too: whatever caused them may pass. */
 const isRetryable = (error: unknown) => (error as { retryable?: unknown }).retryable !== false
 
 /** Gives what went wrong. */
 async function runStep(run: Run, planned: PlannedStep, index: number): Promise<unknown> {
+  const { about, cluster, bucket, log } = run
   const { step, params } = planned
   const begun = performance.now()
   const durationMs = () => performance.now() - begun
@@ -40,35 +41,27 @@ async function runStep(run: Run, planned: PlannedStep, index: number): Promise<u
     const { outcome, detail } = await within(planned.timeoutMs, run.abandon, async (signal) => {
       const target = await findTarget(run, step.target, signal)
       if (typeof target === 'string') return { outcome: 'skipped' as const, detail: target }
-      return await step.run(params, { ...contextOf(run), index, ...target, signal })
+      return await step.run(params, { ...about, cluster, bucket, log, index, ...target, signal })
     })
     if (outcome !== 'skipped') run.acted = true
-    run.report(planned, { outcome, text: detail, durationMs: durationMs() })
+    report(run, planned, { outcome, text: detail, durationMs: durationMs() })
     return undefined
   } catch (error) {
-    run.report(planned, { outcome: 'failed', text: messageOf(error), durationMs: durationMs() })
+    report(run, planned, { outcome: 'failed', text: messageOf(error), durationMs: durationMs() })
     return error ?? new Error('unknown')
   }
 }
 
-/** What all steps may know. */
-function contextOf({ alert, id, arrival, playbook, plan, cluster, bucket, log }: Run) {
-  const { subject } = arrival
-  const { dryRun } = plan
-  const fields = alert as StepContext['alert']
-  return { alert: fields, id, subject, playbook: playbook.name, dryRun, cluster, bucket, log }
-}
-
 /** Looked up once for each kind; after a failure of the API, again by the next step. */
 async function findTarget(
-  { cluster, alert, plan, found }: Run,
+  { cluster, about, plan, found }: Run,
   kind: TargetKind,
   signal: AbortSignal,
 ): Promise<Pick<StepContext, 'pod' | 'node'> | string> {
   if (kind === 'none') return {}
   if (kind === 'pod')
-    found.pod ??= await checkPod(cluster(), alert, plan.protectedNamespaces, signal)
-  else found.node ??= await checkNode(cluster(), alert, signal)
+    found.pod ??= await checkPod(cluster(), about.alert, plan.protectedNamespaces, signal)
+  else found.node ??= await checkNode(cluster(), about.alert, signal)
   const target = found[kind]!
   return typeof target === 'string' ? target : { [kind]: target }
 }

@@ -1,11 +1,10 @@
 // A playbook at work on one alert: what came, what it works with, and what became of it.
 
-import type { Alert } from '../../shared/alert/alert.ts'
 import type { Logger } from '../../shared/log.ts'
 import type { Cluster } from '../kubernetes/cluster.ts'
 import type { NodeTarget, PodTarget } from '../kubernetes/target.ts'
 import type { Plan, PlannedStep, Playbook } from '../playbook/playbook.ts'
-import type { Bucket } from '../steps/step.ts'
+import type { Bucket, StepContext } from '../steps/step.ts'
 import type { RespondMetrics } from './metrics.ts'
 import type { Outcomes, StepOutcome } from './outcomes.ts'
 import type { State } from './state.ts'
@@ -43,30 +42,23 @@ export interface RunnerParts {
 
 export interface Run extends RunnerParts {
   readonly playbook: Playbook
-  readonly arrival: Arrival
-  readonly alert: Alert
-  readonly id: string
+  /** Which of its deliveries it is, from 1. */
+  readonly delivery: number
+  /** What steps and outcomes know alike. */
+  readonly about: Pick<StepContext, 'alert' | 'id' | 'subject' | 'playbook' | 'dryRun'>
   /** Whether a step has done something. */
   acted: boolean
   /** What was looked up: the object, or why it cannot be acted upon. */
   readonly found: { pod?: PodTarget | string; node?: NodeTarget | string }
-  report(planned: PlannedStep, result: Pick<StepOutcome, 'outcome' | 'text' | 'durationMs'>): void
 }
 
-export function createRun(
-  parts: RunnerParts,
-  playbook: Playbook,
-  arrival: Arrival,
-  alert: Alert,
-  id: string,
-): Run {
-  const found: Run['found'] = {}
-  const { subject, delivery } = arrival
-  const same = { id, playbook: playbook.name, subject, alert, delivery, dryRun: parts.plan.dryRun }
-  const report: Run['report'] = ({ step }, result) => {
-    const pod = typeof found.pod === 'object' ? found.pod : undefined
-    const node = typeof found.node === 'object' ? found.node : undefined
-    parts.outcomes.report({ ...same, ...result, step: step.name, pod, node })
-  }
-  return { ...parts, playbook, arrival, alert, id, acted: false, found, report }
+/** Reports what became of a step. */
+export function report(
+  { outcomes, about, delivery, found }: Run,
+  { step }: PlannedStep,
+  result: Pick<StepOutcome, 'outcome' | 'text' | 'durationMs'>,
+): void {
+  const pod = typeof found.pod === 'object' ? found.pod : undefined
+  const node = typeof found.node === 'object' ? found.node : undefined
+  outcomes.report({ ...about, ...result, delivery, step: step.name, pod, node })
 }

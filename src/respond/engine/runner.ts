@@ -5,9 +5,10 @@ import { parseAlert } from '../../shared/alert/alert.ts'
 import { messageOf, printable } from '../../shared/errors.ts'
 import type { Playbook } from '../playbook/playbook.ts'
 import { isOwn } from '../playbook/subject-patterns.ts'
+import type { StepContext } from '../steps/step.ts'
 import { coolingTarget, takeTarget, waitForRoom } from './limits.ts'
 import { matches } from './match.ts'
-import { type Arrival, createRun, type RunnerParts, type RunResult } from './run.ts'
+import type { Arrival, Run, RunnerParts, RunResult } from './run.ts'
 import { runSteps } from './run-steps.ts'
 
 export interface Runner {
@@ -33,7 +34,7 @@ async function handle(
   playbook: Playbook,
   arrival: Arrival,
 ): Promise<RunResult> {
-  const { subject, payload } = arrival
+  const { subject, payload, delivery } = arrival
   // Before it is read: a dead letter that is no alert would become another.
   if (isOwn(subject)) return IGNORED
   const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength)
@@ -45,19 +46,27 @@ async function handle(
     parts.log.debug({ playbook: playbook.name, subject: printable(subject), why }, 'not meant')
     return IGNORED
   }
-  const run = createRun(parts, playbook, arrival, alert, idOf(arrival))
+  const id = idOf(arrival)
+  const about = {
+    alert: alert as StepContext['alert'],
+    id,
+    subject,
+    playbook: playbook.name,
+    dryRun: parts.plan.dryRun,
+  }
+  const run: Run = { ...parts, playbook, delivery, about, acted: false, found: {} }
   const target = coolingTarget(playbook, alert)
   if (target !== undefined && !(await takeTarget(run, target)))
     return { kind: 'done', matched: true }
   const result = (await waitForRoom(run)) ?? (await runSteps(run))
   // An alert that could do nothing, maybe about a pod that is gone, must not shield the next one's.
-  if (target !== undefined && !run.acted) await parts.state.release(playbook.name, target, run.id)
+  if (target !== undefined && !run.acted) await parts.state.release(playbook.name, target, id)
   return result
 }
 
 /**
  * The same at each delivery, and where a forwarder sends the same line twice. A short id of another
- * publisher may be a counter that begins anew: what is done for one alert would be so for the next.
+ * publisher may be a counter that begins anew, and the next alert would pass for this one.
  */
 export function idOf({ msgIdHeader, subject, payload }: Arrival): string {
   if (msgIdHeader !== undefined && /^[A-Za-z0-9_-]{22,64}$/.test(msgIdHeader)) return msgIdHeader

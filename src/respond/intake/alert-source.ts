@@ -1,9 +1,7 @@
 // Where the alerts of one playbook come from: workers.ts with JetStream, queue-group.ts without.
 
 import type { Msg, NatsConnection } from 'nats'
-import type { Logger } from '../../shared/log.ts'
-import type { RespondMetrics } from '../engine/metrics.ts'
-import type { Arrival } from '../engine/run.ts'
+import type { Arrival, RunnerParts } from '../engine/run.ts'
 import type { Playbook } from '../playbook/playbook.ts'
 import type { Settle } from './settlement.ts'
 
@@ -14,15 +12,12 @@ export interface AlertSource {
   readonly finished: Promise<void>
 }
 
-export interface SourceParts {
+export interface SourceParts extends Pick<RunnerParts, 'metrics' | 'log' | 'stop'> {
   readonly connection: NatsConnection
   readonly playbook: Playbook
   readonly settle: Settle
-  readonly metrics: RespondMetrics
   /** Of the durable consumer, or of the queue group: replicas share it. */
   readonly name: string
-  readonly log: Logger
-  readonly stop: AbortSignal
 }
 
 export const arrivalOf = ({ subject, data, headers }: Msg, delivery: number): Arrival => ({

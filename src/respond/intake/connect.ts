@@ -11,29 +11,26 @@ import { aborted } from '../../shared/process/shutdown.ts'
 import type { RespondMetrics } from '../engine/metrics.ts'
 import { createFailures, keepTrying } from './retry.ts'
 
-export interface RespondConnectOptions {
-  readonly servers: readonly Server[]
-  readonly credentials: CredentialOptions
-  readonly identity: Identity
-  readonly metrics: RespondMetrics
-  readonly log: Logger
-}
+type ServerOptions = CredentialOptions & { readonly server: readonly Server[] }
 
 const PAUSE_FIRST_MS = 250
 const RECONNECT_MS = 1_000
 
 /** Undefined when it was stopped before there was one. */
 export async function connectPatiently(
-  { servers, credentials, identity, metrics, log }: RespondConnectOptions,
+  options: ServerOptions,
+  identity: Identity,
+  metrics: RespondMetrics,
+  log: Logger,
   stop: AbortSignal,
 ): Promise<NatsConnection | undefined> {
   const stopped = aborted(stop)
   async function dial(): Promise<NatsConnection | undefined> {
     try {
       const connecting = connectChecked({
-        servers: servers.map(({ address }) => address),
+        servers: options.server.map(({ address }) => address),
         ...identity,
-        ...secretsOf(credentials, servers),
+        ...secretsOf(options),
         maxReconnectAttempts: -1,
         reconnectTimeWait: RECONNECT_MS,
         // A secret may be rotated before we know of it.
@@ -44,7 +41,7 @@ export async function connectPatiently(
       if (connection === undefined) connecting.then((late) => late.close()).catch(() => {})
       return connection
     } catch (error) {
-      const expired = expiredIn(credentials)
+      const expired = expiredIn(options)
       throw expired ? new Error(`${messageOf(error)}; ${expired}`) : error
     }
   }
@@ -59,34 +56,27 @@ export async function connectPatiently(
 }
 
 /** Files are read again at each connect. Half-way through a rotation, what was there before is used. */
-function secretsOf(
-  credentials: CredentialOptions,
-  servers: readonly Server[],
-): Pick<CheckedOptions, 'authenticator' | 'tls'> {
-  const [first] = servers
-  const { authenticator, tls } = readCredentials(credentials, first!)
-  let last: Authenticator | undefined = authenticator
+function secretsOf(options: ServerOptions): Pick<CheckedOptions, 'authenticator' | 'tls'> {
+  const [first, ...others] = options.server
+  let { authenticator, tls } = readCredentials(options, first!)
   const again: Authenticator = (nonce) => {
     try {
-      last = readCredentials(credentials, first!).authenticator
+      authenticator = readCredentials(options, first!).authenticator
     } catch {}
-    return last?.(nonce)
+    return authenticator?.(nonce)
   }
+  // The client reads files at each dial, but not what it was once given of them.
+  const { tlsca: caFile, tlscert: certFile, tlskey: keyFile } = options
   // The name to expect is that of one server; with several, each has its own.
   const { servername, host, handshakeFirst } = tls ?? {}
-  const named = servers.length === 1 ? { servername, host } : {}
-  // The client reads files at each dial, but not what it was once given of them.
-  const { tlsca: caFile, tlscert: certFile, tlskey: keyFile } = credentials
-  const files = { caFile, certFile, keyFile }
+  const named = others.length === 0 ? { servername, host } : {}
   return {
     ...(authenticator && { authenticator: again }),
-    ...(tls && {
-      tls: { ...defined({ ...files, ...named }), ...(handshakeFirst && { handshakeFirst }) },
-    }),
+    ...(tls && { tls: defined({ caFile, certFile, keyFile, ...named, handshakeFirst }) }),
   }
 }
 
-const defined = (values: Record<string, string | undefined>) =>
+const defined = (values: Record<string, string | boolean | undefined>) =>
   Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined))
 
 async function logStatus(

@@ -43,7 +43,7 @@ export async function bindConsumer(
     }
     const filter = hasSeveral ? wanted : updatable(info.config, wanted)
     if (textOf(info.config) === textOf(filter)) return
-    // The client lays this over what the consumer has, so what is not wanted has to be named.
+    // The client lays this over the consumer's configuration, so a filter to remove has to be named.
     const { filter_subject, filter_subjects } = filter
     await consumers.update(stream, name, { filter_subject, filter_subjects } as Filter)
   }
@@ -51,7 +51,7 @@ export async function bindConsumer(
   try {
     await ensure(filterOf(subjects, hasSeveral))
   } catch (error) {
-    // What covers several may be more than the stream has. What comes in vain is acknowledged.
+    // The subject that covers several may not fit the stream's. Alerts that are not meant are acknowledged.
     if (subjects.length === 1 || codeOf(error) !== FILTER_NO_SUBSET) throw error
     await ensure({})
   }
@@ -72,7 +72,7 @@ const newConsumer = (name: string, since: Date | undefined) => ({
 
 /**
  * nats-server 2.9 goes on to take a consumer's filter literally when it becomes one with wildcards:
- * rather let everything through, and acknowledge what is not meant.
+ * let everything through instead, and acknowledge the alerts that are not meant.
  */
 const updatable = (was: Filter, wanted: Filter): Filter =>
   isWild(wanted.filter_subject) && !isWild(was.filter_subject) ? {} : wanted

@@ -4,9 +4,7 @@
 import type { NatsConnection } from 'nats'
 import { backoff } from '../../shared/backoff.ts'
 import { messageOf, printable } from '../../shared/errors.ts'
-import type { Logger } from '../../shared/log.ts'
-import type { RespondMetrics } from '../engine/metrics.ts'
-import type { Arrival, RunResult } from '../engine/run.ts'
+import type { Arrival, RunnerParts, RunResult } from '../engine/run.ts'
 import type { Runner } from '../engine/runner.ts'
 import type { Playbook } from '../playbook/playbook.ts'
 import { sendDeadLetter } from './dead-letter.ts'
@@ -19,12 +17,9 @@ export type Disposition =
 /** Never rejects. */
 export type Settle = (playbook: Playbook, arrival: Arrival) => Promise<Disposition>
 
-export interface SettlementParts {
+export interface SettlementParts extends Pick<RunnerParts, 'metrics' | 'log' | 'abandon'> {
   readonly connection: NatsConnection
   readonly runner: Runner
-  readonly metrics: RespondMetrics
-  readonly log: Logger
-  readonly abandon: AbortSignal
 }
 
 export function createSettlement(parts: SettlementParts): Settle {
@@ -75,13 +70,10 @@ export function createSettlement(parts: SettlementParts): Settle {
 }
 
 /** Every earlier delivery ended without an acknowledgement: the alert may be crashing the process. */
-const neverFinished = ({ maxDeliver }: Playbook, { delivery }: Arrival): RunResult | undefined =>
-  delivery > maxDeliver
-    ? {
-        kind: 'giveUp',
-        reason: `delivered ${delivery} times and never finished: does it end the process?`,
-      }
-    : undefined
+function neverFinished({ maxDeliver }: Playbook, { delivery }: Arrival): RunResult | undefined {
+  const reason = `delivered ${delivery} times and never finished: does it end the process?`
+  return delivery > maxDeliver ? { kind: 'giveUp', reason } : undefined
+}
 
 /** What fails for the last time is given up. What only waited has not failed. */
 function afterTries(result: RunResult, delivery: number, maxDeliver: number): RunResult {

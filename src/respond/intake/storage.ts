@@ -1,4 +1,4 @@
-// What is kept on NATS: what replicas remember, and the logs that steps capture.
+// State and captured logs, kept on NATS.
 
 import type { NatsConnection } from 'nats'
 import { createMemoryState, openKvState, type State } from '../engine/state.ts'
@@ -7,7 +7,7 @@ import type { Bucket } from '../steps/step.ts'
 import type { Mode } from './mode.ts'
 import { replicasOf } from './stream.ts'
 
-/** A dry run remembers for itself, so that it is in nobody's way. */
+/** A dry run remembers for itself, so that it does not affect replicas that act. */
 export async function openState(
   connection: NatsConnection,
   { dryRun }: Plan,

@@ -6,7 +6,7 @@ import { covers, isOwn } from '../playbook/subject-patterns.ts'
 
 /**
  * The stream that takes the subjects, undefined where there is none. One that takes a part of them is
- * good enough only if no other takes another part: what is in that would be missed silently.
+ * good enough only if no other takes another part: alerts in that one would be missed silently.
  */
 export async function streamFor(
   connection: NatsConnection,
