@@ -54,15 +54,6 @@ const MESSAGES: Record<Outcome, string> = {
 export function createOutcomes({ connection, cluster, metrics, log }: OutcomeParts): Outcomes {
   const notes = new Set<Promise<void>>()
 
-  function publish({ playbook, step, outcome }: StepOutcome, event: object): void {
-    try {
-      const subject = `${OUTCOME_PREFIX}${playbook}.${step}.${outcome}`
-      connection.publish(subject, JSON.stringify(event))
-    } catch (error) {
-      log.warn({ playbook, step, reason: messageOf(error) }, 'cannot publish an outcome')
-    }
-  }
-
   function note({ pod, outcome, playbook, step }: StepOutcome, text: string): void {
     // A dry run leaves no trace in the cluster, and what was not done is none of the pod's business.
     if (!pod || (outcome !== 'ok' && outcome !== 'failed') || notes.size >= NOTES_MAX) return
@@ -93,7 +84,7 @@ export function createOutcomes({ connection, cluster, metrics, log }: OutcomePar
       const ms = Math.round(result.durationMs)
       const podFields = pod && { namespace: pod.namespace, pod: pod.name }
       const nodeName = node?.name ?? pod?.nodeName
-      publish(result, {
+      const event = {
         time: new Date().toISOString(),
         ...same,
         subject,
@@ -103,7 +94,13 @@ export function createOutcomes({ connection, cluster, metrics, log }: OutcomePar
         durationMs: ms,
         dryRun: result.dryRun,
         delivery,
-      })
+      }
+      try {
+        const to = `${OUTCOME_PREFIX}${playbook}.${step}.${outcome}`
+        connection.publish(to, JSON.stringify(event))
+      } catch (error) {
+        log.warn({ playbook, step, reason: messageOf(error) }, 'cannot publish an outcome')
+      }
       note(result, text)
       metrics.steps.inc({ playbook, step, outcome })
       metrics.stepSeconds.observe({ step }, result.durationMs / 1000)
