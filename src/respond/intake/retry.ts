@@ -7,7 +7,7 @@ import type { Logger } from '../../shared/log.ts'
 /** No more different reasons are logged until the next success: a server may invent them. */
 const REASONS_MAX = 16
 
-export type Failures = ReturnType<typeof createFailures>
+type Failures = ReturnType<typeof createFailures>
 
 /** `line` is logged as a warning, with `fields` and the reason. */
 export function createFailures(log: Logger, line: string, fields: object = {}) {

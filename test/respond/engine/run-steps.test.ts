@@ -22,8 +22,8 @@ it.each([
   const next = fakeStep(() => 'done', { name: 'next' })
   const playbook = playbookOf([failing, next])
   await withEngine(server.url, playbook, async ({ runner, reported }) => {
-    const verdict = await runner.handle(playbook, arrivalOf())
-    expect(verdict).toEqual({ kind, reason: `bad: ${error.message}` })
+    const result = await runner.handle(playbook, arrivalOf())
+    expect(result).toEqual({ kind, reason: `bad: ${error.message}` })
     expect(reported.map(({ step, outcome }) => [step, outcome])).toEqual([['bad', 'failed']])
   })
   const going = playbookOf([planned(failing, { continueOnError: true }), next])
@@ -76,10 +76,10 @@ it('leaves behind a step that does not heed its signal', async () => {
 it('gives up what runs when it is asked to end at once', async () => {
   const playbook = playbookOf([fakeStep(() => new Promise(() => {}))])
   await withEngine(server.url, playbook, async ({ runner, abandon }) => {
-    const verdict = runner.handle(playbook, arrivalOf())
+    const result = runner.handle(playbook, arrivalOf())
     abandon.abort()
     const reason = 'fake: given up: asked to end at once'
-    expect(await verdict).toEqual({ kind: 'retry', reason })
+    expect(await result).toEqual({ kind: 'retry', reason })
   })
 })
 

@@ -213,13 +213,13 @@ it('goes on when server, stream and consumer were away, and says so once', async
   const playbook = playbookOf([fakeStep(() => 'done')])
   await using engine = await openEngine(url, planOf([playbook]))
   const { isReady } = start(engine, playbook)
-  const troubles = () =>
+  const failures = () =>
     engine.log().filter(({ msg }) => msg === 'cannot get alerts, will keep trying')
-  await until('it misses the stream', () => troubles().length > 0)
+  await until('it misses the stream', () => failures().length > 0)
   expect(isReady()).toBe(false)
   await createStream(url)
   await bound(engine)
-  expect(troubles()).toHaveLength(1)
+  expect(failures()).toHaveLength(1)
 
   await askJetStream(url, 'CONSUMER.DELETE.ALERTS.falco-nats-test')
   // Before there is another one.
