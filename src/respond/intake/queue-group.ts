@@ -1,7 +1,6 @@
 // Without JetStream: a queue group of core NATS. What waits is in memory, and ends with the process.
 
 import type { Msg } from 'nats'
-import { sleep } from '../../shared/backoff.ts'
 import { messageOf, printable } from '../../shared/errors.ts'
 import { aborted } from '../../shared/process/shutdown.ts'
 import type { Arrival } from '../engine/run.ts'
@@ -19,6 +18,8 @@ export function listen(parts: SourceParts): AlertSource {
   const unsettled = new Set<Promise<void>>()
   /** Each lets one of those go on that wait only for their turn. */
   const turns: (() => void)[] = []
+  /** Each ends the pause of one that is to be tried again. (One listener of `stop` each is slow.) */
+  const pauses = new Set<() => void>()
   let running = 0
   let dropped = 0
   let quietUntil = 0
@@ -53,9 +54,17 @@ export function listen(parts: SourceParts): AlertSource {
         log.error({ ...label, ...fields }, 'lost an alert: no time to try it again')
         return
       }
-      // At a stop at once: one more try is better than none.
-      await sleep(disposition.afterMs, stop)
+      await pause(disposition.afterMs)
     }
+  }
+
+  async function pause(ms: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const timer = setTimeout(resolve, ms)
+    pauses.add(resolve)
+    await promise
+    pauses.delete(resolve)
+    clearTimeout(timer)
   }
 
   async function inTurn(arrival: Arrival): ReturnType<typeof settle> {
@@ -76,6 +85,8 @@ export function listen(parts: SourceParts): AlertSource {
   const finish = async () => {
     await aborted(stop)
     await Promise.all(subscriptions.map((subscription) => subscription.drain())).catch(() => {})
+    // One more try at once is better than none.
+    for (const end of pauses) end()
     await Promise.all(unsettled)
   }
   return { isReady: () => !connection.isClosed(), finished: finish() }

@@ -107,3 +107,22 @@ it('loses what comes when ten thousand wait, counts it and says so', async () =>
   expect(lines).toHaveLength(1)
   engine.abandon.abort()
 })
+
+it('tries once more at a stop what waits to be tried again', async () => {
+  await using server = await startNats()
+  const step = fakeStep(() => Promise.reject(new Error('away')))
+  const playbook = playbookOf([step], { concurrency: 2 })
+  await using engine = await openEngine(server.url, planOf([playbook]))
+  const { finished } = await start(engine, playbook)
+  await publish(server.url, 5)
+  // The pause after the third delivery takes twelve seconds at least.
+  await until('all were delivered thrice', () => engine.reported.length >= 15)
+  const begun = performance.now()
+  engine.stop.abort()
+  await finished
+  expect(performance.now() - begun).toBeLessThan(8_000)
+  expect(engine.reported.map(({ delivery }) => delivery).sort()).toEqual(
+    [1, 2, 3, 4].flatMap((delivery) => Array(5).fill(delivery)),
+  )
+  expect(await engine.metrics.text()).toContain('dropped_total{playbook="test"} 5')
+})
