@@ -1,4 +1,4 @@
-// --check: what the playbooks say, a line for each.
+// --check: a line for each playbook.
 
 import { formatDuration } from '../shared/options/units.ts'
 import type { Plan, Playbook } from './playbook/playbook.ts'

@@ -8,6 +8,7 @@ import {
   resolveOptions,
   runProgram,
 } from '../shared/options/command-line.ts'
+import { longFlag } from '../shared/options/table.ts'
 import { BETWEEN, RESPOND_OPTIONS, type RespondConfig } from './options.ts'
 
 export type RespondInvocation =
@@ -16,6 +17,14 @@ export type RespondInvocation =
   | { readonly run: 'test'; readonly config: RespondConfig; readonly alert: string }
   /** --help. */
   | { readonly run: 'print'; readonly text: string }
+
+/** At most one of each row. */
+const EXCLUSIVE = [
+  ['config', 'playbook'],
+  ['act', 'dryRun'],
+  ['core', 'stream'],
+  ['check', 'rbac', 'test'],
+] as const
 
 /** Understands what stands behind `respond`. Throws a UsageError; what the playbooks are, load.ts looks at. */
 export function parseRespond(argv: readonly string[], env: Environment): RespondInvocation {
@@ -38,10 +47,11 @@ export function parseRespond(argv: readonly string[], env: Environment): Respond
 
 function invocationOf(config: RespondConfig): RespondInvocation {
   const { config: file, playbook, subject, check, rbac, test } = config
-  onlyOne([
-    ['--config', file !== undefined],
-    ['--playbook', playbook !== undefined],
-  ])
+  for (const keys of EXCLUSIVE) {
+    const given = keys.filter((key) => config[key]).map((key) => longFlag(RESPOND_OPTIONS[key]))
+    if (given.length > 1)
+      throw new UsageError(`${given.join(' and ')} are given; allowed: one of them`)
+  }
   if (file === undefined && playbook === undefined)
     throw new UsageError('no playbooks are given; allowed: --config or --playbook')
   if (playbook !== undefined && subject === undefined)
@@ -51,26 +61,7 @@ function invocationOf(config: RespondConfig): RespondInvocation {
       throw new UsageError(
         `--${key} is given without --playbook; a file of playbooks says it itself`,
       )
-  onlyOne([
-    ['--act', config.act],
-    ['--dry-run', config.dryRun],
-  ])
-  onlyOne([
-    ['--core', config.core],
-    ['--stream', config.stream !== undefined],
-  ])
-  onlyOne([
-    ['--check', check],
-    ['--rbac', rbac],
-    ['--test', test !== undefined],
-  ])
   checkCredentialOptions(config)
   if (test !== undefined) return { run: 'test', config, alert: test }
   return { run: check ? 'check' : rbac ? 'rbac' : 'respond', config }
-}
-
-function onlyOne(options: readonly (readonly [name: string, isGiven: boolean])[]): void {
-  const given = options.filter(([, isGiven]) => isGiven).map(([name]) => name)
-  if (given.length > 1)
-    throw new UsageError(`${given.join(' and ')} are given; allowed: one of them`)
 }

@@ -12,73 +12,62 @@ import type { Outcomes } from './engine/outcomes.ts'
 import { createRunner } from './engine/runner.ts'
 import { createMemoryState } from './engine/state.ts'
 import { type Cluster, openCluster } from './kubernetes/cluster.ts'
-import type { Plan, Playbook } from './playbook/playbook.ts'
+import type { Plan } from './playbook/playbook.ts'
 import { StepError } from './steps/step.ts'
 
-const SHOWN = { ok: 'ok', skipped: 'skip', failed: 'FAIL', dry_run: 'would' } as const
+const WORDS = { ok: 'ok', skipped: 'skip', failed: 'FAIL', dry_run: 'would' } as const
 
 /** Prints per playbook whether it is meant, and per step what would be done. 0: no step failed. */
-export async function tryAlert(path: string, given: Plan, output: Output): Promise<0 | 1> {
+export async function dryTest(path: string, given: Plan, output: Output): Promise<0 | 1> {
   const { payload, alert } = readAlert(path)
   const subject = createSubjects(parseTemplate('falco.<priority>.<rule>'))(alert)
   const plan = { ...given, dryRun: true }
-  const say = (text: string) => void output.write(`${text}\n`)
-  say(`alert: ${printable(alert.rule)} (${priorityText(alert)}), on ${subject}`)
+  const print = (text: string) => void output.write(`${text}\n`)
+  const priority = PRIORITIES[priorityIndex(alert.priority) ?? -1] ?? printable(alert.priority)
+  print(`alert: ${printable(alert.rule)} (${priority}), on ${subject}`)
   const cluster = clusterOrNot()
-  if (typeof cluster === 'string') say(`no cluster: not looked at (${cluster})`)
+  const isMissing = typeof cluster === 'string'
+  if (isMissing) print(`no cluster: not looked at (${cluster})`)
   let failed = false
-  for (const playbook of plan.playbooks) {
-    const why = matches(playbook, subject, alert)
-    say(`${playbook.name}: ${why === true ? 'acts' : `does not act: ${why}`}`)
-    if (why !== true) continue
-    const outcomes: Outcomes = {
-      tell({ step, outcome, text }) {
-        failed ||= outcome === 'failed'
-        say(`  ${SHOWN[outcome].padEnd(5)} ${step}: ${printable(text)}`)
-      },
-      settled: async () => {},
-    }
-    await run(plan, withoutCluster(playbook, cluster, say), cluster, outcomes, { subject, payload })
+  const outcomes: Outcomes = {
+    report({ step, outcome, text }) {
+      failed ||= outcome === 'failed'
+      print(`  ${WORDS[outcome].padEnd(5)} ${step}: ${printable(text)}`)
+    },
+    settled: async () => {},
   }
-  return failed ? 1 : 0
-}
-
-async function run(
-  plan: Plan,
-  playbook: Playbook,
-  cluster: Cluster | string,
-  outcomes: Outcomes,
-  message: { readonly subject: string; readonly payload: Buffer },
-): Promise<void> {
+  const { signal } = new AbortController()
   const runner = createRunner({
     plan,
     state: createMemoryState(),
     cluster: () => {
-      if (typeof cluster === 'string') throw new StepError(cluster, { retryable: true })
+      if (isMissing) throw new StepError(cluster, { retryable: true })
       return cluster
     },
     bucket: async () => ({ put: async () => {} }),
     outcomes,
     metrics: createRespondMetrics(),
     log: pino({ level: 'silent' }),
-    stop: new AbortController().signal,
-    abandon: new AbortController().signal,
+    stop: signal,
+    abandon: signal,
   })
-  // What would end the playbook for real must not hide what comes after it.
-  const steps = playbook.steps.map((planned) => ({ ...planned, continueOnError: true }))
-  await runner.handle({ ...playbook, steps, coolDownMs: 0 }, { ...message, delivery: 1 })
-}
-
-/** Without a cluster, what needs one is only named. */
-function withoutCluster(
-  playbook: Playbook,
-  cluster: Cluster | string,
-  say: (text: string) => void,
-): Playbook {
-  if (typeof cluster !== 'string') return playbook
-  for (const { step } of playbook.steps)
-    if (step.target !== 'none') say(`  ${SHOWN.dry_run} ${step.name}: no cluster: not looked at`)
-  return { ...playbook, steps: playbook.steps.filter(({ step }) => step.target === 'none') }
+  for (const playbook of plan.playbooks) {
+    const why = matches(playbook, subject, alert)
+    print(`${playbook.name}: ${why === true ? 'acts' : `does not act: ${why}`}`)
+    if (why !== true) continue
+    const steps = []
+    for (const planned of playbook.steps) {
+      const { name, target } = planned.step
+      // Without a cluster, what needs one is only named.
+      if (isMissing && target !== 'none')
+        print(`  ${WORDS.dry_run} ${name}: no cluster: not looked at`)
+      // What would end the playbook for real must not hide what comes after it.
+      else steps.push({ ...planned, continueOnError: true })
+    }
+    const arrival = { subject, payload, delivery: 1 }
+    await runner.handle({ ...playbook, steps, coolDownMs: 0 }, arrival)
+  }
+  return failed ? 1 : 0
 }
 
 function clusterOrNot(): Cluster | string {
@@ -102,6 +91,3 @@ function readAlert(path: string): { payload: Buffer; alert: Alert } {
     throw wrong('that is not one alert; allowed: JSON with priority and rule')
   return { payload, alert }
 }
-
-const priorityText = ({ priority }: Alert) =>
-  PRIORITIES[priorityIndex(priority) ?? -1] ?? printable(priority)

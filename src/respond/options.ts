@@ -9,11 +9,7 @@ import { flag, optional, required, type ValuesOf } from '../shared/options/table
 export const BETWEEN = '\0'
 
 export const RESPOND_OPTIONS = {
-  config: optional({
-    flags: '--config <file>',
-    parse: nonEmpty,
-    help: 'the file of playbooks',
-  }),
+  config: optional({ flags: '--config <file>', parse: nonEmpty, help: 'the file of playbooks' }),
   playbook: optional({
     flags: '-p, --playbook <step>',
     commandLineOnly: true,

@@ -3,7 +3,7 @@
 import type { Plan } from './playbook/playbook.ts'
 import type { RbacRule, TargetKind } from './steps/step.ts'
 
-/** Before anything is done, the target is looked at; on a pod is said what was done. */
+/** To check the target before anything is done, and to note on a pod what was done. */
 const LOOKING: Readonly<Record<TargetKind, readonly RbacRule[]>> = {
   pod: [
     { apiGroups: [''], resources: ['pods'], verbs: ['get'] },

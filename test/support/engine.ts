@@ -7,11 +7,12 @@ import { createRespondMetrics, type RespondMetrics } from '../../src/respond/eng
 import { createOutcomes, type StepOutcome } from '../../src/respond/engine/outcomes.ts'
 import { createRunner, type Runner } from '../../src/respond/engine/runner.ts'
 import { createMemoryState, type State } from '../../src/respond/engine/state.ts'
-import { createDesk, type Desk } from '../../src/respond/intake/settlement.ts'
+import { createSettlement, type Settle } from '../../src/respond/intake/settlement.ts'
 import type { Cluster } from '../../src/respond/kubernetes/cluster.ts'
 import type { Plan, PlannedStep, Playbook } from '../../src/respond/playbook/playbook.ts'
 import { type Done, type Step, type StepContext, StepError } from '../../src/respond/steps/step.ts'
 import type { LogLine } from './cli.ts'
+import { numberedAlert } from './fixtures.ts'
 
 /** A step that does what the test says. */
 export function fakeStep(
@@ -63,11 +64,11 @@ export const planOf = (playbooks: readonly Playbook[], more: Partial<Plan> = {})
 
 export interface Engine extends AsyncDisposable {
   readonly runner: Runner
-  readonly desk: Desk
+  readonly settle: Settle
   readonly state: State
   readonly metrics: RespondMetrics
   readonly connection: NatsConnection
-  readonly told: StepOutcome[]
+  readonly reported: StepOutcome[]
   readonly logger: pino.Logger
   log(): LogLine[]
   readonly stop: AbortController
@@ -96,16 +97,16 @@ export async function openEngine(
   const abandon = new AbortController()
   const state = stateOf(connection)
   const metrics = createRespondMetrics()
-  const told: StepOutcome[] = []
+  const reported: StepOutcome[] = []
   const cluster = (): Cluster => {
     throw new StepError('there is no cluster', { retryable: false })
   }
   const real = createOutcomes({ connection, cluster, metrics, log: logger })
   const outcomes = {
     ...real,
-    tell(outcome: StepOutcome) {
-      told.push(outcome)
-      real.tell(outcome)
+    report(outcome: StepOutcome) {
+      reported.push(outcome)
+      real.report(outcome)
     },
   }
   const runner = createRunner({
@@ -119,23 +120,20 @@ export async function openEngine(
     stop: stop.signal,
     abandon: abandon.signal,
   })
-  const desk = createDesk({
+  const settle = createSettlement({
+    connection,
     runner,
-    async send(subject, payload, headers) {
-      connection.publish(subject, payload, { headers })
-      await connection.flush()
-    },
     metrics,
     log: logger,
     abandon: abandon.signal,
   })
   return {
     runner,
-    desk,
+    settle,
     state,
     metrics,
     connection,
-    told,
+    reported,
     logger,
     log: () => lines.map((line) => JSON.parse(line)),
     stop,
@@ -146,4 +144,24 @@ export async function openEngine(
       await connection.close()
     },
   }
+}
+
+export const SUBJECT = 'falco.notice.terminal_shell_in_container'
+
+/** A numbered alert, as it comes. */
+export const arrivalOf = (n = 1, delivery = 1) => ({
+  subject: SUBJECT,
+  payload: Buffer.from(numberedAlert(n)),
+  delivery,
+})
+
+/** One playbook on an engine of its own. */
+export async function withEngine(
+  url: string,
+  playbook: Playbook,
+  act: (engine: Engine) => Promise<void>,
+  more: Partial<Plan> = {},
+): Promise<void> {
+  await using engine = await openEngine(url, planOf([playbook], more))
+  await act(engine)
 }

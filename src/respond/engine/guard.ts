@@ -31,7 +31,7 @@ export async function checkPod(
   if (!pod) return `there is no pod ${namespace}/${name}`
   const why =
     isNewer(pod.metadata, alert, 'pod') ??
-    // The audit log names the pod itself, and knows neither container nor node.
+    // The audit log names the pod itself, and neither container nor node.
     (named.family === 'ka' ? undefined : isAnother(pod, alert))
   return why ?? { namespace, name, uid: pod.metadata.uid, nodeName: pod.spec.nodeName || undefined }
 }

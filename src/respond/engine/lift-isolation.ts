@@ -1,6 +1,6 @@
-// Lifts isolation when its time has passed. Every replica does so: to lift what is lifted does no harm.
+// Lifts isolation when its time has passed. Every replica does so: doing it twice does no harm.
 
-import { setTimeout as delay } from 'node:timers/promises'
+import { sleep } from '../../shared/backoff.ts'
 import { messageOf } from '../../shared/errors.ts'
 import type { Logger } from '../../shared/log.ts'
 import type { Cluster } from '../kubernetes/cluster.ts'
@@ -11,42 +11,42 @@ import type { Plan } from '../playbook/playbook.ts'
 export interface LiftOptions {
   readonly signal: AbortSignal
   readonly log: Logger
-  /** Only says what it would do. */
+  /** Only logs what it would do. */
   readonly dryRun: boolean
   readonly everyMs?: number
 }
 
 const EVERY_MS = 30_000
+const CONFLICT = 409
 
 /** Until the signal aborts. */
-export async function keepLifting(
+export async function liftExpiredIsolation(
   cluster: Cluster,
   { signal, log, dryRun, everyMs = EVERY_MS }: LiftOptions,
 ): Promise<void> {
-  let failing = false
-  /** The pods of which a line was written: one is enough. */
-  const told = new Set<string>()
-  while (!signal.aborted) {
+  let isFailing = false
+  /** Pods, by uid, that have their line in the log: one is enough. */
+  const logged = new Set<string>()
+  for (; !signal.aborted; await sleep(everyMs, signal))
     try {
       for await (const pod of cluster.podsWithLabel(`${ISOLATED_LABEL}=true`, signal))
-        if (isOver(pod)) await lift(pod)
-      failing = false
+        if (isExpired(pod)) await lift(pod)
+      isFailing = false
     } catch (error) {
       if (signal.aborted) return
       // Once for as long as it lasts.
       const line = 'cannot look for isolated pods whose time has passed'
-      log[failing ? 'debug' : 'warn']({ err: messageOf(error) }, line)
-      failing = true
+      log[isFailing ? 'debug' : 'warn']({ err: messageOf(error) }, line)
+      isFailing = true
     }
-    await delay(everyMs, undefined, { signal }).catch(() => {})
-  }
 
   async function lift({ metadata }: Pod): Promise<void> {
     const { namespace = '', name, uid, resourceVersion } = metadata
     const fields = { namespace, pod: name }
+    const isNew = !logged.has(uid)
     if (dryRun) {
-      if (!told.has(uid)) log.info(fields, 'would lift the isolation of a pod: its time has passed')
-      told.add(uid)
+      if (isNew) log.info(fields, 'would lift the isolation of a pod: its time has passed')
+      logged.add(uid)
       return
     }
     const target = { namespace, name, uid, nodeName: undefined }
@@ -54,32 +54,29 @@ export async function keepLifting(
       metadata: { labels: { [ISOLATED_LABEL]: null }, annotations: { [ISOLATED_UNTIL]: null } },
     }
     try {
-      // Not if somebody has changed it since, maybe to isolate it for longer.
-      const done = await cluster.patchPod(target, patch, signal, resourceVersion)
-      if (done) log.info(fields, 'lifted the isolation of a pod: its time has passed')
+      // Not if it was changed since, maybe to isolate it for longer.
+      const isLifted = await cluster.patchPod(target, patch, signal, resourceVersion)
+      if (isLifted) log.info(fields, 'lifted the isolation of a pod: its time has passed')
     } catch (error) {
       // The next round looks again; other pods must not wait for this one.
       if (signal.aborted) return
-      const isNew = !told.has(uid) && !(error instanceof ApiError && error.status === 409)
-      log[isNew ? 'warn' : 'debug'](
-        { ...fields, err: messageOf(error) },
-        'cannot lift the isolation of a pod',
-      )
-      if (isNew) told.add(uid)
+      const isWarning = isNew && !(error instanceof ApiError && error.status === CONFLICT)
+      const line = 'cannot lift the isolation of a pod'
+      log[isWarning ? 'warn' : 'debug']({ ...fields, err: messageOf(error) }, line)
+      if (isWarning) logged.add(uid)
     }
   }
 }
 
 /** Whether a playbook isolates for a time only. */
-export const liftsIsolation = ({ playbooks }: Plan) =>
-  playbooks.some(({ steps }) =>
-    steps.some(
+export const hasIsolationTtl = ({ playbooks }: Plan) =>
+  playbooks
+    .flatMap(({ steps }) => steps)
+    .some(
       ({ step, params }) =>
         step.name === 'isolate-pod' && (params as { ttl?: unknown }).ttl !== undefined,
-    ),
-  )
+    )
 
-/** One without a time, or with one that is none, is isolated until somebody says otherwise. */
-function isOver({ metadata }: Pod): boolean {
-  return Date.parse(metadata.annotations?.[ISOLATED_UNTIL] ?? '') <= Date.now()
-}
+/** Without a time, or with an unreadable one, a pod is isolated for good. */
+const isExpired = ({ metadata }: Pod) =>
+  Date.parse(metadata.annotations?.[ISOLATED_UNTIL] ?? '') <= Date.now()

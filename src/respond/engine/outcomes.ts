@@ -1,4 +1,4 @@
-// What became of each step: told on NATS, in the log, in the metrics and on the pod.
+// Reports what became of each step: on NATS, in the log, in the metrics and on the pod.
 
 import type { NatsConnection } from 'nats'
 import { type Alert, textOf } from '../../shared/alert/alert.ts'
@@ -8,30 +8,27 @@ import type { Cluster } from '../kubernetes/cluster.ts'
 import { noteOnPod } from '../kubernetes/pod-event.ts'
 import type { NodeTarget, PodTarget } from '../kubernetes/target.ts'
 import { OUTCOME_PREFIX } from '../playbook/subject-patterns.ts'
-import type { Outcome } from '../steps/step.ts'
+import type { Outcome, StepContext } from '../steps/step.ts'
 import type { RespondMetrics } from './metrics.ts'
 
-export interface StepOutcome {
-  readonly playbook: string
+export interface StepOutcome extends Pick<StepContext, 'id' | 'subject' | 'playbook' | 'dryRun'> {
+  readonly alert: Alert
   readonly step: string
   readonly outcome: Outcome
-  readonly id: string
-  readonly subject: string
-  readonly alert: Alert
-  /** What was found to be there. */
+  /** The checked target. */
   readonly pod?: PodTarget | undefined
   readonly node?: NodeTarget | undefined
   readonly durationMs: number
   /** Of a step that failed the reason, else what was done. */
   readonly text: string
-  readonly dryRun: boolean
+  /** From 1. */
   readonly delivery: number
 }
 
 export interface Outcomes {
-  /** Never throws: an outcome that cannot be told is no reason to act again. */
-  tell(outcome: StepOutcome): void
-  /** Resolves when what is noted on pods is written. */
+  /** Never throws: an outcome that cannot be reported is no reason to act again. */
+  report(outcome: StepOutcome): void
+  /** Resolves when the notes on pods are written. */
   settled(): Promise<void>
 }
 
@@ -43,39 +40,19 @@ export interface OutcomeParts {
 }
 
 const NOTE_TIMEOUT_MS = 5_000
-/** More pods than that at a time are not told: the API server has other things to do. */
+/** Of pods at a time; further ones get no note, since the API server has other things to do. */
 const NOTES_MAX = 64
 const TEXT_LENGTH_MAX = 4096
 
+const MESSAGES: Record<Outcome, string> = {
+  ok: 'a step is done',
+  skipped: 'a step was skipped',
+  dry_run: 'a step would be done (dry run)',
+  failed: 'a step failed',
+}
+
 export function createOutcomes({ connection, cluster, metrics, log }: OutcomeParts): Outcomes {
   const notes = new Set<Promise<void>>()
-
-  function publish(told: StepOutcome, text: string): void {
-    const { playbook, step, outcome, id, subject, alert, pod, node, delivery } = told
-    const event = {
-      time: new Date().toISOString(),
-      id,
-      playbook,
-      step,
-      outcome,
-      subject,
-      rule: alert.rule,
-      priority: alert.priority,
-      target: {
-        ...(pod && { namespace: pod.namespace, pod: pod.name }),
-        ...((node ?? pod?.nodeName) && { node: node?.name ?? pod?.nodeName }),
-      },
-      durationMs: Math.round(told.durationMs),
-      [outcome === 'failed' ? 'error' : 'detail']: text,
-      dryRun: told.dryRun,
-      delivery,
-    }
-    try {
-      connection.publish(`${OUTCOME_PREFIX}${playbook}.${step}.${outcome}`, JSON.stringify(event))
-    } catch (error) {
-      log.warn({ playbook, step, reason: messageOf(error) }, 'cannot publish an outcome')
-    }
-  }
 
   function note({ pod, outcome, playbook, step }: StepOutcome, text: string): void {
     // A dry run leaves no trace in the cluster, and what was not done is none of the pod's business.
@@ -94,27 +71,49 @@ export function createOutcomes({ connection, cluster, metrics, log }: OutcomePar
   }
 
   return {
-    tell(told) {
-      const { playbook, step, outcome, id, subject, alert, pod, node, durationMs, delivery } = told
-      const text = cut(told.text)
-      publish(told, text)
-      note(told, text)
-      metrics.step(playbook, step, outcome, durationMs / 1000)
-      const fields = {
+    report(result) {
+      const { playbook, step, outcome, id, subject, alert, pod, node, delivery } = result
+      const text = cut(result.text)
+      const same = {
+        id,
         playbook,
         step,
         outcome,
-        id,
-        subject: printable(subject),
-        rule: cut(textOf(alert, 'rule')),
-        ...(pod && { namespace: pod.namespace, pod: pod.name }),
-        ...(node && { node: node.name }),
-        ms: Math.round(durationMs),
-        ...(delivery > 1 && { delivery }),
         [outcome === 'failed' ? 'error' : 'detail']: text,
       }
-      if (outcome === 'failed') log.warn(fields, 'a step failed')
-      else log.info(fields, SAID[outcome])
+      const ms = Math.round(result.durationMs)
+      const podFields = pod && { namespace: pod.namespace, pod: pod.name }
+      const nodeName = node?.name ?? pod?.nodeName
+      const event = {
+        time: new Date().toISOString(),
+        ...same,
+        subject,
+        rule: alert.rule,
+        priority: alert.priority,
+        target: { ...podFields, ...(nodeName && { node: nodeName }) },
+        durationMs: ms,
+        dryRun: result.dryRun,
+        delivery,
+      }
+      try {
+        const to = `${OUTCOME_PREFIX}${playbook}.${step}.${outcome}`
+        connection.publish(to, JSON.stringify(event))
+      } catch (error) {
+        log.warn({ playbook, step, reason: messageOf(error) }, 'cannot publish an outcome')
+      }
+      note(result, text)
+      metrics.steps.inc({ playbook, step, outcome })
+      metrics.stepSeconds.observe({ step }, result.durationMs / 1000)
+      const logFields = {
+        ...same,
+        subject: printable(subject),
+        rule: cut(textOf(alert, 'rule')),
+        ...podFields,
+        ...(node && { node: node.name }),
+        ms,
+        ...(delivery > 1 && { delivery }),
+      }
+      log[outcome === 'failed' ? 'warn' : 'info'](logFields, MESSAGES[outcome])
     },
     async settled() {
       await Promise.all(notes)
@@ -124,9 +123,3 @@ export function createOutcomes({ connection, cluster, metrics, log }: OutcomePar
 
 /** Before it is escaped, which takes long for a megabyte, and after. */
 const cut = (text: string) => printable(text.slice(0, TEXT_LENGTH_MAX)).slice(0, TEXT_LENGTH_MAX)
-
-const SAID: Record<Exclude<Outcome, 'failed'>, string> = {
-  ok: 'a step is done',
-  skipped: 'a step was skipped',
-  dry_run: 'a step would be done (dry run)',
-}

@@ -1,4 +1,4 @@
-// Asks a JetStream consumer for one message, and tells the server what became of it.
+// Asks a JetStream consumer for one message, and the words that acknowledge it.
 
 import { createInbox, type Msg, type NatsConnection, nanos } from 'nats'
 import { messageOf } from '../../shared/errors.ts'
@@ -13,7 +13,7 @@ export interface BoundConsumer {
  * through: it sees that only with the next one.
  */
 const EXPIRES_MS = 5_000
-/** The server says so when it has expired. Where it does not, the server is another one by now. */
+/** The server reports that it has expired. Where it does not, the server is another one by now. */
 const SILENCE_MS = EXPIRES_MS + 2_000
 /** What the server answers in place of a message. */
 const NOT_FOUND = 404
@@ -22,7 +22,7 @@ const NO_RESPONDERS = 503
 
 /**
  * No message, one, or seldom more. At a stop, what the server has sent by then is still taken: if
- * it were left, its delivery would count, and nobody would have it for half a minute. (The client's
+ * it were left, its delivery would count, and it would come again only after half a minute. (The client's
  * own `fetch` leaves it.) Rejects where stream or consumer are not there.
  */
 export async function pull(

@@ -1,60 +1,44 @@
 // With JetStream: workers that pull one message at a time from a playbook's consumer, and keep doing
 // so whatever becomes of stream, consumer and connection.
 
-import { setTimeout as delay } from 'node:timers/promises'
-import type { Msg, NatsConnection } from 'nats'
-import { backoff } from '../../shared/backoff.ts'
+import type { Msg } from 'nats'
 import { messageOf } from '../../shared/errors.ts'
-import type { Logger } from '../../shared/log.ts'
-import type { Playbook } from '../playbook/playbook.ts'
-import { ACK_WAIT_MS, bindConsumer, streamFor } from './consumer.ts'
+import { type AlertSource, arrivalOf, type SourceParts } from './alert-source.ts'
+import { ACK_WAIT_MS, bindConsumer } from './consumer.ts'
 import { ACK, type BoundConsumer, deliveryOf, nak, pull, TERM, WORKING } from './pull.ts'
-import type { Desk } from './settlement.ts'
+import { createFailures, keepTrying } from './retry.ts'
+import { streamFor } from './stream.ts'
 
-/** Where the alerts of one playbook come from. */
-export interface Intake {
-  /** Whether alerts can come. */
-  isReady(): boolean
-  /** Resolves after a stop, when all that was begun is over. */
-  readonly finished: Promise<void>
-}
-
-export interface ConsumeParts {
-  readonly connection: NatsConnection
-  readonly playbook: Playbook
-  readonly desk: Desk
+export interface ConsumeParts extends SourceParts {
   /** Undefined: the one that takes the playbook's subjects. */
   readonly stream: string | undefined
-  readonly prefix: string
-  readonly log: Logger
-  readonly stop: AbortSignal
 }
 
 const WORKING_MS = ACK_WAIT_MS / 3
-const REBIND_FIRST_MS = 250
+const PAUSE_FIRST_MS = 250
 /** How far the clocks of us and of the NATS server may be apart. To act again does no harm. */
 const CLOCKS_MS = 2_000
 
-export function consume(parts: ConsumeParts): Intake {
-  const { playbook, stop } = parts
+export function consume(parts: ConsumeParts): AlertSource {
+  const { connection, playbook, stop } = parts
   const binding = createBinding(parts)
   const workers = Array.from({ length: playbook.concurrency }, async () => {
     while (!stop.aborted) {
-      const consumer = await binding.current()
+      const consumer = await binding.consumer()
       if (consumer === undefined) return
       try {
-        const messages = await pull(parts.connection, consumer, stop)
+        const messages = await pull(connection, consumer, stop)
         binding.works()
-        for (const message of messages) await take(parts, message)
+        for (const message of messages) await settleMessage(parts, message)
       } catch (error) {
-        await binding.lost(consumer, error)
+        binding.fails(consumer, error)
       }
     }
   })
-  return { isReady: binding.isThere, finished: Promise.all(workers).then(() => {}) }
+  return { isReady: binding.isBound, finished: Promise.all(workers).then(() => {}) }
 }
 
-async function take({ playbook, desk, log }: ConsumeParts, message: Msg): Promise<void> {
+async function settleMessage({ playbook, settle, log }: ConsumeParts, message: Msg) {
   const answer = (text: string) => {
     try {
       message.respond(text)
@@ -62,87 +46,56 @@ async function take({ playbook, desk, log }: ConsumeParts, message: Msg): Promis
       log.debug({ playbook: playbook.name, reason: messageOf(error) }, 'cannot acknowledge')
     }
   }
-  const working = setInterval(() => answer(WORKING), WORKING_MS)
+  const working = setInterval(answer, WORKING_MS, WORKING)
   try {
-    const fate = await desk.treat(playbook, {
-      subject: message.subject,
-      payload: message.data,
-      msgIdHeader: message.headers?.get('Nats-Msg-Id') || undefined,
-      delivery: deliveryOf(message),
-    })
-    answer(fate.kind === 'over' ? ACK : fate.kind === 'again' ? nak(fate.afterMs) : TERM)
+    const disposition = await settle(playbook, arrivalOf(message, deliveryOf(message)))
+    if (disposition.kind === 'nak') answer(nak(disposition.afterMs))
+    else answer(disposition.kind === 'ack' ? ACK : TERM)
   } finally {
     clearInterval(working)
   }
 }
 
 /** The consumer that the workers share, found or made again whenever one of them has lost it. */
-function createBinding({
-  connection,
-  playbook,
-  stream: givenStream,
-  prefix,
-  log,
-  stop,
-}: ConsumeParts) {
-  const told = { playbook: playbook.name }
-  /** What has been said since alerts last came, or could have. */
-  const saidTroubles = new Set<string>()
-  let failures = 0
-  let there = false
+function createBinding(parts: ConsumeParts) {
+  const { connection, playbook, name, log, stop } = parts
+  const { on } = playbook
+  const fields = { playbook: playbook.name }
+  const failures = createFailures(log, 'cannot get alerts, will keep trying', fields)
+  let bound: BoundConsumer | undefined
+  let binding: Promise<BoundConsumer | undefined> | undefined
   /** When we last had an answer by the consumer, or had just made it. */
   let alive: number | undefined
-  let current: Promise<BoundConsumer | undefined> | undefined
 
-  function trouble(error: unknown): void {
-    there = false
-    failures++
-    const reason = messageOf(error)
-    if (stop.aborted || saidTroubles.has(reason)) return
-    saidTroubles.add(reason)
-    log.warn({ ...told, reason }, 'cannot get alerts, will keep trying')
-  }
-
-  /** Pauses, but for the first time: a consumer may be there and still give nothing. */
-  async function bind(): Promise<BoundConsumer | undefined> {
-    for (;;) {
-      const pause = failures === 0 ? 0 : backoff(failures, REBIND_FIRST_MS)
-      await delay(pause, undefined, { signal: stop }).catch(() => {})
-      if (stop.aborted) return undefined
-      try {
-        const stream = givenStream ?? (await streamFor(connection, playbook.on))
-        if (stream === undefined)
-          throw new Error(`no stream takes all of ${playbook.on.join(', ')}; --stream names one`)
-        const name = `${prefix}-${playbook.name}`
-        const since = alive === undefined ? undefined : new Date(alive - CLOCKS_MS)
-        await bindConsumer(connection, stream, name, playbook.on, since)
-        alive ??= Date.now()
-        there = true
-        if (failures === 0 || saidTroubles.size > 0)
-          log.info({ ...told, stream, consumer: name, on: playbook.on }, 'waiting for alerts')
-        return { stream, name }
-      } catch (error) {
-        trouble(error)
-      }
-    }
+  async function bind(): Promise<BoundConsumer> {
+    const stream = parts.stream ?? (await streamFor(connection, on))
+    if (stream === undefined)
+      throw new Error(`no stream takes all of ${on.join(', ')}; --stream names one`)
+    const since = alive === undefined ? undefined : new Date(alive - CLOCKS_MS)
+    await bindConsumer(connection, stream, name, on, since)
+    alive ??= Date.now()
+    bound = { stream, name }
+    log.info({ ...fields, stream, consumer: name, on }, 'waiting for alerts')
+    return bound
   }
 
   return {
-    isThere: () => there,
-    /** Undefined when it is time to stop. */
-    current: () => {
-      current ??= bind()
-      return current
+    isBound: () => bound !== undefined,
+    /** Undefined after a stop. Pauses after a failure: a consumer may be there and still give nothing. */
+    consumer() {
+      binding ??= keepTrying(bind, failures, PAUSE_FIRST_MS, stop)
+      return binding
     },
     works(): void {
       alive = Date.now()
-      failures = 0
-      saidTroubles.clear()
+      failures.clear()
     },
-    async lost(consumer: BoundConsumer, error: unknown): Promise<void> {
-      if (current === undefined || (await current) !== consumer) return
-      trouble(error)
-      current = undefined
+    fails(consumer: BoundConsumer, error: unknown): void {
+      // Another worker was first, or it is time to stop.
+      if (consumer !== bound || stop.aborted) return
+      bound = undefined
+      binding = undefined
+      failures.add(error)
     },
   }
 }

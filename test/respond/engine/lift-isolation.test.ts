@@ -3,7 +3,7 @@
 
 import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { keepLifting } from '../../../src/respond/engine/lift-isolation.ts'
+import { liftExpiredIsolation } from '../../../src/respond/engine/lift-isolation.ts'
 import type { Cluster } from '../../../src/respond/kubernetes/cluster.ts'
 import { clusterOf } from '../../support/api-server.ts'
 import type { Manifest } from '../../support/helm.ts'
@@ -21,10 +21,10 @@ function lifting(clusters: readonly Cluster[], { dryRun = false } = {}) {
   const log = pino({ level: 'debug' }, { write: (line) => void lines.push(JSON.parse(line)) })
   const stop = new AbortController()
   const options = { signal: stop.signal, log, dryRun, everyMs: 20 }
-  const all = Promise.all(clusters.map((cluster) => keepLifting(cluster, options)))
+  const all = Promise.all(clusters.map((cluster) => liftExpiredIsolation(cluster, options)))
   return {
     lines,
-    said: (text: string) => lines.filter(({ msg }) => String(msg).startsWith(text)),
+    logged: (text: string) => lines.filter(({ msg }) => String(msg).startsWith(text)),
     async [Symbol.asyncDispose]() {
       stop.abort()
       await all
@@ -71,8 +71,8 @@ describe.skipIf(!hasKubernetes)('with a real API server', () => {
     }
     for (const { metadata } of rest)
       expect(now('shop', metadata.name).resourceVersion).toBe(metadata.resourceVersion)
-    await until('both are told of', () => lifts.said('lifted').length > 1)
-    expect(lifts.said('lifted')).toHaveLength(2)
+    await until('both are logged', () => lifts.logged('lifted').length > 1)
+    expect(lifts.logged('lifted')).toHaveLength(2)
     expect(lifts.lines.filter(({ level }) => Number(level) >= 40)).toEqual([])
   })
 
@@ -80,7 +80,7 @@ describe.skipIf(!hasKubernetes)('with a real API server', () => {
     const time = inMs(1_500)
     isolated('shop', 'soon', time)
     await using lifts = lifting([cluster])
-    const line = await until('it is lifted', () => lifts.said('lifted')[0])
+    const line = await until('it is lifted', () => lifts.logged('lifted')[0])
     expect(line).toMatchObject({ namespace: 'shop', pod: 'soon' })
     expect(line.time).toBeGreaterThanOrEqual(Date.parse(time))
     expect(now('shop', 'soon').labels).toEqual({ app: 'web' })
@@ -100,10 +100,10 @@ describe.skipIf(!hasKubernetes)('with a real API server', () => {
       },
     }
     await using lifts = lifting([raced])
-    await until('it cannot', () => lifts.said('cannot lift').length)
+    await until('it cannot', () => lifts.logged('cannot lift').length)
     expect(extended).toBe(1)
     expect(now('bank', 'again').labels[ISOLATED]).toBe('true')
-    expect(lifts.said('lifted')).toEqual([])
+    expect(lifts.logged('lifted')).toEqual([])
   })
 
   it('only says so in a dry run, once', async () => {
@@ -118,17 +118,17 @@ describe.skipIf(!hasKubernetes)('with a real API server', () => {
     }
     await using lifts = lifting([counting], { dryRun: true })
     await until('it has looked often', () => looks > 3)
-    expect(lifts.said('would lift')).toMatchObject([{ namespace: 'shop', pod: 'dry' }])
+    expect(lifts.logged('would lift')).toMatchObject([{ namespace: 'shop', pod: 'dry' }])
     expect(now('shop', 'dry').resourceVersion).toBe(metadata.resourceVersion)
   })
 })
 
 it('goes on while the API server is dead, and says so once', async () => {
   await using lifts = lifting([clusterOf(`http://127.0.0.1:${await freePort()}`)])
-  await until('it has tried often', () => lifts.said('cannot look').length > 3)
+  await until('it has tried often', () => lifts.logged('cannot look').length > 3)
   expect(
     lifts
-      .said('cannot look')
+      .logged('cannot look')
       .map(({ level }) => level)
       .slice(0, 3),
   ).toEqual([40, 20, 20])

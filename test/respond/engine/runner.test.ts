@@ -2,20 +2,8 @@
 
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { idOf } from '../../../src/respond/engine/runner.ts'
-import { createMemoryState } from '../../../src/respond/engine/state.ts'
-import type { Playbook } from '../../../src/respond/playbook/playbook.ts'
-import { StepError } from '../../../src/respond/steps/step.ts'
-import {
-  type Engine,
-  fakeStep,
-  openEngine,
-  planned,
-  planOf,
-  playbookOf,
-} from '../../support/engine.ts'
-import { numberedAlert } from '../../support/fixtures.ts'
+import { arrivalOf, fakeStep, playbookOf, SUBJECT, withEngine } from '../../support/engine.ts'
 import { type NatsServer, startNats, subscribe } from '../../support/nats.ts'
-import { until } from '../../support/wait.ts'
 
 let server: NatsServer
 beforeAll(async () => {
@@ -23,22 +11,7 @@ beforeAll(async () => {
 })
 afterAll(() => server[Symbol.asyncDispose]())
 
-const SUBJECT = 'falco.notice.terminal_shell_in_container'
-const arrival = (n = 1, delivery = 1) => ({
-  subject: SUBJECT,
-  payload: Buffer.from(numberedAlert(n)),
-  delivery,
-})
 const DONE = { kind: 'done', matched: true }
-
-async function withEngine(
-  playbook: Playbook,
-  act: (engine: Engine) => Promise<void>,
-  more = {},
-): Promise<void> {
-  await using engine = await openEngine(server.url, planOf([playbook], more))
-  await act(engine)
-}
 
 it('runs the steps in order and tells of each on NATS', async () => {
   const ran: string[] = []
@@ -55,8 +28,8 @@ it('runs the steps in order and tells of each on NATS', async () => {
   )
   const playbook = playbookOf(steps)
   await using subscriber = await subscribe(server.url)
-  await withEngine(playbook, async ({ runner, connection }) => {
-    expect(await runner.handle(playbook, arrival())).toEqual(DONE)
+  await withEngine(server.url, playbook, async ({ runner, connection }) => {
+    expect(await runner.handle(playbook, arrivalOf())).toEqual(DONE)
     await connection.flush()
   })
   expect(ran).toEqual(
@@ -71,7 +44,7 @@ it('runs the steps in order and tells of each on NATS', async () => {
   const [one, two] = subscriber.messages.map(({ data }) => JSON.parse(data.toString()))
   expect(one).toEqual({
     time: expect.stringMatching(/^\d{4}-.*Z$/),
-    id: idOf(arrival()),
+    id: idOf(arrivalOf()),
     playbook: 'test',
     step: 'one',
     outcome: 'ok',
@@ -87,224 +60,31 @@ it('runs the steps in order and tells of each on NATS', async () => {
   expect(two.detail).toBe('nothing\\u{a}to do')
 })
 
-it.each([
-  ['a StepError that may pass', new StepError('away', { retryable: true }), 'retry'],
-  ['a StepError that may not', new StepError('never', { retryable: false }), 'giveUp'],
-  ['an unknown error', new TypeError('oh'), 'retry'],
-])('stops at %s', async (_what, error, kind) => {
-  const failing = fakeStep(() => Promise.reject(error), { name: 'bad' })
-  const next = fakeStep(() => 'done', { name: 'next' })
-  const playbook = playbookOf([failing, next])
-  await withEngine(playbook, async ({ runner, told }) => {
-    const verdict = await runner.handle(playbook, arrival())
-    expect(verdict).toEqual({ kind, reason: `bad: ${error.message}` })
-    expect(told.map(({ step, outcome }) => [step, outcome])).toEqual([['bad', 'failed']])
-  })
-  const going = playbookOf([planned(failing, { continueOnError: true }), next])
-  await withEngine(going, async ({ runner, told }) => {
-    expect(await runner.handle(going, arrival())).toEqual(DONE)
-    expect(told.map(({ outcome }) => outcome)).toEqual(['failed', 'ok'])
-  })
-})
-
-it('does not do twice what must not be repeated', async () => {
-  const ran: string[] = []
-  let broken = true
-  const playbook = playbookOf([
-    fakeStep(() => void ran.push('message'), { name: 'message', repeatable: false }),
-    fakeStep(() => void ran.push('label'), { name: 'label' }),
-    fakeStep(() => (broken ? Promise.reject(new Error('away')) : 'ok'), { name: 'call' }),
-  ])
-  await withEngine(playbook, async ({ runner, told }) => {
-    expect(await runner.handle(playbook, arrival())).toMatchObject({ kind: 'retry' })
-    broken = false
-    told.length = 0
-    expect(await runner.handle(playbook, arrival(1, 2))).toEqual(DONE)
-    expect(ran).toEqual(['message', 'label', 'label'])
-    expect(told.map(({ step, delivery }) => [step, delivery])).toEqual([
-      ['label', 2],
-      ['call', 2],
-    ])
-    // Another alert is another matter.
-    expect(await runner.handle(playbook, arrival(2))).toEqual(DONE)
-    expect(ran.filter((what) => what === 'message')).toHaveLength(2)
-  })
-})
-
-it('leaves behind a step that does not heed its signal', async () => {
-  let aborted = false
-  const hanging = fakeStep(({ signal }) => {
-    signal.addEventListener('abort', () => {
-      aborted = true
-    })
-    return new Promise(() => {})
-  })
-  const playbook = playbookOf([planned(hanging, { timeoutMs: 50 })])
-  await withEngine(playbook, async ({ runner }) => {
-    const reason = 'fake: took longer than its timeout of 0.05 s'
-    expect(await runner.handle(playbook, arrival())).toEqual({ kind: 'retry', reason })
-    expect(aborted).toBe(true)
-  })
-})
-
-it('gives up what runs when it is asked to end at once', async () => {
-  const playbook = playbookOf([fakeStep(() => new Promise(() => {}))])
-  await withEngine(playbook, async ({ runner, abandon }) => {
-    const verdict = runner.handle(playbook, arrival())
-    abandon.abort()
-    const reason = 'fake: given up: asked to end at once'
-    expect(await verdict).toEqual({ kind: 'retry', reason })
-  })
-})
-
-it('gives back what it is asked to end, also where the step may fail', async () => {
-  const run = fakeStep(() => new Promise<never>(() => {}), { name: 'endless' })
-  const playbook = playbookOf([planned(run, { continueOnError: true })])
-  await withEngine(playbook, async ({ runner, abandon }) => {
-    const handled = runner.handle(playbook, arrival())
-    abandon.abort()
-    expect(await handled).toMatchObject({
-      kind: 'retry',
-      reason: expect.stringContaining('asked to end at once'),
-    })
-  })
-})
-
 it('does not act upon what it is not meant for, what is no alert, and what it says itself', async () => {
   let ran = 0
   const playbook = playbookOf([fakeStep(() => void ran++)], {
     on: ['falco.>'],
     match: { rule: ['another'] },
   })
-  await withEngine(playbook, async ({ runner, told }) => {
+  await withEngine(server.url, playbook, async ({ runner, reported }) => {
     const ignored = { kind: 'done', matched: false }
-    expect(await runner.handle(playbook, arrival())).toEqual(ignored)
+    expect(await runner.handle(playbook, arrivalOf())).toEqual(ignored)
     for (const subject of ['falco.response.x.y.ok', 'falco.dead_letter.x'])
-      expect(await runner.handle(playbook, { ...arrival(), subject })).toEqual(ignored)
+      expect(await runner.handle(playbook, { ...arrivalOf(), subject })).toEqual(ignored)
     for (const text of ['{', '[]', '{"rule":"x"}', ''])
       expect(
-        await runner.handle(playbook, { ...arrival(), payload: Buffer.from(text) }),
+        await runner.handle(playbook, { ...arrivalOf(), payload: Buffer.from(text) }),
       ).toMatchObject({
         kind: 'giveUp',
         invalid: true,
         reason: expect.stringMatching(/^this is no alert: /),
       })
-    expect({ ran, told }).toEqual({ ran: 0, told: [] })
+    expect({ ran, reported }).toEqual({ ran: 0, reported: [] })
   })
-})
-
-it('leaves a target alone that was just acted upon, but for the alert that did', async () => {
-  let ran = 0
-  const playbook = playbookOf(
-    [
-      fakeStep(() => void ran++),
-      planned(
-        fakeStep(() => '', { target: 'pod' }),
-        { continueOnError: true },
-      ),
-    ],
-    { coolDownMs: 60_000 },
-  )
-  const about = (pod: string | null, n: number, delivery = 1) => {
-    const output_fields = { n, 'k8s.ns.name': 'shop', 'k8s.pod.name': pod }
-    const alert = { priority: 'Notice', rule: 'r', time: '2026-11-21T12:00:00Z', output_fields }
-    return { subject: SUBJECT, payload: Buffer.from(JSON.stringify(alert)), delivery }
-  }
-  await withEngine(playbook, async ({ runner, told, metrics }) => {
-    expect(await runner.handle(playbook, about('web-1', 1))).toEqual(DONE)
-    told.length = 0
-    expect(await runner.handle(playbook, about('web-1', 2))).toEqual(DONE)
-    expect(told.map(({ outcome, text }) => [outcome, text])).toEqual([
-      ['skipped', expect.stringMatching(/^left alone, with all steps: .* on pod shop\/web-1$/)],
-    ])
-    expect(ran).toBe(1)
-    expect(await metrics.text()).toContain('delayed_total{reason="cool_down"} 1')
-    // Its own redelivery, another pod, and twice none.
-    for (const [pod, n] of [
-      ['web-1', 1],
-      ['web-2', 3],
-      [null, 4],
-      [null, 5],
-    ] as const)
-      await runner.handle(playbook, about(pod, n, 2))
-    expect(ran).toBe(5)
-  })
-})
-
-it('lets the next alert act on a target that the last one could do nothing about', async () => {
-  const does = [
-    { outcome: 'skipped', detail: 'another pod' } as const,
-    new StepError('forbidden', { retryable: true }),
-    new StepError('impossible', { retryable: false }),
-    'done',
-    'done again',
-  ]
-  const ran: unknown[] = []
-  const act = fakeStep(() => {
-    const what = does[ran.length]!
-    ran.push(what)
-    if (what instanceof Error) throw what
-    return what
-  })
-  const node = fakeStep(() => '', { target: 'node' })
-  const steps = [planned(act), planned(node, { continueOnError: true })]
-  const playbook = playbookOf(steps, { coolDownMs: 60_000 })
-  const about = (n: number) => {
-    const alert = { priority: 'Notice', rule: 'r', hostname: 'node-1', output_fields: { n } }
-    return { subject: SUBJECT, payload: Buffer.from(JSON.stringify(alert)), delivery: 1 }
-  }
-  await withEngine(playbook, async ({ runner, told }) => {
-    for (const [n] of does.entries()) await runner.handle(playbook, about(n))
-    expect(ran).toEqual(does.slice(0, 4))
-    expect(told.at(-1)?.text).toMatch(/^left alone, with all steps: .* on node node-1$/)
-  })
-})
-
-it('waits for room under the cap and gives back what waits at a stop', async () => {
-  let ran = 0
-  const playbook = playbookOf([fakeStep(() => void ran++)])
-  await withEngine(
-    playbook,
-    async ({ runner, stop, metrics }) => {
-      for (const n of [1, 2]) expect(await runner.handle(playbook, arrival(n))).toEqual(DONE)
-      const waiting = runner.handle(playbook, arrival(3))
-      await until('one is delayed', async () =>
-        (await metrics.text()).includes('delayed_total{reason="rate"} 1'),
-      )
-      stop.abort()
-      expect(await waiting).toMatchObject({ kind: 'retry', afterMs: 1 })
-      expect(ran).toBe(2)
-    },
-    { maxActionsPerMinute: 2 },
-  )
-})
-
-it('needs no room for an alert that names nothing to act on', async () => {
-  const playbook = playbookOf([fakeStep(() => '', { target: 'pod' })])
-  const about = (n: number, namespace: string | null) => {
-    const output_fields = { n, 'k8s.ns.name': namespace, 'k8s.pod.name': 'web' }
-    const alert = { priority: 'Notice', rule: 'r', output_fields }
-    return { subject: SUBJECT, payload: Buffer.from(JSON.stringify(alert)), delivery: 1 }
-  }
-  let taken = 0
-  const { takeAction, ...state } = createMemoryState()
-  const stateOf = () => ({
-    ...state,
-    takeAction: (limit: number) => {
-      taken++
-      return takeAction(limit)
-    },
-  })
-  await using engine = await openEngine(server.url, planOf([playbook]), { stateOf })
-  await engine.runner.handle(playbook, about(1, null))
-  await engine.runner.handle(playbook, about(2, 'kube-system'))
-  expect(taken).toBe(0)
-  await engine.runner.handle(playbook, about(3, 'shop'))
-  expect(taken).toBe(1)
 })
 
 it('knows an alert by the id of its message, where that is one', () => {
-  const base = arrival()
+  const base = arrivalOf()
   const msgIdHeader = '0123456789_abcdefghi-Z'
   expect(idOf({ ...base, msgIdHeader })).toBe(msgIdHeader)
   const hashed = idOf(base)

@@ -29,13 +29,10 @@ async function open(url: string, credentials: Partial<CredentialOptions> = {}) {
   const metrics = createRespondMetrics()
   const stop = new AbortController()
   const connecting = connectPatiently(
-    {
-      servers: parseServers(url),
-      credentials: credentials as CredentialOptions,
-      identity: { name: 'test', inboxPrefix: '_INBOX' },
-      metrics,
-      log: pino(destination),
-    },
+    { ...(credentials as CredentialOptions), server: parseServers(url) },
+    { name: 'test', inboxPrefix: '_INBOX' },
+    metrics,
+    pino(destination),
     stop.signal,
   )
   const logged = (text: string) =>

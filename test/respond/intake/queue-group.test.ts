@@ -1,29 +1,21 @@
 // Without JetStream: a queue group, with retries and dead letters from memory.
 
-import { connect } from 'nats'
 import { expect, it } from 'vitest'
 import { listen } from '../../../src/respond/intake/queue-group.ts'
 import type { Playbook } from '../../../src/respond/playbook/playbook.ts'
 import { StepError } from '../../../src/respond/steps/step.ts'
+import { publish } from '../../support/consuming.ts'
 import { type Engine, fakeStep, openEngine, planOf, playbookOf } from '../../support/engine.ts'
 import { numberedAlert } from '../../support/fixtures.ts'
 import { startNats, subscribe } from '../../support/nats.ts'
 import { until } from '../../support/wait.ts'
 
-const SUBJECT = 'falco.notice.terminal_shell_in_container'
-
 async function start(engine: Engine, playbook: Playbook) {
-  const { connection, desk, metrics, logger: log, stop } = engine
-  const prefix = 'falco-nats'
-  const intake = listen({ connection, playbook, desk, metrics, prefix, log, stop: stop.signal })
+  const { connection, settle, metrics, logger: log, stop } = engine
+  const name = `falco-nats-${playbook.name}`
+  const source = listen({ connection, playbook, name, settle, metrics, log, stop: stop.signal })
   await connection.flush()
-  return intake
-}
-
-async function publish(url: string, count: number, subject = SUBJECT): Promise<void> {
-  await using connection = await connect({ servers: url })
-  for (let n = 0; n < count; n++) connection.publish(subject, numberedAlert(n))
-  await connection.flush()
+  return source
 }
 
 it('shares alerts among replicas, each once, even where subjects overlap', async () => {
@@ -44,7 +36,7 @@ it('shares alerts among replicas, each once, even where subjects overlap', async
   await until('all are done', () => seen.length >= 200)
   expect(new Set(seen).size).toBe(200)
   expect(seen).toHaveLength(200)
-  expect(Math.min(one.told.length, two.told.length)).toBeGreaterThan(0)
+  expect(Math.min(one.reported.length, two.reported.length)).toBeGreaterThan(0)
 })
 
 it('runs no more than concurrency at a time, tries again by itself, and keeps dead letters', async () => {
@@ -71,7 +63,9 @@ it('runs no more than concurrency at a time, tries again by itself, and keeps de
   expect(dead.data.toString()).toBe(numberedAlert(3))
   expect(dead.headers?.get('Falco-Respond-Reason')).toBe('fake: never works (tried 2 times)')
   expect(most).toBe(2)
-  expect(engine.told.map(({ outcome }) => outcome).filter((what) => what === 'ok')).toHaveLength(19)
+  expect(
+    engine.reported.map(({ outcome }) => outcome).filter((what) => what === 'ok'),
+  ).toHaveLength(19)
 })
 
 it('finishes at a stop what it has, and says what it cannot', async () => {
@@ -92,7 +86,7 @@ it('finishes at a stop what it has, and says what it cannot', async () => {
   engine.stop.abort()
   gate.resolve()
   await finished
-  expect(engine.told).toHaveLength(4)
+  expect(engine.reported).toHaveLength(4)
   expect(engine.log().filter(({ level }) => level === 'error')).toMatchObject([
     { msg: 'lost an alert: no time to try it again', delivery: 2 },
   ])
@@ -112,4 +106,23 @@ it('loses what comes when ten thousand wait, counts it and says so', async () =>
   const lines = engine.log().filter(({ msg }) => msg === 'lost alerts: too many wait')
   expect(lines).toHaveLength(1)
   engine.abandon.abort()
+})
+
+it('tries once more at a stop what waits to be tried again', async () => {
+  await using server = await startNats()
+  const step = fakeStep(() => Promise.reject(new Error('away')))
+  const playbook = playbookOf([step], { concurrency: 2 })
+  await using engine = await openEngine(server.url, planOf([playbook]))
+  const { finished } = await start(engine, playbook)
+  await publish(server.url, 5)
+  // The pause after the third delivery takes twelve seconds at least.
+  await until('all were delivered thrice', () => engine.reported.length >= 15)
+  const begun = performance.now()
+  engine.stop.abort()
+  await finished
+  expect(performance.now() - begun).toBeLessThan(8_000)
+  expect(engine.reported.map(({ delivery }) => delivery).sort()).toEqual(
+    [1, 2, 3, 4].flatMap((delivery) => Array(5).fill(delivery)),
+  )
+  expect(await engine.metrics.text()).toContain('dropped_total{playbook="test"} 5')
 })

@@ -4,20 +4,19 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { connect } from 'nats'
 import { describe, expect, it } from 'vitest'
 import { openKvState } from '../../../src/respond/engine/state.ts'
-import { streamFor } from '../../../src/respond/intake/consumer.ts'
 import { deliveryOf, nak, pull } from '../../../src/respond/intake/pull.ts'
-import { retryDelay } from '../../../src/respond/intake/settlement.ts'
-import { consume } from '../../../src/respond/intake/workers.ts'
-import type { Playbook } from '../../../src/respond/playbook/playbook.ts'
 import { StepError } from '../../../src/respond/steps/step.ts'
 import {
-  type Engine,
-  fakeStep,
-  openEngine,
-  planned,
-  planOf,
-  playbookOf,
-} from '../../support/engine.ts'
+  allAcknowledged,
+  bound,
+  consumerState,
+  GENERATIONS,
+  isDone,
+  publish,
+  start,
+  withJetStream,
+} from '../../support/consuming.ts'
+import { fakeStep, openEngine, planned, planOf, playbookOf, SUBJECT } from '../../support/engine.ts'
 import { numberedAlert } from '../../support/fixtures.ts'
 import {
   askJetStream,
@@ -29,61 +28,10 @@ import {
 import { tempDir } from '../../support/temp.ts'
 import { until } from '../../support/wait.ts'
 
-const NEW = process.env.NATS_SERVER_NEW
-if (NEW === undefined)
-  console.warn('skipped: consuming from a newer nats-server, since NATS_SERVER_NEW names none')
-
-const SUBJECT = 'falco.notice.terminal_shell_in_container'
-
-async function publish(url: string, count: number, subject = SUBJECT): Promise<void> {
-  await using connection = await connect({ servers: url })
-  for (let n = 0; n < count; n++) connection.publish(subject, numberedAlert(n))
-  await connection.flush()
-}
-
-interface ConsumerState {
-  readonly num_ack_pending: number
-  readonly num_pending: number
-  readonly ack_floor: { readonly stream_seq: number }
-  readonly config: Record<string, unknown>
-}
-const consumerState = async (url: string, name = 'falco-nats-test') =>
-  (await askJetStream(url, `CONSUMER.INFO.ALERTS.${name}`)) as unknown as ConsumerState
-
-/** Nothing is pending, and nothing is unacknowledged. */
-const settled = (url: string, name?: string) =>
-  until('all is acknowledged', async () => {
-    const { num_ack_pending, num_pending } = await consumerState(url, name)
-    return num_ack_pending + num_pending === 0
-  })
-
-function start(engine: Engine, playbook: Playbook, stop = engine.stop.signal) {
-  const { connection, desk, logger: log } = engine
-  return consume({ connection, playbook, desk, stream: undefined, prefix: 'falco-nats', log, stop })
-}
-
-const bound = (engine: Engine, count = 1) =>
-  until(
-    'the consumers are bound',
-    () => engine.log().filter(({ msg }) => msg === 'waiting for alerts').length >= count,
-  )
-
-const isDone = (engine: Engine, count: number) =>
-  until(`${count} outcomes (there are ${engine.told.length})`, () => engine.told.length >= count)
-
-describe.each([
-  ['2.9', 'nats-server'],
-  ['a newer one', NEW],
-])('with nats-server %s', (_name, program) => {
+describe.each(GENERATIONS)('with nats-server %s', (_name, program) => {
   const test = it.skipIf(program === undefined)
-
-  async function withServer(act: (server: NatsServer) => Promise<void>): Promise<void> {
-    using dir = tempDir()
-    const jetstream = `jetstream { store_dir: "${dir.path}" }`
-    await using server = await startNats(jetstream, { program: program! })
-    await createStream(server.url)
-    await act(server)
-  }
+  const withServer = (act: (server: NatsServer) => Promise<void>) =>
+    withJetStream(act, { program: program! })
 
   test('acknowledges after the last step, and not before', () =>
     withServer(async ({ url }) => {
@@ -100,8 +48,8 @@ describe.each([
       await isDone(engine, 1)
       expect((await consumerState(url)).num_ack_pending).toBe(1)
       gate.resolve()
-      await settled(url)
-      expect(engine.told.map(({ step, outcome }) => [step, outcome])).toEqual([
+      await allAcknowledged(url)
+      expect(engine.reported.map(({ step, outcome }) => [step, outcome])).toEqual([
         ['one', 'ok'],
         ['two', 'ok'],
       ])
@@ -136,8 +84,8 @@ describe.each([
       )
       expect(dead.headers?.get('Falco-Respond-Subject')).toBe(SUBJECT)
       expect(dead.headers?.get('Falco-Respond-Deliveries')).toBe('3')
-      await settled(url)
-      expect(engine.told.map(({ delivery }) => delivery)).toEqual([1, 2, 3])
+      await allAcknowledged(url)
+      expect(engine.reported.map(({ delivery }) => delivery)).toEqual([1, 2, 3])
       const pauses = engine
         .log()
         .filter(({ msg }) => msg === 'an alert will be tried again')
@@ -178,7 +126,7 @@ describe.each([
       )
       expect(dead.headers?.get('Falco-Respond-Reason')).toMatch(/^delivered 3 times and never/)
       expect(ran).toBe(0)
-      await settled(url)
+      await allAcknowledged(url)
     }))
 
   test('lets a slow playbook hold up no other', () =>
@@ -201,8 +149,8 @@ describe.each([
       await bound(engine, 2)
       await publish(url, 50)
       await isDone(engine, 50)
-      expect(engine.told.every(({ playbook }) => playbook === 'quick')).toBe(true)
-      await settled(url, 'falco-nats-quick')
+      expect(engine.reported.every(({ playbook }) => playbook === 'quick')).toBe(true)
+      await allAcknowledged(url, 'falco-nats-quick')
       expect(running).toBe(2)
       expect((await consumerState(url, 'falco-nats-slow')).num_ack_pending).toBe(2)
       engine.abandon.abort()
@@ -222,7 +170,7 @@ describe.each([
       connection.publish('falco.error.bad', 'no JSON')
       connection.publish(SUBJECT, numberedAlert(2))
       await isDone(engine, 1)
-      await settled(url)
+      await allAcknowledged(url)
       const text = await engine.metrics.text()
       expect(text).toContain('result="invalid"} 1')
       expect(text).toContain('result="done"} 1')
@@ -253,57 +201,9 @@ describe.each([
       await finished
       await engine.connection.flush()
       expect(begun).toBe(2)
-      expect(engine.told).toHaveLength(2)
+      expect(engine.reported).toHaveLength(2)
       expect(await consumerState(url)).toMatchObject({ num_ack_pending: 0, num_pending: 3 })
     }))
-
-  test('has an existing consumer let through what the playbook wants now', () =>
-    withServer(async ({ url }) => {
-      const subjects = [
-        ['falco.error.a'],
-        ['falco.notice.>', 'falco.critical.>'],
-        ['falco.critical.>'],
-      ]
-      for (const on of subjects) {
-        const playbook = playbookOf([fakeStep(() => 'done')], { on })
-        await using engine = await openEngine(url, planOf([playbook]))
-        const { finished } = start(engine, playbook)
-        await bound(engine)
-        const { config } = await consumerState(url)
-        // The older one cannot go from a literal filter to wildcards.
-        if (program === 'nats-server' && on[0]?.endsWith('>'))
-          expect(config.filter_subject).toBeUndefined()
-        else if (on.length === 1) expect(config.filter_subject).toBe(on[0])
-        else expect(config.filter_subjects).toEqual(on)
-        for (const subject of on) await publish(url, 1, subject.replace('>', 'x'))
-        await isDone(engine, on.length)
-        engine.stop.abort()
-        await finished
-      }
-    }))
-})
-
-it('tries for more than a minute before it gives up, as the default has it', () => {
-  const pauses = [1, 2, 3, 4].map(retryDelay)
-  expect(pauses.reduce((sum, ms) => sum + ms)).toBeGreaterThan(60_000)
-  expect(Math.max(...pauses, retryDelay(1000))).toBeLessThanOrEqual(60_000)
-})
-
-it('takes no stream that has only a part of the alerts when others have the rest', async () => {
-  using dir = tempDir()
-  await using server = await startNats(`jetstream { store_dir: "${dir.path}" }`)
-  const make = (name: string, ...subjects: string[]) =>
-    askJetStream(server.url, `STREAM.CREATE.${name}`, { name, subjects })
-  await make('A', 'falco.critical.>')
-  await using connection = await connect({ servers: server.url })
-  expect(await streamFor(connection, ['falco.>'])).toBe('A')
-  await make('B', 'falco.dead_letter.>', 'falco.response.>')
-  await make('C', 'falco.notice.>', 'audit.>')
-  expect(await streamFor(connection, ['falco.>'])).toBeUndefined()
-  expect(await streamFor(connection, ['falco.*.my_rule', 'falco.notice.x'])).toBe('C')
-  expect(await streamFor(connection, ['falco.dead_letter.x'])).toBe('B')
-  await askJetStream(server.url, 'STREAM.DELETE.A')
-  expect(await streamFor(connection, ['falco.>'])).toBe('C')
 })
 
 it('goes on when server, stream and consumer were away, and says so once', async () => {
@@ -313,13 +213,13 @@ it('goes on when server, stream and consumer were away, and says so once', async
   const playbook = playbookOf([fakeStep(() => 'done')])
   await using engine = await openEngine(url, planOf([playbook]))
   const { isReady } = start(engine, playbook)
-  const troubles = () =>
+  const failures = () =>
     engine.log().filter(({ msg }) => msg === 'cannot get alerts, will keep trying')
-  await until('it misses the stream', () => troubles().length > 0)
+  await until('it misses the stream', () => failures().length > 0)
   expect(isReady()).toBe(false)
   await createStream(url)
   await bound(engine)
-  expect(troubles()).toHaveLength(1)
+  expect(failures()).toHaveLength(1)
 
   await askJetStream(url, 'CONSUMER.DELETE.ALERTS.falco-nats-test')
   // Before there is another one.
@@ -331,7 +231,7 @@ it('goes on when server, stream and consumer were away, and says so once', async
   await server.start()
   await publish(url, 3)
   await isDone(engine, 6)
-  await settled(url)
+  await allAcknowledged(url)
 })
 
 it('says it is working for longer than a delivery may take', async () => {
@@ -350,7 +250,7 @@ it('says it is working for longer than a delivery may take', async () => {
   start(engine, playbook)
   await bound(engine)
   await publish(server.url, 1)
-  await until('it is done', () => engine.told.length > 0)
-  await settled(server.url)
-  expect(engine.told.map(({ delivery }) => delivery)).toEqual([1])
+  await until('it is done', () => engine.reported.length > 0)
+  await allAcknowledged(server.url)
+  expect(engine.reported.map(({ delivery }) => delivery)).toEqual([1])
 })

@@ -1,7 +1,7 @@
 // isolate-pod, upon a real API server.
 
 import { describe, expect, it } from 'vitest'
-import { keepLifting } from '../../../src/respond/engine/lift-isolation.ts'
+import { liftExpiredIsolation } from '../../../src/respond/engine/lift-isolation.ts'
 import { isolatePod } from '../../../src/respond/steps/isolate-pod.ts'
 import { hasKubernetes } from '../../support/kubernetes.ts'
 import { liveTargets } from '../../support/live-targets.ts'
@@ -157,7 +157,7 @@ describe.skipIf(!hasKubernetes)('isolate-pod', () => {
       const stop = new AbortController()
       const cluster = clusterAt(await live.kubernetes.userWith(allowed))
       const options = { signal: stop.signal, log: telling, dryRun: false, everyMs: 50 }
-      const lifting = keepLifting(cluster, options)
+      const lifting = liftExpiredIsolation(cluster, options)
       await until(`what it may is seen: ${allowed.length}`, seen)
       stop.abort()
       await lifting
