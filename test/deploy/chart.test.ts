@@ -1,13 +1,14 @@
 // The chart, rendered by real helms over the official Falco chart or a stand-in for it.
 
 import { createHash } from 'node:crypto'
-import { existsSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { parse, parseDocument, stringify } from 'yaml'
 import pkg from '../../package.json' with { type: 'json' }
 import { OPTIONS } from '../../src/forward/options.ts'
 import { LOG_FORMATS, LOG_LEVELS } from '../../src/shared/options/common.ts'
+import { fixturePath } from '../support/fixtures.ts'
 import {
   assembled,
   DEPLOY,
@@ -245,7 +246,7 @@ describe.each(HELMS)('by $name', ({ program }) => {
   ])('renders what a person can read in fixtures/deploy/%s.snapshot.yaml', async (name, args) => {
     const rendered = documents(template(program, chart, ...args))
     const text = inYaml(rendered.map(shortened))
-    await expect(text).toMatchFileSnapshot(`fixtures/deploy/${name}.snapshot.yaml`)
+    await expect(text).toMatchFileSnapshot(fixturePath(`deploy/${name}.snapshot.yaml`))
   })
 
   it.each(FALCO_CHARTS)('gives the same as our values file does to $name', (falco) => {
@@ -336,17 +337,6 @@ describe('the chart', () => {
     const image = `falco-nats:${pkg.version}\n`
     for (const path of ['helm/values-falco-nats.yaml', 'kustomize/sidecar.yaml'])
       expect(read(join(DEPLOY, path))).toContain(image)
-  })
-
-  describe.each([
-    ['files/rules.yaml', join(DEPLOY, 'prometheus/rules.yaml')],
-    ['files/dashboard.json', join(DEPLOY, 'grafana/falco-nats.json')],
-  ])('%s', (copy, original) => {
-    const there = existsSync(original)
-    if (!there) console.info(`skipped: ${copy} of the chart, since there is no ${original}`)
-    it.skipIf(!there)('is a copy, which cp renews', () => {
-      expect(read(join(CHART, copy))).toBe(read(original))
-    })
   })
 
   // Where the chart names a default, it is the program's.

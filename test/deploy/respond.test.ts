@@ -78,20 +78,22 @@ const JOBS: Rule = ['batch', 'jobs', 'create']
 const LOGS: Rule = ['', 'pods/log', 'get']
 const POLICIES: Rule = ['networking.k8s.io', 'networkpolicies', 'create', 'get']
 
+const A_JOB = { job: { spec: { template: { spec: { containers: [{ name: 'a' }] } } } } }
+
 /** Step → what it needs, and nothing else. */
 const RULES: [step: string, params: unknown, rules: Rule[]][] = [
-  ['slack', {}, []],
-  ['webhook', {}, []],
+  ['slack', { webhookUrlFile: '/x' }, []],
+  ['webhook', { url: 'https://a' }, []],
   ['module', './mine.ts', []],
   ['delete-pod', {}, [EVENTS, ['', 'pods', 'delete', 'get']]],
   ['isolate-pod', {}, [EVENTS, ['', 'pods', 'get', 'patch'], POLICIES]],
   ['isolate-pod', null, [EVENTS, ['', 'pods', 'get', 'patch'], POLICIES]],
   ['isolate-pod', { ttl: '1h' }, [EVENTS, ['', 'pods', 'get', 'list', 'patch'], POLICIES]],
-  ['label-pod', {}, [EVENTS, ['', 'pods', 'get', 'patch']]],
+  ['label-pod', { labels: { a: 'b' } }, [EVENTS, ['', 'pods', 'get', 'patch']]],
   ['capture-logs', {}, [EVENTS, ['', 'pods', 'get'], LOGS]],
   ['taint-node', {}, NODE],
   ['cordon-node', {}, NODE],
-  ['run-job', {}, [['', 'nodes', 'get'], JOBS]],
+  ['run-job', A_JOB, [['', 'nodes', 'get'], JOBS]],
 ]
 const asRules = (rules: readonly Rule[]) =>
   rules.map(([group, resource, ...verbs]) => ({
@@ -153,7 +155,7 @@ describe.each(HELMS)('the responder by the chart, with $name', ({ program }) => 
   it('may do for a chain what its steps need, one rule for each resource', () => {
     const rendered = manifests({
       playbooks: [
-        playbook({ 'run-job': {} }, { 'isolate-pod': {} }, { slack: {} }),
+        playbook({ 'run-job': A_JOB }, { 'isolate-pod': {} }, { slack: {} }),
         { ...playbook({ 'delete-pod': {} }, { 'cordon-node': {} }), name: 'two' },
       ],
       extraRules: [{ apiGroups: ['apps'], resources: ['deployments'], verbs: ['get'] }],
@@ -296,6 +298,8 @@ describe.each(HELMS)('the responder by the chart, with $name', ({ program }) => 
     ['no steps', { playbooks: [playbook()] }, 'minItems'],
     ['a step that is none', { playbooks: [playbook({ 'delete-node': {} })] }, "'delete-node'"],
     ['two steps in one', { playbooks: [playbook({ slack: {}, webhook: {} })] }, 'oneOf'],
+    ['a step without what it needs', { playbooks: [playbook({ 'label-pod': {} })] }, 'labels'],
+    ['an unknown parameter', { playbooks: [playbook({ 'isolate-pod': { tll: '1h' } })] }, "'tll'"],
     ['a step of text', { playbooks: [playbook({ slack: 'x' })] }, 'got string'],
     [
       'too much at a time',
@@ -329,7 +333,7 @@ describe.each(HELMS)('the responder by the chart, with $name', ({ program }) => 
 
   it('renders what a person can read in fixtures/deploy/respond.snapshot.yaml', async () => {
     const rendered = documents(template(program, chart(), ...EVERYTHING))
-    await expect(inYaml(rendered)).toMatchFileSnapshot('fixtures/deploy/respond.snapshot.yaml')
+    await expect(inYaml(rendered)).toMatchFileSnapshot(fixturePath('deploy/respond.snapshot.yaml'))
   })
 
   it.each([
@@ -441,14 +445,6 @@ describe.skipIf(!hasKubectl)('the responder by Kustomize', () => {
   })
 })
 
-/** Parameters where a step cannot do without. */
-const LEAST: Manifest = {
-  slack: { webhookUrlFile: '/x' },
-  webhook: { url: 'https://a' },
-  'label-pod': { labels: { a: 'b' } },
-  'capture-logs': { bucket: 'logs' },
-  'run-job': { job: { spec: { template: { spec: { containers: [{ name: 'a' }] } } } } },
-}
 const planOf = (manifests: readonly Manifest[]) =>
   readPlan(ofKind(manifests, 'ConfigMap').data['playbooks.yaml'], '/etc/falco-nats/playbooks.yaml')
 
@@ -456,7 +452,7 @@ describe.skipIf(HELMS.length === 0)('the program', () => {
   const byChart = (values: object) => render(HELMS[0]!.program, values)
 
   it.each(RULES)('asks for %s with %j what the chart gives', (step, params, rules) => {
-    const rendered = byChart({ playbooks: [playbook({ [step]: LEAST[step] ?? params })] })
+    const rendered = byChart({ playbooks: [playbook({ [step]: params })] })
     expect(rulesFor(planOf(rendered))).toEqual(asRules(rules))
   })
 
