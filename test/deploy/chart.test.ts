@@ -5,14 +5,17 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { parse, parseDocument, stringify } from 'yaml'
+import { PLAIN } from '../../deploy/generate/chart.ts'
 import pkg from '../../package.json' with { type: 'json' }
 import { OPTIONS } from '../../src/forward/options.ts'
 import { LOG_FORMATS, LOG_LEVELS } from '../../src/shared/options/common.ts'
+import { envName } from '../../src/shared/options/table.ts'
 import { fixturePath } from '../support/fixtures.ts'
 import {
   assembled,
   DEPLOY,
   documents,
+  EVERY_VALUE,
   EVERYTHING,
   FALCO_CHARTS,
   falcoYamlOf,
@@ -32,6 +35,8 @@ import {
 } from '../support/helm.ts'
 
 const CHART = join(DEPLOY, 'helm/falco-nats')
+const OPTIONS_OF_VALUES = PLAIN.natsOutput.map(([key]) => key)
+const NAMES_OF_VALUES = new Set(OPTIONS_OF_VALUES.map(envName))
 const read = (path: string) => readFileSync(path, 'utf8')
 
 const BENCHES = HELMS.flatMap(({ name, program }) =>
@@ -196,6 +201,15 @@ describe.each(BENCHES)('the chart by $bench', ({ program, chart, falco }) => {
     expect(ports).toEqual([endpoint.port])
   })
 
+  it('gives the sidecar each option as it is written', () => {
+    const rendered = manifests(...EVERYTHING)
+    const written = OPTIONS_OF_VALUES.filter((key) => EVERY_VALUE[key] !== '')
+    for (const { env } of [sidecarOf(rendered), ofKind(rendered, 'Pod').spec.containers[0]])
+      expect(written.map((key) => named(env, envName(key)).value)).toEqual(
+        written.map((key) => String(EVERY_VALUE[key])),
+      )
+  })
+
   it('lets out of the pod what is needed, by policy', () => {
     const ports = (...values: string[]) => {
       const rendered = manifests(...nats('networkPolicy.enabled=true', ...values))
@@ -245,7 +259,8 @@ describe.each(HELMS)('by $name', ({ program }) => {
     ['everything', EVERYTHING],
   ])('renders what a person can read in fixtures/deploy/%s.snapshot.yaml', async (name, args) => {
     const rendered = documents(template(program, chart, ...args))
-    const text = inYaml(rendered.map(shortened))
+    const shown = rendered.map(shortened)
+    const text = inYaml(name === 'everything' ? shown.map(withoutOptions) : shown)
     await expect(text).toMatchFileSnapshot(fixturePath(`deploy/${name}.snapshot.yaml`))
   })
 
@@ -323,6 +338,12 @@ function shortened(manifest: Manifest): Manifest {
     return { ...manifest, data: { 'falco-nats.json': '(files/dashboard.json)' } }
   return manifest
 }
+
+/** These have a test of their own, so that a new one is not one more line here. */
+const withoutOptions = (manifest: Manifest): Manifest =>
+  JSON.parse(JSON.stringify(manifest), (key, value) =>
+    key === 'env' ? value.filter(({ name }: Manifest) => !NAMES_OF_VALUES.has(name)) : value,
+  )
 
 describe('the chart', () => {
   const values = parseDocument(read(join(CHART, 'values.yaml')))
