@@ -1,13 +1,11 @@
 // Charts, rendered by real helms.
 
 import { execFileSync, spawnSync } from 'node:child_process'
-import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll } from 'vitest'
 import { parse, parseAllDocuments, stringify } from 'yaml'
-import { PLAIN } from '../../deploy/generate/chart.ts'
 import { fixturePath } from './fixtures.ts'
-import { OPTION_TEXTS } from './options.ts'
 import { tempDir } from './temp.ts'
 
 /** A Kubernetes object, or a part of one. */
@@ -50,7 +48,8 @@ if (official && existsSync(join(official, 'Chart.yaml')))
   FALCO_CHARTS.push({ name: 'the official chart', path: official })
 else console.info('FALCO_CHART names no unpacked falco chart: a stand-in has to do')
 
-const home = tempDir()
+/** For the files of one run. */
+export const home = tempDir()
 // The runner ends its workers without an `exit`.
 afterAll(() => home[Symbol.dispose]())
 
@@ -88,19 +87,6 @@ export const set = (...values: string[]): string[] => values.flatMap((value) => 
 /** Values of falco.natsOutput, which is switched on. */
 export const nats = (...values: string[]): string[] =>
   set(...['enabled=true', ...values].map((value) => `falco.natsOutput.${value}`))
-
-const plainValues = PLAIN.natsOutput.map(([key]) => [key, parse(OPTION_TEXTS[key]!)])
-const everything = parse(readFileSync(fixturePath('deploy/everything.yaml'), 'utf8'))
-/** Each value of falco.natsOutput. */
-export const EVERY_VALUE: Manifest = {
-  ...Object.fromEntries(plainValues),
-  ...everything.falco.natsOutput,
-}
-writeFileSync(
-  home.file('everything.json'),
-  JSON.stringify({ falco: { ...everything.falco, natsOutput: EVERY_VALUE } }),
-)
-export const EVERYTHING = ['-f', home.file('everything.json')]
 
 /** What Kubernetes and Helm read and write: in it, `on` is true and 0444 is octal. */
 const YAML = { version: '1.1' } as const
