@@ -51,7 +51,7 @@ const code = (text: string) => `\`${text}\``
 /** `<host>` would be taken for HTML. */
 const placeholders = (text: string) => text.replace(/<([^>]*)>/g, '`<$1>`')
 
-/** With all that a metric may depend on, and nothing counted. */
+/** A process to which every metric applies, and which has counted nothing. */
 const NOTHING: Measured = {
   counters: createCounters(),
   vitals: {

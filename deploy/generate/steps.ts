@@ -1,4 +1,4 @@
-// What steps say of themselves: their parameters by their schema, their permissions by their rules.
+// What a step declares: its parameters by its schema, its permissions by its rules.
 
 import { z } from 'zod'
 import type { PlannedStep } from '../../src/respond/playbook/playbook.ts'
@@ -17,7 +17,7 @@ export const schemaOf = ({ params }: Step): JsonSchema =>
 
 export interface Parameter {
   readonly name: string
-  /** What it is without it; or that there is no without. */
+  /** For people: its default, or that it is required. */
   readonly note: string | undefined
 }
 
@@ -34,7 +34,7 @@ const shown = (preset: unknown) => (typeof preset === 'object' ? undefined : pre
 export interface Permissions {
   /** Each as `group resource verb`; the core group has no name. Looking at the target is among them. */
   readonly always: readonly string[]
-  /** By parameter: what a step needs beside where it is given. */
+  /** What a step needs beside, by the parameter that asks for it. Each parameter is tried by itself. */
   readonly given: Readonly<Record<string, readonly string[]>>
 }
 

@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'vitest'
 import { parse } from 'yaml'
-import { PLAIN } from '../../deploy/generate/chart.ts'
+import { type Part, plainOptions } from '../../deploy/generate/chart.ts'
 import { envName } from '../../src/shared/options/table.ts'
 import { fixturePath } from './fixtures.ts'
 import { assembled, DEPLOY, FALCO_CHARTS, helm, home, type Manifest } from './helm.ts'
@@ -17,14 +17,13 @@ export const chart = () => assembled(FALCO_CHARTS.at(-1)!)
 
 export const readText = (path: string) => readFileSync(path, 'utf8')
 
-export type Part = keyof typeof PLAIN
 const within = (part: Part, values: Manifest) =>
   part === 'respond' ? { respond: values } : { falco: { natsOutput: values } }
 
 /** The options that are values of the same name, and the fixture's values over them. `args` are helm's. */
 export function everyValue(part: Part, fixture: string) {
-  const texts = PLAIN[part].filter(([key]) => key in OPTION_TEXTS)
-  const options = Object.fromEntries(texts.map(([key]) => [key, parse(OPTION_TEXTS[key]!)]))
+  const texts = plainOptions(part).filter(({ key }) => key in OPTION_TEXTS)
+  const options = Object.fromEntries(texts.map(({ key }) => [key, parse(OPTION_TEXTS[key]!)]))
   const file = home.file(`${part}.json`)
   writeFileSync(file, JSON.stringify(within(part, options)))
   const { falco, respond } = parse(readText(fixturePath(fixture)))
@@ -32,7 +31,8 @@ export function everyValue(part: Part, fixture: string) {
   return { values, args: ['-f', file, '-f', fixturePath(fixture)] }
 }
 
-const variablesOf = (part: Part) => PLAIN[part].map(([key]) => [key, envName(key)] as const)
+const variablesOf = (part: Part) =>
+  plainOptions(part).map(({ key }) => [key, envName(key)] as const)
 
 /** The environment that these values should give, but for what is no option of the same name. */
 export const optionEnv = (part: Part, values: Manifest): Manifest[] =>

@@ -29,7 +29,7 @@ export const PLAYBOOKS = readdirSync(EXAMPLES)
 export function render(program: string, values: object, ...args: string[]): Manifest[] {
   using directory = tempDir()
   const file = directory.file('values.yaml')
-  // JSON is YAML, and nobody takes a key `on` in quotes for anything else.
+  // JSON is YAML, in which a key `on` in quotes is a text.
   writeFileSync(
     file,
     JSON.stringify({ falco: { enabled: false }, respond: { enabled: true, ...values } }),
