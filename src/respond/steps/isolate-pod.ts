@@ -21,7 +21,8 @@ const params = z.strictObject({
     .string()
     .refine((text) => (parseDuration(text) ?? 0) > 0, { error: 'must be a time such as 30m or 2h' })
     .transform((text) => parseDuration(text)!)
-    .optional(),
+    .optional()
+    .describe('none: until you lift it'),
 })
 
 const POLICY_NAME = 'falco-nats-isolate'
