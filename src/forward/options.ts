@@ -6,7 +6,7 @@ import { parseTemplate } from '../shared/alert/subject.ts'
 import { NATS_OPTIONS } from '../shared/nats/options.ts'
 import { COMMON_OPTIONS } from '../shared/options/common.ts'
 import { bytesWithin, duration, nonEmpty, oneOf, wholeNumber } from '../shared/options/parsers.ts'
-import { flag, optional, required, type ValuesOf } from '../shared/options/table.ts'
+import { flag, optional, parser, required, type ValuesOf } from '../shared/options/table.ts'
 import { STREAM_OPTIONS } from './delivery/jetstream/stream-settings.ts'
 import { parseHeaders } from './encoding/headers.ts'
 
@@ -39,11 +39,11 @@ export const OPTIONS = {
   minPriority: required({
     flags: '--min-priority <priority>',
     default: 'debug',
-    parse(text) {
+    parse: parser({ type: 'choice', choices: [...PRIORITIES, 'info'] }, (text) => {
       const index = priorityIndex(text)
       if (index === undefined) throw new Error(`allowed: ${PRIORITIES.join(', ')} (or info)`)
       return index
-    },
+    }),
     help: `drops (and counts) what is below: ${PRIORITIES.join(', ')}`,
   }),
   maxLineBytes: required({

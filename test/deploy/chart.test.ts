@@ -1,18 +1,16 @@
 // The chart, rendered by real helms over the official Falco chart or a stand-in for it.
 
 import { createHash } from 'node:crypto'
-import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { parse, parseDocument, stringify } from 'yaml'
 import pkg from '../../package.json' with { type: 'json' }
-import { OPTIONS } from '../../src/forward/options.ts'
-import { LOG_FORMATS, LOG_LEVELS } from '../../src/shared/options/common.ts'
+import { CHART, everyValue, optionEnv, readText, withoutOptions } from '../support/deploy.ts'
+import { fixturePath } from '../support/fixtures.ts'
 import {
   assembled,
   DEPLOY,
   documents,
-  EVERYTHING,
   FALCO_CHARTS,
   falcoYamlOf,
   HELMS,
@@ -30,8 +28,7 @@ import {
   template,
 } from '../support/helm.ts'
 
-const CHART = join(DEPLOY, 'helm/falco-nats')
-const read = (path: string) => readFileSync(path, 'utf8')
+const { values: EVERY_VALUE, args: EVERYTHING } = everyValue('natsOutput', 'deploy/everything.yaml')
 
 const BENCHES = HELMS.flatMap(({ name, program }) =>
   FALCO_CHARTS.map((falco) => ({
@@ -183,16 +180,23 @@ describe.each(BENCHES)('the chart by $bench', ({ program, chart, falco }) => {
   it('monitors when asked to, by the files that are kept elsewhere', () => {
     const rendered = manifests(...EVERYTHING)
     expect(ofKind(rendered, 'PrometheusRule').spec).toEqual(
-      parse(read(join(CHART, 'files/rules.yaml'))),
+      parse(readText(join(CHART, 'files/rules.yaml'))),
     )
     const { data, metadata } = rendered.find(({ data }) => data?.['falco-nats.json'])!
     expect(JSON.parse(data['falco-nats.json'])).toEqual(
-      JSON.parse(read(join(CHART, 'files/dashboard.json'))),
+      JSON.parse(readText(join(CHART, 'files/dashboard.json'))),
     )
     expect(metadata.labels.grafana_dashboard).toBe('yes')
     const [endpoint] = ofKind(rendered, 'PodMonitor').spec.podMetricsEndpoints
     const ports = sidecarOf(rendered).ports.map(({ name }: Manifest) => name)
     expect(ports).toEqual([endpoint.port])
+  })
+
+  it('gives the sidecar each option as it is written', () => {
+    const rendered = manifests(...EVERYTHING)
+    const given = expect.arrayContaining(optionEnv('natsOutput', EVERY_VALUE))
+    expect(sidecarOf(rendered).env).toEqual(given)
+    expect(ofKind(rendered, 'Pod').spec.containers[0].env).toEqual(given)
   })
 
   it('lets out of the pod what is needed, by policy', () => {
@@ -244,8 +248,9 @@ describe.each(HELMS)('by $name', ({ program }) => {
     ['everything', EVERYTHING],
   ])('renders what a person can read in fixtures/deploy/%s.snapshot.yaml', async (name, args) => {
     const rendered = documents(template(program, chart, ...args))
-    const text = inYaml(rendered.map(shortened))
-    await expect(text).toMatchFileSnapshot(`fixtures/deploy/${name}.snapshot.yaml`)
+    const shown = rendered.map(shortened)
+    const text = inYaml(name === 'everything' ? withoutOptions('natsOutput', shown) : shown)
+    await expect(text).toMatchFileSnapshot(fixturePath(`deploy/${name}.snapshot.yaml`))
   })
 
   it.each(FALCO_CHARTS)('gives the same as our values file does to $name', (falco) => {
@@ -256,65 +261,6 @@ describe.each(HELMS)('by $name', ({ program }) => {
   })
 })
 
-// What people write → whether the program and the chart take it. They must not disagree.
-const WRITTEN: Partial<Record<keyof typeof OPTIONS, string[]>> = {
-  server: [
-    'tls://a:1,nats://b',
-    'a:4222',
-    'nats://u:p@a',
-    '[::1]:4222',
-    'ws://a',
-    'nats://a/b',
-    'a b',
-  ],
-  subject: [
-    'falco.<rule>',
-    'x',
-    'a-b.<source>_1',
-    'a..b',
-    '.a',
-    'a.',
-    'a.*',
-    '<ruel>',
-    '$a',
-    'a b',
-    '>',
-  ],
-  inboxPrefix: ['_INBOX_falco', 'a.b', 'a..b', '.a', 'a.', 'a.*', 'a b', '>'],
-  minPriority: ['info', 'informational', 'warn', 'emergency'],
-  maxLineBytes: ['1023', '1024', '8MiB', '8193K', '1 MiB', '0'],
-  batchBytes: ['4MiB', '5MiB', '1.5MiB', '512kb'],
-  bufferBytes: ['4GiB', '5GiB', '1T', '16m', '-1'],
-  whenFull: ['drop', 'block', 'wait'],
-  drainTimeout: ['500ms', '1.5h', '10', '10 s', '1w'],
-  falcoEvents: ['off', 'bounded', 'full', 'on'],
-  maxSeries: ['9', '10', '1000000', '1000001'],
-  logLevel: [...LOG_LEVELS, 'warning'],
-  logFormat: [...LOG_FORMATS, 'text'],
-}
-const SENTENCES = Object.entries(WRITTEN).flatMap(([key, texts]) =>
-  texts.map((text) => ({ key: key as keyof typeof OPTIONS, text })),
-)
-
-it.skipIf(HELMS.length === 0).each(SENTENCES)(
-  'agrees with the program on --$key $text',
-  ({ key, text }) => {
-    const taken = (run: () => unknown) => {
-      try {
-        run()
-        return true
-      } catch {
-        return false
-      }
-    }
-    const given = `${key}=${/^\d+$/.test(text) ? Number(text) : text.replaceAll(',', '\\,')}`
-    const chart = assembled(FALCO_CHARTS[0]!)
-    expect(taken(() => template(HELMS[0]!.program, chart, ...nats(given)))).toBe(
-      taken(() => OPTIONS[key].parse(text)),
-    )
-  },
-)
-
 /** Rules and dashboard have files, and tests, of their own. */
 function shortened(manifest: Manifest): Manifest {
   if (manifest.kind === 'PrometheusRule') return { ...manifest, spec: '(files/rules.yaml)' }
@@ -324,42 +270,18 @@ function shortened(manifest: Manifest): Manifest {
 }
 
 describe('the chart', () => {
-  const values = parseDocument(read(join(CHART, 'values.yaml')))
-  const at = (key: string) => values.getIn(['falco', 'natsOutput', key])
-  const text = read(join(CHART, 'values.yaml'))
+  const values = parseDocument(readText(join(CHART, 'values.yaml')))
+  const text = readText(join(CHART, 'values.yaml'))
 
   it('has the version of the program', () => {
-    const chart = parse(read(join(CHART, 'Chart.yaml')))
+    const chart = parse(readText(join(CHART, 'Chart.yaml')))
     expect(chart.appVersion).toBe(pkg.version)
     expect(values.getIn(['falco', 'natsOutput', 'image', 'tag'])).toBe(pkg.version)
     expect(chart.annotations['artifacthub.io/images']).toContain(`falco-nats:${pkg.version}\n`)
     const image = `falco-nats:${pkg.version}\n`
     for (const path of ['helm/values-falco-nats.yaml', 'kustomize/sidecar.yaml'])
-      expect(read(join(DEPLOY, path))).toContain(image)
+      expect(readText(join(DEPLOY, path))).toContain(image)
   })
-
-  describe.each([
-    ['files/rules.yaml', join(DEPLOY, 'prometheus/rules.yaml')],
-    ['files/dashboard.json', join(DEPLOY, 'grafana/falco-nats.json')],
-  ])('%s', (copy, original) => {
-    const there = existsSync(original)
-    if (!there) console.info(`skipped: ${copy} of the chart, since there is no ${original}`)
-    it.skipIf(!there)('is a copy, which cp renews', () => {
-      expect(read(join(CHART, copy))).toBe(read(original))
-    })
-  })
-
-  // Where the chart names a default, it is the program's.
-  it.each(Object.entries(OPTIONS).filter(([key]) => at(key) === ''))(
-    'knows the default of %s',
-    (key, row) => {
-      const comment = text.split(`\n    ${key}: ''`)[0]!.split('# -- ').at(-1)!
-      const preset = /\(default `(.+)`/.exec(comment)?.[1]
-      const real = row.default ?? row.defaultText
-      if (key === 'logFormat') expect(preset).toBe('json')
-      else expect(preset).toBe(real)
-    },
-  )
 
   it('describes every value', () => {
     const undescribed = text.split('\n').filter((line, index, lines) => {
@@ -375,9 +297,9 @@ describe('the chart', () => {
 const [, official] = FALCO_CHARTS
 it.skipIf(!official)('takes the place of the template that it was written for', () => {
   const [{ version }] = manifestsIn(join(official!.path, 'Chart.yaml')) as [Manifest]
-  const pinned = parse(read(join(CHART, 'Chart.yaml'))).dependencies[0].version
+  const pinned = parse(readText(join(CHART, 'Chart.yaml'))).dependencies[0].version
   expect(version).toBe(pinned)
-  const helpers = read(join(official!.path, 'templates/_helpers.tpl'))
+  const helpers = readText(join(official!.path, 'templates/_helpers.tpl'))
   const original = /{{- define "falco.falcosidekickConfig" -}}[\s\S]*?\n{{- end -}}\n/.exec(
     helpers,
   )![0]
@@ -385,7 +307,7 @@ it.skipIf(!official)('takes the place of the template that it was written for', 
   expect(createHash('sha256').update(original).digest('hex')).toBe(
     '1397b92bc064f4e727ecca829491905d71aac8ededc038ce8e6e1956925ce363',
   )
-  expect(read(join(official!.path, 'templates/configmap.yaml'))).toContain(
+  expect(readText(join(official!.path, 'templates/configmap.yaml'))).toContain(
     'include "falco.falcosidekickConfig" .',
   )
 })

@@ -6,12 +6,11 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { OPTIONS } from '../../src/forward/options.ts'
 import { envName } from '../../src/shared/options/table.ts'
 import { runFalcoNats } from '../support/cli.ts'
+import { chart, everyValue, installNotes, takes } from '../support/deploy.ts'
 import { fixturePath } from '../support/fixtures.ts'
 import {
-  assembled,
   DEPLOY,
   documents,
-  EVERYTHING,
   environmentOf,
   FALCO_CHARTS,
   HELMS,
@@ -39,8 +38,8 @@ const PLAIN = readdirSync(DEPLOY, { recursive: true, encoding: 'utf8' })
   .filter((path) => path.endsWith('.yaml') && !/^(helm|kustomize)\//.test(path))
   .filter((path) => manifestsIn(join(DEPLOY, path)).every(({ kind, metadata }) => kind && metadata))
 const anyHelm = HELMS.at(-1)
-const chart = (...args: string[]) =>
-  documents(template(anyHelm!.program, assembled(FALCO_CHARTS.at(-1)!), ...args))
+const byChart = (...args: string[]) => documents(template(anyHelm!.program, chart(), ...args))
+const { args: EVERYTHING } = everyValue('natsOutput', 'deploy/everything.yaml')
 
 /** A pod template as falco-operator would merge it, in an object that every API server knows. */
 function operatorDaemonSet(): Manifest {
@@ -170,7 +169,7 @@ const NOT_IN_PODS = ['password', 'token', 'dryRun', 'check']
 describe.skipIf(!anyHelm)('the program', () => {
   it('has no option that the chart cannot set', () => {
     const names = [EVERYTHING, ...LOGINS]
-      .flatMap((args) => sidecarOf(chart(...args)).env)
+      .flatMap((args) => sidecarOf(byChart(...args)).env)
       .map(({ name }: Manifest) => name)
     const options = Object.keys(OPTIONS).filter((key) => !NOT_IN_PODS.includes(key))
     expect(new Set(names.filter((name) => name.startsWith('FALCO_NATS_')))).toEqual(
@@ -180,10 +179,10 @@ describe.skipIf(!anyHelm)('the program', () => {
 
   it('says that all is well with the environment that the chart gives, and with that of its test', async () => {
     await using server = await startNats('jetstream: true')
-    const rendered = chart(
+    const manifests = byChart(
       ...nats(`server=${server.url}`, 'jetstream=true', 'createStream=true', 'headers=true'),
     )
-    for (const container of [sidecarOf(rendered), ofKind(rendered, 'Pod').spec.containers[0]]) {
+    for (const container of [sidecarOf(manifests), ofKind(manifests, 'Pod').spec.containers[0]]) {
       const { code, stdout } = await checked(container)
       expect(stdout).toContain('none takes falco.notice.check yet; FALCO will be made')
       expect(stdout).toContain('takes 256 MiB')
@@ -197,8 +196,8 @@ describe.skipIf(!anyHelm)('the program', () => {
     ...EXAMPLES,
     ...LOGINS.map((args): [string, string[]] => [args.slice(3).join(' '), args]),
   ])('understands the environment that the chart gives for %s', async (_values, args) => {
-    const rendered = chart(...args)
-    const { code, stdout, stderr } = await checked(sidecarOf(rendered))
+    const manifests = byChart(...args)
+    const { code, stdout, stderr } = await checked(sidecarOf(manifests))
     expect(stderr).toBe('')
     expect(stdout).toContain('FAIL  server')
     expect(code).toBe(1)
@@ -247,17 +246,6 @@ describe.skipIf(!hasKubernetes)('a real API server', () => {
   })
   afterAll(() => kubernetes?.[Symbol.asyncDispose]())
 
-  /** Says what the server does not know, since its CRD is not here, and lets it judge the rest. */
-  function takes(manifests: readonly Manifest[], least: number): number {
-    const strangers = manifests.filter((manifest) => !kubernetes.knows(manifest))
-    for (const { kind } of strangers)
-      console.info(`skipped: ${kind}, since no directory of KUBE_CRDS defines it`)
-    const known = manifests.filter((manifest) => !strangers.includes(manifest))
-    expect(known.length).toBeGreaterThanOrEqual(least)
-    if (known.length > 0) kubernetes.dryRun(known)
-    return known.length
-  }
-
   it('is strict: it refuses a field that it does not know', () => {
     const [{ spec, ...plain }] = manifestsIn(fixturePath('deploy/plain.yaml')) as [Manifest]
     spec.template.spec.containers[0].startupProb = {}
@@ -272,34 +260,34 @@ describe.skipIf(!hasKubernetes)('a real API server', () => {
     ...LOGINS.map((args): [string, string[]] => [args.slice(3).join(' '), args]),
   ]
   it.skipIf(!anyHelm).each(renders)('takes the chart, %s', (_what, args) => {
-    takes(chart(...args), 2)
+    takes(kubernetes, byChart(...args), 2)
   })
 
   it.skipIf(!anyHelm)('takes the official chart with the values file', () => {
     const values = join(DEPLOY, 'helm/values-falco-nats.yaml')
-    takes(documents(template(anyHelm!.program, FALCO_CHARTS.at(-1)!.path, '-f', values)), 2)
+    takes(
+      kubernetes,
+      documents(template(anyHelm!.program, FALCO_CHARTS.at(-1)!.path, '-f', values)),
+      2,
+    )
   })
 
   it.each(UNKNOWN_FALCOS)('takes what the kustomize component makes of %s', (_what, make) => {
-    takes(kustomized(make()), 3)
+    takes(kubernetes, kustomized(make()), 3)
   })
 
   it('takes the pod that is for falco-operator', () => {
-    takes([operatorDaemonSet()], 1)
+    takes(kubernetes, [operatorDaemonSet()], 1)
   })
 
   it.for(PLAIN)('takes deploy/%s', (path, { skip }) => {
     const manifests = manifestsIn(join(DEPLOY, path))
     for (const { metadata } of manifests) kubernetes.namespace(metadata.namespace ?? 'default')
-    if (takes(manifests, 0) === 0) skip()
+    if (takes(kubernetes, manifests, 0) === 0) skip()
   })
 
   it.each(HELMS)('has $name install the chart, which says what to do next', ({ program }) => {
-    const install = (...args: string[]) => {
-      const path = assembled(FALCO_CHARTS.at(-1)!)
-      const flags = ['--kubeconfig', kubernetes.kubeconfig, '-n', 'falco', '--dry-run=server']
-      return helm(program, 'install', 'falco', path, ...flags, ...args).split('NOTES:')[1]
-    }
+    const install = (...args: string[]) => installNotes(program, kubernetes, args)
     expect(install()).toContain('--set falco.natsOutput.enabled=true')
     const notes = install(...nats('server=nats://me:secret@nats:4222'))
     expect(notes).toContain('alerts go to nats://***@nats:4222 as falco.<priority>.<rule>')
@@ -321,22 +309,16 @@ describe.skipIf(!hasKubernetes)('a real API server', () => {
       kubernetes.namespace(name)
       run('install', 'falco', falco.path)
       const stock = manifests()
-      run('upgrade', 'falco', assembled(falco), ...nats('server=nats://first:4222'))
+      run('upgrade', 'falco', chart(), ...nats('server=nats://first:4222'))
       expect(server()).toBe('nats://first:4222')
-      run(
-        'upgrade',
-        'falco',
-        assembled(falco),
-        '--reuse-values',
-        ...nats('server=nats://second:4222'),
-      )
+      run('upgrade', 'falco', chart(), '--reuse-values', ...nats('server=nats://second:4222'))
       expect(server()).toBe('nats://second:4222')
       const inits: Manifest[] = podOf(manifests()).initContainers
       expect(inits.filter(({ name }) => name === 'falco-nats')).toHaveLength(1)
       run('rollback', 'falco', '2')
       expect(server()).toBe('nats://first:4222')
       const off = 'falco.natsOutput.enabled=false'
-      run('upgrade', 'falco', assembled(falco), '--reuse-values', '--set', off)
+      run('upgrade', 'falco', chart(), '--reuse-values', '--set', off)
       expect(manifests()).toEqual(stock)
       run('uninstall', 'falco')
     },

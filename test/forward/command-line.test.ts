@@ -3,6 +3,7 @@ import { parseCommandLine } from '../../src/forward/command-line.ts'
 import { type Config, OPTIONS } from '../../src/forward/options.ts'
 import { UsageError } from '../../src/shared/errors.ts'
 import { envName } from '../../src/shared/options/table.ts'
+import { OPTION_TEXTS } from '../support/options.ts'
 
 function configOf(argv: string[], env: Record<string, string> = {}): Config {
   const invocation = parseCommandLine(argv, env)
@@ -36,50 +37,9 @@ describe('parseCommandLine', () => {
   })
 
   it('reads every option from FALCO_NATS_<FLAG>', () => {
-    const values: Record<string, string> = {
-      pipe: '-',
-      server: 'x',
-      creds: '',
-      nkey: '',
-      user: 'u',
-      passwordFile: '/p',
-      password: 'p',
-      tokenFile: '',
-      token: '',
-      tlsca: '/ca',
-      tlscert: '/c',
-      tlskey: '/k',
-      tlsfirst: 'true',
-      subject: 'a.b',
-      headers: 'on',
-      addHeader: 'a=b',
-      jetstream: 'true',
-      stream: 'S',
-      createStream: 'true',
-      streamMaxAge: '1d',
-      duplicateWindow: '1m',
-      maxInFlight: '10',
-      inboxPrefix: '_INBOX_x',
-      minPriority: 'info',
-      maxLineBytes: '2048',
-      batchBytes: '4K',
-      bufferBytes: '1M',
-      spoolDir: '/s',
-      spoolBytes: '5M',
-      whenFull: 'drop',
-      drainTimeout: '3s',
-      metricsAddress: '[::1]:80',
-      falcoEvents: 'full',
-      maxSeries: '50',
-      connectionName: 'n',
-      dryRun: '1',
-      check: 'false',
-      logLevel: 'warn',
-      logFormat: 'json',
-    }
-    expect(Object.keys(values).sort()).toEqual(Object.keys(OPTIONS).sort())
+    expect(Object.keys(OPTION_TEXTS).sort()).toEqual(Object.keys(OPTIONS).sort())
     const env = Object.fromEntries(
-      Object.entries(values).map(([key, text]) => [envName(key), text]),
+      Object.entries(OPTION_TEXTS).map(([key, text]) => [envName(key), text]),
     )
     expect(configOf([], env)).toMatchObject({
       pipe: '-',

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest'
+import { optionsMarkdown } from '../../deploy/generate/readme.ts'
 import { parseRespond } from '../../src/respond/command-line.ts'
 import { RESPOND_OPTIONS, type RespondConfig } from '../../src/respond/options.ts'
 import { UsageError } from '../../src/shared/errors.ts'
-import { environmentNames, envName, optionsMarkdown } from '../../src/shared/options/table.ts'
+import { environmentNames, envName } from '../../src/shared/options/table.ts'
 
 function configOf(argv: string[], env: Record<string, string> = {}): RespondConfig {
   const invocation = parseRespond(argv, env)

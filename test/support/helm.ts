@@ -48,7 +48,8 @@ if (official && existsSync(join(official, 'Chart.yaml')))
   FALCO_CHARTS.push({ name: 'the official chart', path: official })
 else console.info('FALCO_CHART names no unpacked falco chart: a stand-in has to do')
 
-const home = tempDir()
+/** For the files of one run. */
+export const home = tempDir()
 // The runner ends its workers without an `exit`.
 afterAll(() => home[Symbol.dispose]())
 
@@ -86,8 +87,6 @@ export const set = (...values: string[]): string[] => values.flatMap((value) => 
 /** Values of falco.natsOutput, which is switched on. */
 export const nats = (...values: string[]): string[] =>
   set(...['enabled=true', ...values].map((value) => `falco.natsOutput.${value}`))
-
-export const EVERYTHING = ['-f', fixturePath('deploy/everything.yaml')]
 
 /** What Kubernetes and Helm read and write: in it, `on` is true and 0444 is octal. */
 const YAML = { version: '1.1' } as const

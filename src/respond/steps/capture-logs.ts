@@ -13,16 +13,19 @@ const LIMIT_BYTES_MAX = 64 * 1024 * 1024
 
 const params = z
   .strictObject({
-    /** The last ones. Undefined: all. */
-    tailLines: z.int().min(1).optional(),
-    /** Of each container. */
-    limitBytes: z.int().min(1).max(LIMIT_BYTES_MAX).default(1_048_576),
-    directory: z.string().min(1).optional(),
-    /** A NATS object store, where no directory is named. */
+    tailLines: z.int().min(1).optional().describe('all'),
+    limitBytes: z
+      .int()
+      .min(1)
+      .max(LIMIT_BYTES_MAX)
+      .default(1_048_576)
+      .describe('of each container, 1 MiB'),
+    directory: z.string().min(1).optional().describe('none: a bucket'),
     bucket: z
       .string()
       .regex(/^[A-Za-z0-9_-]+$/, { error: 'may have only letters, digits, "-" and "_"' })
-      .optional(),
+      .optional()
+      .describe(`of a NATS object store, ${BUCKET}`),
   })
   .refine(({ directory, bucket }) => directory === undefined || bucket === undefined, {
     error: 'must not have both directory and bucket',

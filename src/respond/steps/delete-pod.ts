@@ -5,8 +5,7 @@ import type { Step } from './step.ts'
 import { changePod, skipped } from './target-steps.ts'
 
 const params = z.strictObject({
-  /** Undefined: the pod's own. */
-  gracePeriodSeconds: z.int().min(0).max(86_400).optional(),
+  gracePeriodSeconds: z.int().min(0).max(86_400).optional().describe("the pod's own"),
   /** Also one that nothing would re-create. */
   evenStandalone: z.boolean().default(false),
 })

@@ -21,7 +21,8 @@ const params = z.strictObject({
     .string()
     .transform((text) => parseDuration(text) ?? 0)
     .refine((ms) => ms > 0, { error: 'must be a time such as 30m or 2h' })
-    .optional(),
+    .optional()
+    .describe('none: until you lift it'),
 })
 
 const NAME = 'falco-nats-isolate'

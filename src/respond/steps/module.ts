@@ -8,8 +8,8 @@ import { type Done, isRetryable, type Step, type StepContext, StepError } from '
 
 const params = z.strictObject({
   /** Absolute: plan.ts resolves it. */
-  path: z.string().min(1),
-  with: z.json().optional(),
+  path: z.string().min(1).describe('the value of `module` itself'),
+  with: z.json().optional().describe('beside `module`'),
 })
 
 type Params = z.infer<typeof params>

@@ -38,10 +38,13 @@ const manifest = z.looseObject({
 type Job = z.infer<typeof manifest>
 
 const params = z.strictObject({
-  /** Undefined: our own. */
-  namespace: z.string().regex(DNS_LABEL, { error: 'must be the name of a namespace' }).optional(),
+  namespace: z
+    .string()
+    .regex(DNS_LABEL, { error: 'must be the name of a namespace' })
+    .optional()
+    .describe('our own'),
   /** With templates of the alert in its texts. */
-  job: manifest,
+  job: manifest.describe("a Job's `metadata` and `spec`"),
 })
 
 const KEPT_SECONDS = 3600

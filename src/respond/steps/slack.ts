@@ -9,7 +9,7 @@ import { fillText } from './template.ts'
 
 const params = z
   .strictObject({
-    webhookUrlFile: z.string().min(1).optional(),
+    webhookUrlFile: z.string().min(1).optional().describe('or `webhookUrlEnv`'),
     /** The name of a variable: the URL is a secret, and never in the file. */
     webhookUrlEnv: z
       .string()

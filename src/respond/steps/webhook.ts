@@ -22,14 +22,13 @@ const headerValue = z.string().regex(HEADER_VALUE, 'allowed: printable ASCII')
 
 const params = z
   .strictObject({
-    url: httpUrl.optional(),
+    url: httpUrl.optional().describe('or `urlFile`'),
     urlFile: z.string().min(1).optional(),
     method: z.enum(['POST', 'PUT', 'PATCH']).default('POST'),
     headers: z.record(headerName, headerValue).default({}),
     /** Files with their values: a token that must not be in the file of playbooks. */
     headersFiles: z.record(headerName, z.string().min(1)).default({}),
-    /** JSON with templates; none: the alert itself. */
-    body: z.json().optional(),
+    body: z.json().optional().describe('JSON with templates; none: the alert'),
     secretFile: z.string().min(1).optional(),
   })
   .refine(({ url, urlFile }) => (url === undefined) !== (urlFile === undefined), {

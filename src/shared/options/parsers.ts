@@ -1,5 +1,6 @@
 // Parsers of what people give to options. Each throws an Error that says what is allowed.
 
+import { type Parser, parser } from './table.ts'
 import { formatBytes, parseBytes, parseDuration } from './units.ts'
 
 export function nonEmpty(text: string): string {
@@ -7,31 +8,31 @@ export function nonEmpty(text: string): string {
   return text
 }
 
-export function oneOf<const T extends readonly string[]>(allowed: T) {
-  return (text: string): T[number] => {
-    if (!allowed.includes(text)) throw new Error(`allowed: ${allowed.join(', ')}`)
+export function oneOf<const T extends readonly string[]>(choices: T): Parser<T[number]> {
+  return parser({ type: 'choice', choices }, (text) => {
+    if (!choices.includes(text)) throw new Error(`allowed: ${choices.join(', ')}`)
     return text
-  }
+  })
 }
 
-export function bytesWithin(least: number, most: number) {
-  return (text: string): number => {
+export function bytesWithin(min: number, max: number): Parser<number> {
+  return parser({ type: 'bytes', min, max }, (text) => {
     const bytes = parseBytes(text)
-    if (bytes === undefined || bytes < least || bytes > most)
+    if (bytes === undefined || bytes < min || bytes > max)
       throw new Error(
-        `allowed: a size from ${formatBytes(least)} to ${formatBytes(most)}, such as 65536 or 512KiB`,
+        `allowed: a size from ${formatBytes(min)} to ${formatBytes(max)}, such as 65536 or 512KiB`,
       )
     return bytes
-  }
+  })
 }
 
-export function duration(most: string) {
-  return (text: string): number => {
+export function duration(max: string): Parser<number> {
+  return parser({ type: 'duration' }, (text) => {
     const milliseconds = text === '0' ? 0 : parseDuration(text)
-    if (milliseconds === undefined || milliseconds > parseDuration(most)!)
-      throw new Error(`allowed: a duration such as 500ms, 10s or 2m, up to ${most}`)
+    if (milliseconds === undefined || milliseconds > parseDuration(max)!)
+      throw new Error(`allowed: a duration such as 500ms, 10s or 2m, up to ${max}`)
     return milliseconds
-  }
+  })
 }
 
 export function streamName(text: string): string {
@@ -46,13 +47,13 @@ export function subjectPrefix(text: string): string {
   return text
 }
 
-export function wholeNumber(least: number, most: number) {
-  return (text: string): number => {
+export function wholeNumber(min: number, max: number): Parser<number> {
+  return parser({ type: 'number', min, max }, (text) => {
     const number = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN
-    if (!(number >= least && number <= most))
-      throw new Error(`allowed: a whole number from ${least} to ${most}`)
+    if (!(number >= min && number <= max))
+      throw new Error(`allowed: a whole number from ${min} to ${max}`)
     return number
-  }
+  })
 }
 
 export interface Address {

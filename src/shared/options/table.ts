@@ -1,6 +1,18 @@
-// What an option is, and what a table of options gives: values, names, a table for the README.
+// What an option is, and what a table of options gives: values and names.
 
-/** One option. `parse` throws an Error that says what is allowed. */
+/** What a parser takes, for the chart's schema. */
+export type Allowed =
+  | { readonly type: 'boolean' | 'duration' }
+  | { readonly type: 'choice'; readonly choices: readonly string[] }
+  | { readonly type: 'bytes' | 'number'; readonly min: number; readonly max: number }
+
+/** Throws an Error that says what is allowed. Without `allowed`, the text alone decides. */
+export type Parser<T> = ((text: string) => T) & { readonly allowed?: Allowed }
+
+export const parser = <T>(allowed: Allowed, parse: (text: string) => T): Parser<T> =>
+  Object.assign(parse, { allowed })
+
+/** One option. */
 export interface OptionRow<T> {
   /** As on the command line: `-s, --server <urls>`. None: environment only. */
   readonly flags?: string
@@ -11,7 +23,7 @@ export interface OptionRow<T> {
   readonly default?: string
   /** What the tables show where the default depends on the machine. */
   readonly defaultText?: string
-  readonly parse: (text: string) => T
+  readonly parse: Parser<T>
   readonly help: string
 }
 
@@ -43,20 +55,6 @@ export function environmentNames(key: string, row: OptionRow<unknown>): string[]
   return row.natsEnv ? [envName(key), row.natsEnv] : [envName(key)]
 }
 
-/** The README's table. */
-export function optionsMarkdown(table: OptionTable): string {
-  const rows = Object.entries(table).map(([key, row]) => {
-    const environment = environmentNames(key, row).map((name) => `\`${name}\``)
-    const preset = row.default ? `\`${row.default}\`` : (row.defaultText ?? '')
-    const flags = row.flags ? `\`${row.flags}\`` : '(environment only)'
-    return `| ${flags} | ${environment.join(' ')} | ${escapeCell(preset)} | ${escapeCell(row.help)} |`
-  })
-  return ['| flag | environment | default | meaning |', '|---|---|---|---|', ...rows].join('\n')
-}
-
-const escapeCell = (text: string) =>
-  text.startsWith('`') ? text : text.replace(/<([^>]*)>/g, '`<$1>`')
-
 export function required<T>(row: WithDefault<T>): WithDefault<T> {
   return row
 }
@@ -72,9 +70,9 @@ export function flag(
   return {
     ...row,
     default: 'false',
-    parse(text) {
+    parse: parser({ type: 'boolean' }, (text) => {
       if (!/^(true|false|1|0)$/i.test(text)) throw new Error('allowed: true or false')
       return /^(true|1)$/i.test(text)
-    },
+    }),
   }
 }
