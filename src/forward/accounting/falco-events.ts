@@ -31,13 +31,7 @@ export interface Countable {
   series: EventSeries | undefined
 }
 
-export interface FalcoEvents {
-  /** Calls `alert` only where the series has to be looked up. */
-  count(countable: Countable, alert: () => Alert): void
-  series(): ReadonlySet<EventSeries>
-  /** How many series have been folded into others. */
-  folded(): number
-}
+export type FalcoEvents = ReturnType<typeof createFalcoEvents>
 
 const VALUE_LENGTH_MAX = 256
 const TAGS_LENGTH_MAX = 1024
@@ -47,7 +41,7 @@ const FOLDED_SHARE = 1 / 16
 const [FOLDED_MAX, FOLDED_WITHIN_MS] = [2_000, 10_000]
 
 /** At most `seriesMax` series, not fewer than 10; Infinity is without limit. */
-export function createFalcoEvents(seriesMax: number): FalcoEvents {
+export function createFalcoEvents(seriesMax: number) {
   const all = createSeriesSet()
   let clock = 0
   let folded = 0
@@ -58,14 +52,17 @@ export function createFalcoEvents(seriesMax: number): FalcoEvents {
 
   function seriesFor(values: readonly string[]): EventSeries {
     const known = all.find(values)
-    if (known) return known
-    if (!isRoom() && !mayFold())
+    if (known || isRoom()) return known ?? all.add(values)
+    if (!mayFold())
       for (let less = reduced(values); less; less = reduced(less)) {
         const near = all.find(less)
         if (near) return near
       }
+    fold()
     return findOrAdd(values)
   }
+
+  const findOrAdd = (values: readonly string[]) => all.find(values) ?? all.add(values)
 
   function mayFold(): boolean {
     const now = performance.now()
@@ -74,13 +71,6 @@ export function createFalcoEvents(seriesMax: number): FalcoEvents {
       foldedBefore = folded
     }
     return folded - foldedBefore < FOLDED_MAX
-  }
-
-  function findOrAdd(values: readonly string[]): EventSeries {
-    const known = all.find(values)
-    if (known) return known
-    if (!isRoom()) fold()
-    return all.find(values) ?? all.add(values)
   }
 
   /** Makes room: the least recently seen lose their pod. Where none has one, the namespace, or all. */
@@ -103,20 +93,21 @@ export function createFalcoEvents(seriesMax: number): FalcoEvents {
   }
 
   return {
-    count(countable, alert) {
+    /** Calls `alert` only where the series has to be looked up. */
+    count(countable: Countable, alert: () => Alert): void {
       let { series } = countable
       if (series === undefined || series.into !== undefined) {
         // A folded one that comes back must not fold another: with more kinds than series, each alert would.
-        series =
-          isRoom() || series === undefined
-            ? seriesFor(valuesOf(alert(), countable.severity))
-            : lastOf(series)
+        if (series === undefined || isRoom())
+          series = seriesFor(valuesOf(alert(), countable.severity))
+        else while (series.into !== undefined) series = series.into
         countable.series = series
       }
       series.count++
       series.seen = ++clock
     },
     series: () => all.members,
+    /** How many series have been folded into others. */
     folded: () => folded,
   }
 }
@@ -144,10 +135,8 @@ function createSeriesSet() {
 
   return {
     members: members as ReadonlySet<EventSeries>,
-
     find: (values: readonly string[]): EventSeries | undefined =>
       byHash.get(hashOf(values))?.find((series) => isSame(series.values, values)),
-
     add(values: readonly string[]): EventSeries {
       const series = { values, count: 0, seen: 0, into: undefined }
       members.add(series)
@@ -155,7 +144,6 @@ function createSeriesSet() {
       byHash.set(hash, [...(byHash.get(hash) ?? []), series])
       return series
     },
-
     remove(series: EventSeries): void {
       members.delete(series)
       const hash = hashOf(series.values)
@@ -168,12 +156,6 @@ function createSeriesSet() {
 
 const isSame = (a: readonly string[], b: readonly string[]) =>
   a.every((value, label) => value === b[label])
-
-function lastOf(series: EventSeries): EventSeries {
-  let last = series
-  while (last.into !== undefined) last = last.into
-  return last
-}
 
 /** One for each of EVENT_LABELS. */
 function valuesOf(alert: Alert, severity: number): readonly string[] {

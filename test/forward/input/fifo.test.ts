@@ -170,7 +170,7 @@ describe('at a stop', () => {
     chmodSync(pipe, 0o666)
     for (const path of [dir.path, dir.file('x')]) chmodSync(path, 0o755)
     build(dir, pipe)
-    const code = `import(${JSON.stringify(`${dirname(MAIN)}/aside.ts`)}).then((aside) => process.stdout.write(String(aside.whyNotAside(process.argv[1]))))`
+    const code = `import(${JSON.stringify(`${dirname(MAIN)}/input/set-aside.ts`)}).then((aside) => process.stdout.write(String(aside.whyNotAside(process.argv[1]))))`
     const user = ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups']
     const [command, ...args] = [...through, ...user, process.execPath, '-e', code, pipe]
     return execFileSync(command!, args, { encoding: 'utf8' })
