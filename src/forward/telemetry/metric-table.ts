@@ -1,4 +1,4 @@
-// The table of our own metrics: names, types, help, and where each number comes from.
+// The table of our own metrics: name, type and help of each, and its value.
 
 import pkg from '../../../package.json' with { type: 'json' }
 import { standardError } from '../../shared/process/output.ts'
@@ -29,139 +29,105 @@ export interface Measured {
 export type Labels = Readonly<Record<string, string>>
 export type Sample = readonly [labels: Labels, value: number]
 
-/** Undefined: it does not apply. */
 export type Value = number | Iterable<Sample> | Histogram | undefined
-export type Row = readonly [help: string, read: (measured: Measured) => Value]
-export type Type = 'counter' | 'gauge' | 'histogram'
 
-export const METRICS: Readonly<Record<Type, Readonly<Record<string, Row>>>> = {
+/** Names and help, by type. */
+export const METRICS = {
   counter: {
-    falco_nats_bytes_read_total: [
-      'Bytes read from the pipe or standard input.',
-      ({ counters }) => counters.bytesRead,
-    ],
-    falco_nats_lines_read_total: [
-      'Lines read that were not blank, by what they were.',
-      ({ counters: { read, rejectedLines } }) =>
-        byLabel('result', { alert: read - total(rejectedLines), ...rejectedLines }),
-    ],
-    falco_nats_alerts_restored_total: [
-      'Alerts that an earlier process had left in the spool.',
-      ({ counters, spoolLimitBytes }) => spoolLimitBytes && counters.restored,
-    ],
-    falco_nats_alerts_published_total: [
+    falco_nats_bytes_read_total: 'Bytes read from the pipe or standard input.',
+    falco_nats_lines_read_total: 'Lines read that were not blank, by what they were.',
+    falco_nats_alerts_restored_total: 'Alerts that an earlier process had left in the spool.',
+    falco_nats_alerts_published_total:
       'Alerts that NATS has confirmed; duplicate: the stream had it already.',
-      ({ counters: { delivered, duplicates }, mode }) => [
-        [{ mode, result: 'acked' }, delivered - duplicates],
-        ...(mode === 'jetstream' ? [[{ mode, result: 'duplicate' }, duplicates] as const] : []),
-      ],
-    ],
-    falco_nats_alerts_rejected_total: [
+    falco_nats_alerts_rejected_total:
       'Lines that are no alerts, and alerts that NATS does not take, by reason.',
-      ({ counters }) => byLabel('reason', counters.rejected),
-    ],
-    falco_nats_alerts_filtered_total: [
-      'Alerts below --min-priority, by priority.',
-      ({ counters }) => byLabel('priority', byPriority(counters.filtered)),
-    ],
-    falco_nats_alerts_dropped_total: [
+    falco_nats_alerts_filtered_total: 'Alerts below --min-priority, by priority.',
+    falco_nats_alerts_dropped_total:
       'Alerts lost here, by reason and, where it is known, priority.',
-      ({ counters }) => [
-        ...byLabel('priority', byPriority(counters.dropped), { reason: 'buffer_full' }),
-        [{ reason: 'spool_damaged', priority: 'unknown' }, counters.unreadable],
-      ],
-    ],
-    falco_nats_alerts_resent_total: [
+    falco_nats_alerts_resent_total:
       'Alerts published once more, after a lost connection or a refusal.',
-      ({ counters }) => counters.resent,
-    ],
-    falco_nats_reconnects_total: [
-      'Connections to NATS after the first.',
-      ({ counters }) => Math.max(0, counters.sessions - 1),
-    ],
-    falco_nats_input_paused_seconds_total: [
+    falco_nats_reconnects_total: 'Connections to NATS after the first.',
+    falco_nats_input_paused_seconds_total:
       'How long reading was paused because NATS did not take alerts fast enough.',
-      ({ counters }) => (counters.pausedMs + pausedFor(counters)) / 1000,
-    ],
-    falco_nats_spool_errors_total: [
-      'Failures of the disk under the spool.',
-      ({ counters, spoolLimitBytes }) => spoolLimitBytes && counters.spoolErrors,
-    ],
-    falco_nats_log_lines_dropped_total: [
-      'Log lines dropped because standard error was blocked.',
-      () => standardError().dropped(),
-    ],
-    process_cpu_seconds_total: [
-      'User and system CPU time since the start.',
-      () => {
-        const { user, system } = process.cpuUsage()
-        return (user + system) / 1e6
-      },
-    ],
-    falco_nats_falco_events_series_folded_total: [
+    falco_nats_spool_errors_total: 'Failures of the disk under the spool.',
+    falco_nats_log_lines_dropped_total: 'Log lines dropped because standard error was blocked.',
+    process_cpu_seconds_total: 'User and system CPU time since the start.',
+    falco_nats_falco_events_series_folded_total:
       'Series of falco_events folded into others since there were more than --max-series.',
-      ({ events }) => events?.folded(),
-    ],
-    falco_events: [
-      'Alerts of Falco, whether delivered or not, by rule, pod and more.',
-      ({ events }) => events && eventSamples(events),
-    ],
+    falco_events: 'Alerts of Falco, whether delivered or not, by rule, pod and more.',
   },
   gauge: {
-    falco_nats_connected: [
-      'Whether there is a connection to NATS.',
-      ({ vitals }) => Number(vitals.connected),
-    ],
-    falco_nats_input_paused: [
+    falco_nats_connected: 'Whether there is a connection to NATS.',
+    falco_nats_input_paused:
       'Whether reading is paused because NATS does not take alerts fast enough.',
-      ({ counters }) => Number(counters.pausedSince !== undefined),
-    ],
-    falco_nats_in_flight_alerts: [
+    falco_nats_in_flight_alerts:
       'Alerts sent to NATS, not yet confirmed; they are also in the buffer or the spool.',
-      ({ vitals }) => vitals.inFlightAlerts,
-    ],
-    falco_nats_buffer_alerts: [
-      'Alerts in memory, read and neither confirmed nor in the spool.',
-      ({ vitals, batcherAlerts }) => vitals.bufferAlerts + batcherAlerts,
-    ],
-    falco_nats_buffer_bytes: ['Bytes of the buffer in use.', ({ vitals }) => vitals.bufferBytes],
-    falco_nats_buffer_limit_bytes: [
-      'Bytes that the buffer may have: --buffer-bytes.',
-      ({ bufferLimitBytes }) => bufferLimitBytes,
-    ],
-    falco_nats_spool_alerts: [
-      'Alerts on disk, not yet confirmed.',
-      ({ counters, spoolLimitBytes }) => spoolLimitBytes && counters.spooled,
-    ],
-    falco_nats_spool_bytes: [
-      'Bytes of alerts on disk.',
-      ({ vitals, spoolLimitBytes }) => spoolLimitBytes && vitals.spoolBytes,
-    ],
-    falco_nats_spool_limit_bytes: [
-      'Bytes that the files of the spool may have: --spool-bytes.',
-      ({ spoolLimitBytes }) => spoolLimitBytes,
-    ],
-    falco_nats_build_info: [
-      'Which falco-nats this is, on which Node.js.',
-      () => [[{ version: pkg.version, node: process.version }, 1]],
-    ],
+    falco_nats_buffer_alerts: 'Alerts in memory, read and neither confirmed nor in the spool.',
+    falco_nats_buffer_bytes: 'Bytes of the buffer in use.',
+    falco_nats_buffer_limit_bytes: 'Bytes that the buffer may have: --buffer-bytes.',
+    falco_nats_spool_alerts: 'Alerts on disk, not yet confirmed.',
+    falco_nats_spool_bytes: 'Bytes of alerts on disk.',
+    falco_nats_spool_limit_bytes: 'Bytes that the files of the spool may have: --spool-bytes.',
+    falco_nats_build_info: 'Which falco-nats this is, on which Node.js.',
   },
   histogram: {
-    falco_nats_batch_alerts: [
-      'Alerts in a batch that was confirmed.',
-      ({ counters }) => counters.batchAlerts,
-    ],
-    falco_nats_ack_seconds: [
-      'From the publication of a batch to its confirmation.',
-      ({ counters }) => counters.ackSeconds,
-    ],
-    falco_nats_delivery_delay_seconds: [
+    falco_nats_batch_alerts: 'Alerts in a batch that was confirmed.',
+    falco_nats_ack_seconds: 'From the publication of a batch to its confirmation.',
+    falco_nats_delivery_delay_seconds:
       "From an alert's own time to its confirmation, by this host's clock.",
-      ({ counters }) => counters.delaySeconds,
-    ],
   },
-}
+} as const
 
+type Type = keyof typeof METRICS
+export type Name = { [T in Type]: keyof (typeof METRICS)[T] }[Type]
+
+/** The value of each metric, all of one moment. Undefined: the metric does not apply. */
+export function valuesOf(measured: Measured): Readonly<Record<Name, Value>> {
+  const { counters, vitals, mode, spoolLimitBytes, events } = measured
+  const { user, system } = process.cpuUsage()
+  const { delivered, duplicates } = counters
+  const published = {
+    acked: delivered - duplicates,
+    ...(mode === 'jetstream' && { duplicate: duplicates }),
+  }
+  const withSpool = (value: number) => (spoolLimitBytes === undefined ? undefined : value)
+  return {
+    falco_nats_bytes_read_total: counters.bytesRead,
+    falco_nats_lines_read_total: byLabel('result', {
+      alert: counters.read - total(counters.rejectedLines),
+      ...counters.rejectedLines,
+    }),
+    falco_nats_alerts_restored_total: withSpool(counters.restored),
+    falco_nats_alerts_published_total: byLabel('result', published, { mode }),
+    falco_nats_alerts_rejected_total: byLabel('reason', counters.rejected),
+    falco_nats_alerts_filtered_total: byLabel('priority', byPriority(counters.filtered)),
+    falco_nats_alerts_dropped_total: [
+      ...byLabel('priority', byPriority(counters.dropped), { reason: 'buffer_full' }),
+      [{ reason: 'spool_damaged', priority: 'unknown' }, counters.unreadable],
+    ],
+    falco_nats_alerts_resent_total: counters.resent,
+    falco_nats_reconnects_total: Math.max(0, counters.sessions - 1),
+    falco_nats_input_paused_seconds_total: (counters.pausedMs + pausedFor(counters)) / 1000,
+    falco_nats_spool_errors_total: withSpool(counters.spoolErrors),
+    falco_nats_log_lines_dropped_total: standardError().dropped(),
+    process_cpu_seconds_total: (user + system) / 1e6,
+    falco_nats_falco_events_series_folded_total: events?.folded(),
+    falco_events: events && eventSamples(events),
+    falco_nats_connected: Number(vitals.connected),
+    falco_nats_input_paused: Number(counters.pausedSince !== undefined),
+    falco_nats_in_flight_alerts: vitals.inFlightAlerts,
+    falco_nats_buffer_alerts: vitals.bufferAlerts + measured.batcherAlerts,
+    falco_nats_buffer_bytes: vitals.bufferBytes,
+    falco_nats_buffer_limit_bytes: measured.bufferLimitBytes,
+    falco_nats_spool_alerts: withSpool(counters.spooled),
+    falco_nats_spool_bytes: withSpool(vitals.spoolBytes),
+    falco_nats_spool_limit_bytes: spoolLimitBytes,
+    falco_nats_build_info: [[{ version: pkg.version, node: process.version }, 1]],
+    falco_nats_batch_alerts: counters.batchAlerts,
+    falco_nats_ack_seconds: counters.ackSeconds,
+    falco_nats_delivery_delay_seconds: counters.delaySeconds,
+  }
+}
 const byLabel = (
   label: string,
   counts: Readonly<Record<string, number>>,

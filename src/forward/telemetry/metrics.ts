@@ -1,7 +1,14 @@
 // The text of /metrics, in Prometheus' classic format, made when it is asked for. Loaded with the first request.
 
 import { collectDefaultMetrics, Registry } from 'prom-client'
-import { type Labels, METRICS, type Measured, type Value } from './metric-table.ts'
+import {
+  type Labels,
+  METRICS,
+  type Measured,
+  type Name,
+  type Value,
+  valuesOf,
+} from './metric-table.ts'
 
 /** Metrics of Node not served: gauges named _total, and times counted from the first request. */
 const UNWANTED = [
@@ -23,11 +30,10 @@ export function createMetrics(measure: () => Measured): () => Promise<Buffer> {
   return async () => {
     const text = createText()
     text.add(`${await registry.metrics()}\n`)
-    // From here on nothing else runs, so that all numbers are of one moment.
-    const measured = measure()
+    const values = valuesOf(measure())
     for (const [type, rows] of Object.entries(METRICS))
-      for (const [name, [help, read]] of Object.entries(rows)) {
-        const value = read(measured)
+      for (const [name, help] of Object.entries(rows)) {
+        const value = values[name as Name]
         if (value === undefined) continue
         text.add(`# HELP ${name} ${help}\n# TYPE ${name} ${type}\n`)
         for (const [suffix, labels, number] of samplesOf(value))
