@@ -14,12 +14,7 @@ export interface Routes {
   ready(withNats: boolean): string | undefined
 }
 
-export interface Endpoint extends AsyncDisposable {
-  /** `[::]:9376` */
-  readonly address: string
-  /** Until then the process is alive and not ready. */
-  serve(routes: Routes): void
-}
+export type Endpoint = Awaited<ReturnType<typeof openEndpoint>>
 
 interface Answer {
   readonly status: keyof typeof STATUS
@@ -53,7 +48,7 @@ const UNREAD_METRICS_MAX = 8
 const SHARED_MS = 1_000
 
 /** Listens; without a host on all addresses, IPv6 and IPv4. Throws a UsageError where it cannot. */
-export async function openEndpoint({ text, host, port }: Address): Promise<Endpoint> {
+export async function openEndpoint({ text, host, port }: Address) {
   let routes: Routes = STARTING
   const connections = new Set<Socket>()
   const unreadMetrics = new Set<Socket>()
@@ -102,11 +97,13 @@ export async function openEndpoint({ text, host, port }: Address): Promise<Endpo
   server.unref()
   const { address, family, port: boundPort } = server.address() as AddressInfo
   return {
+    /** `[::]:9376` */
     address: `${family === 'IPv6' ? `[${address}]` : address}:${boundPort}`,
-    serve(ours) {
+    /** Until then the process is alive and not ready. */
+    serve(ours: Routes): void {
       routes = { ...ours, metrics: shared(ours.metrics) }
     },
-    async [Symbol.asyncDispose]() {
+    async [Symbol.asyncDispose](): Promise<void> {
       server.close()
       for (const socket of connections) socket.destroy()
     },

@@ -11,14 +11,6 @@ export interface LineSink {
   isMidLine(): boolean
 }
 
-/** An open pipe, and the buffer to read it with. */
-export interface Rest {
-  readonly fd: number
-  /** Another pipe is in its place, so that no process opens this one any more. */
-  readonly isAside: boolean
-  readonly buffer: Buffer
-}
-
 /** How long a stop waits for a writer that has the pipe open, or is in a write: Falco's CPU may be throttled … */
 const WRITER_GRACE_MS = 500
 /** … and in all, for each of the two reads; as long, too, for a writer in the middle of a line. */
@@ -33,10 +25,12 @@ const NEWLINE = 0x0a
  * Reads what is in the pipe, whether or not there is room, since Falco wrote it and may wait in the middle of a
  * write; then up to the end of the line that is being written. Each of the two reads at most what a pipe can hold,
  * against a writer that never pauses, and takes a bounded time. From `hurry` on it waits for no writer.
- * True: a writer may write on.
+ * `isAside`: another pipe is in its place, so that no process opens this one any more. True: a writer may write on.
  */
 export async function readRest(
-  { fd, isAside, buffer }: Rest,
+  fd: number,
+  isAside: boolean,
+  buffer: Buffer,
   sink: LineSink,
   hurry: AbortSignal,
 ): Promise<boolean> {

@@ -125,12 +125,12 @@ const pumpPolled: Pump = async (fd, readBytes, sink, stop, hurry, setAsideAtStop
     socket.pause()
     if (!stop.aborted || socket.readableEnded) return false
     const aside = setAsideAtStop?.()
-    if (aside === undefined) return await readRest({ fd, isAside: false, buffer }, sink, hurry)
+    if (aside === undefined) return await readRest(fd, false, buffer, sink, hurry)
     try {
       const closed = once(socket, 'close')
       socket.destroy()
       await closed
-      return await readRest({ fd: aside, isAside: true, buffer }, sink, hurry)
+      return await readRest(aside, true, buffer, sink, hurry)
     } finally {
       closeSync(aside)
     }

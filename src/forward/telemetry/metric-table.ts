@@ -1,4 +1,4 @@
-// The table of our own metrics: name, type and help of each, and its value.
+// The value of each of our own metrics. Their types, names and help are in metric-names.json.
 
 import pkg from '../../../package.json' with { type: 'json' }
 import { standardError } from '../../shared/process/output.ts'
@@ -11,6 +11,7 @@ import {
 } from '../accounting/counters.ts'
 import { EVENT_LABELS, type FalcoEvents } from '../accounting/falco-events.ts'
 import type { Vitals } from '../delivery/publisher.ts'
+import METRICS from './metric-names.json' with { type: 'json' }
 
 /** Everything that metrics report, at one moment. */
 export interface Measured {
@@ -31,55 +32,10 @@ export type Sample = readonly [labels: Labels, value: number]
 
 export type Value = number | Iterable<Sample> | Histogram | undefined
 
-/** Names and help, by type. */
-export const METRICS = {
-  counter: {
-    falco_nats_bytes_read_total: 'Bytes read from the pipe or standard input.',
-    falco_nats_lines_read_total: 'Lines read that were not blank, by what they were.',
-    falco_nats_alerts_restored_total: 'Alerts that an earlier process had left in the spool.',
-    falco_nats_alerts_published_total:
-      'Alerts that NATS has confirmed; duplicate: the stream had it already.',
-    falco_nats_alerts_rejected_total:
-      'Lines that are no alerts, and alerts that NATS does not take, by reason.',
-    falco_nats_alerts_filtered_total: 'Alerts below --min-priority, by priority.',
-    falco_nats_alerts_dropped_total:
-      'Alerts lost here, by reason and, where it is known, priority.',
-    falco_nats_alerts_resent_total:
-      'Alerts published once more, after a lost connection or a refusal.',
-    falco_nats_reconnects_total: 'Connections to NATS after the first.',
-    falco_nats_input_paused_seconds_total:
-      'How long reading was paused because NATS did not take alerts fast enough.',
-    falco_nats_spool_errors_total: 'Failures of the disk under the spool.',
-    falco_nats_log_lines_dropped_total: 'Log lines dropped because standard error was blocked.',
-    process_cpu_seconds_total: 'User and system CPU time since the start.',
-    falco_nats_falco_events_series_folded_total:
-      'Series of falco_events folded into others since there were more than --max-series.',
-    falco_events: 'Alerts of Falco, whether delivered or not, by rule, pod and more.',
-  },
-  gauge: {
-    falco_nats_connected: 'Whether there is a connection to NATS.',
-    falco_nats_input_paused:
-      'Whether reading is paused because NATS does not take alerts fast enough.',
-    falco_nats_in_flight_alerts:
-      'Alerts sent to NATS, not yet confirmed; they are also in the buffer or the spool.',
-    falco_nats_buffer_alerts: 'Alerts in memory, read and neither confirmed nor in the spool.',
-    falco_nats_buffer_bytes: 'Bytes of the buffer in use.',
-    falco_nats_buffer_limit_bytes: 'Bytes that the buffer may have: --buffer-bytes.',
-    falco_nats_spool_alerts: 'Alerts on disk, not yet confirmed.',
-    falco_nats_spool_bytes: 'Bytes of alerts on disk.',
-    falco_nats_spool_limit_bytes: 'Bytes that the files of the spool may have: --spool-bytes.',
-    falco_nats_build_info: 'Which falco-nats this is, on which Node.js.',
-  },
-  histogram: {
-    falco_nats_batch_alerts: 'Alerts in a batch that was confirmed.',
-    falco_nats_ack_seconds: 'From the publication of a batch to its confirmation.',
-    falco_nats_delivery_delay_seconds:
-      "From an alert's own time to its confirmation, by this host's clock.",
-  },
-} as const
+export { METRICS }
 
-type Type = keyof typeof METRICS
-export type Name = { [T in Type]: keyof (typeof METRICS)[T] }[Type]
+type Types = typeof METRICS
+export type Name = { [Type in keyof Types]: keyof Types[Type] }[keyof Types]
 
 /** The value of each metric, all of one moment. Undefined: the metric does not apply. */
 export function valuesOf(measured: Measured): Readonly<Record<Name, Value>> {

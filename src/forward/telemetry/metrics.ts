@@ -11,14 +11,7 @@ import {
 } from './metric-table.ts'
 
 /** Metrics of Node not served: gauges named _total, and times counted from the first request. */
-const UNWANTED = [
-  'nodejs_active_resources_total',
-  'nodejs_active_handles_total',
-  'nodejs_active_requests_total',
-  'process_cpu_user_seconds_total',
-  'process_cpu_system_seconds_total',
-  'process_cpu_seconds_total',
-]
+const UNWANTED = /^nodejs_active_\w+_total$|^process_cpu_\w*seconds_total$/
 /** How often the event loop's delay is sampled; each time wakes the process. */
 const LOOP_SAMPLE_MS = 100
 
@@ -26,7 +19,8 @@ const LOOP_SAMPLE_MS = 100
 export function createMetrics(measure: () => Measured): () => Promise<Buffer> {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: LOOP_SAMPLE_MS })
-  for (const name of UNWANTED) registry.removeSingleMetric(name)
+  for (const { name } of registry.getMetricsAsArray())
+    if (UNWANTED.test(name)) registry.removeSingleMetric(name)
   return async () => {
     const text = createText()
     text.add(`${await registry.metrics()}\n`)

@@ -35,7 +35,9 @@ function setUp(next: () => string) {
     text: () => text,
     read: (isAside: boolean, hurry = never) =>
       readRest(
-        { fd, isAside, buffer: Buffer.alloc(4096) },
+        fd,
+        isAside,
+        Buffer.alloc(4096),
         {
           write(chunk) {
             text += chunk.toString('latin1')
