@@ -93,7 +93,7 @@ export function mkfifo(path: string): void {
   if (made.status !== 0) throw made.error ?? new Error(made.stderr.trim())
 }
 
-/** Not mkdir's own recursion: that loops for ever where nothing can be made, such as in /proc. */
+/** Not mkdir's own recursion: that never ends where nothing can be made, such as in /proc. */
 function makeDirectory(path: string): void {
   if (statSync(path, { throwIfNoEntry: false })) return
   makeDirectory(dirname(path))

@@ -22,7 +22,7 @@ const BYTEWISE_MAX = 4096
 const NEWLINE = 0x0a
 
 /**
- * Reads what is in the pipe, whether or not there is room, since Falco wrote it and may wait in the middle of a
+ * Reads the pipe empty, whether or not there is room, since Falco wrote those bytes and may wait in the middle of a
  * write; then up to the end of the line that is being written. Each of the two reads at most what a pipe can hold,
  * against a writer that never pauses, and takes a bounded time. From `hurry` on it waits for no writer.
  * `isAside`: another pipe is in its place, so that no process opens this one any more. True: a writer may write on.

@@ -24,9 +24,8 @@ export interface ChunkSink extends LineSink {
 export interface Source {
   readonly kind: 'pipe' | 'stdin'
   /**
-   * Reads into the sink until the input ends, or until `stop`, and what was in it by then; from `hurry` on
-   * it waits for no writer, and ends at once. Rejects with a FatalError when it cannot go on; then the sink has
-   * all that was read before.
+   * Reads into the sink until the input ends, or until `stop` and the bytes that it holds by then. From `hurry`
+   * on it waits for no writer. Rejects with a FatalError when it cannot go on; the sink has all that was read.
    */
   pump(sink: ChunkSink, stop: AbortSignal, hurry: AbortSignal): Promise<void>
 }
@@ -142,7 +141,7 @@ const pumpPolled: Pump = async (fd, readBytes, sink, stop, hurry, setAsideAtStop
 
 /** Standard input that is a file, a terminal or /dev/null, through Node's own stream. */
 const pumpStream: Pump = async (fd, readBytes, sink, stop, hurry) => {
-  // A terminal may stay silent for ever; the next bytes of a file are always there.
+  // A terminal may stay silent; the next bytes of a file are always there.
   const input = addAbortSignal(fstatSync(fd).isFile() ? hurry : stop, process.stdin)
   try {
     for await (const chunk of input as AsyncIterable<Buffer>)

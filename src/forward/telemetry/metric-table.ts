@@ -1,4 +1,4 @@
-// The value of each of our own metrics. Their types, names and help are in metric-names.json.
+// The table of our own metrics: types, names and help (metric-names.json), and the value of each.
 
 import pkg from '../../../package.json' with { type: 'json' }
 import { standardError } from '../../shared/process/output.ts'

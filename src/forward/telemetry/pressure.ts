@@ -13,7 +13,7 @@ import {
 import type { Vitals } from '../delivery/publisher.ts'
 
 const AGAIN_MS = 30_000
-/** Drops and pauses come and go; they are over when none was seen for so long. */
+/** Drops and pauses come and go; they are over when none was seen for this time. */
 const QUIET_MS = 10_000
 /** Reading pauses for less in any flood. */
 const FALCO_WAITS_MS = 1_000

@@ -46,10 +46,7 @@ export function failed(error: unknown): number {
   return code
 }
 
-/**
- * The last resort: logs the error, saves what can be saved, and ends with 70. All of it in one go, since nothing
- * that it would have to wait for can be relied upon.
- */
+/** The last resort: logs the error, saves alerts, and ends with 70. It waits for nothing: after a bug nothing can be relied on. */
 export function bug(error: unknown): never {
   const why = `this is a bug: ${messageOf(error)}`
   try {

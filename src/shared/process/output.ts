@@ -94,7 +94,7 @@ function openOutput(fd: 1 | 2, limitBytes: number) {
       while (queue.length > 0) await changed.wait()
       return failure
     },
-    /** Tries to write all that waits for at most so long, while nothing else runs. */
+    /** Tries to write all that waits, for at most `graceMs`, while nothing else runs. */
     flush(graceMs: number): void {
       const end = performance.now() + graceMs
       for (writeAll(); queue.length > 0 && performance.now() < end; writeAll())
