@@ -16,11 +16,7 @@ export interface Routes {
 
 export type Endpoint = Awaited<ReturnType<typeof openEndpoint>>
 
-interface Answer {
-  readonly status: keyof typeof STATUS
-  readonly type?: string
-  readonly body: string | Buffer
-}
+type Answer = readonly [status: keyof typeof STATUS, body: string | Buffer, type?: string]
 
 const STATUS = {
   200: 'OK',
@@ -34,6 +30,7 @@ const WHY_NOT: Record<string, string> = {
   EADDRINUSE: 'another process has this port; allowed: another address, or off',
   EACCES: 'this port needs privileges; allowed: a port from 1024 up, or off',
 }
+const TEXT_TYPE = 'text/plain; charset=utf-8'
 /** Classic text, whatever is asked for: in OpenMetrics `falco_events` would have to be renamed. */
 const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
 const REQUEST = /^([A-Z]+) (\S+) HTTP\/1\.[01]\r\n/
@@ -55,14 +52,14 @@ export async function openEndpoint({ text, host, port }: Address) {
 
   async function respond(socket: Socket, head: string): Promise<void> {
     const [, method, target] = REQUEST.exec(head) ?? []
-    const { status, type, body } = await answer(routes, method, target).catch(
-      (error): Answer => ({ status: 500, body: `${messageOf(error)}\n` }),
+    const [status, body, type = TEXT_TYPE] = await answer(routes, method, target).catch(
+      (error): Answer => [500, `${messageOf(error)}\n`],
     )
     if (type === METRICS_TYPE) admit(socket, unreadMetrics, UNREAD_METRICS_MAX)
     socket.cork()
     socket.write(
       `HTTP/1.1 ${status} ${STATUS[status]}\r\n` +
-        `Content-Type: ${type ?? 'text/plain; charset=utf-8'}\r\n` +
+        `Content-Type: ${type}\r\n` +
         `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n`,
     )
     if (method !== 'HEAD') socket.write(body)
@@ -117,23 +114,23 @@ const STARTING: Routes = {
 }
 
 async function answer(routes: Routes, method?: string, target = ''): Promise<Answer> {
-  if (method === undefined) return { status: 400, body: 'not an HTTP/1 request\n' }
-  if (method !== 'GET' && method !== 'HEAD') return { status: 405, body: 'allowed: GET, HEAD\n' }
+  if (method === undefined) return [400, 'not an HTTP/1 request\n']
+  if (method !== 'GET' && method !== 'HEAD') return [405, 'allowed: GET, HEAD\n']
   const [path, query] = target.split('?', 2)
   switch (path) {
     case '/metrics':
-      return { status: 200, type: METRICS_TYPE, body: await routes.metrics() }
+      return [200, await routes.metrics(), METRICS_TYPE]
     case '/livez':
       return health(routes.live())
     case '/readyz':
       return health(routes.ready(new URLSearchParams(query).has('nats')))
     default:
-      return { status: 404, body: 'there are /metrics, /livez, /readyz and /readyz?nats\n' }
+      return [404, 'there are /metrics, /livez, /readyz and /readyz?nats\n']
   }
 }
 
 const health = (trouble: string | undefined): Answer =>
-  trouble === undefined ? { status: 200, body: 'ok\n' } : { status: 503, body: `${trouble}\n` }
+  trouble === undefined ? [200, 'ok\n'] : [503, `${trouble}\n`]
 
 /** One text for all requests during its rendering, and for a while after. */
 function shared(render: Routes['metrics']): Routes['metrics'] {
