@@ -2,6 +2,7 @@
 
 import { createCounters } from '../../src/forward/accounting/counters.ts'
 import { createFalcoEvents, EVENT_LABELS } from '../../src/forward/accounting/falco-events.ts'
+import { rejectRows } from '../../src/forward/accounting/rejects.ts'
 import { OPTIONS, SAMPLE_OPTIONS } from '../../src/forward/options.ts'
 import type { Measured } from '../../src/forward/telemetry/metric-table.ts'
 import { createMetrics } from '../../src/forward/telemetry/metrics.ts'
@@ -19,6 +20,15 @@ const TABLES: Readonly<Record<string, () => string>> = {
   options: () => optionsMarkdown(OPTIONS),
   'sample options': () => optionsMarkdown(SAMPLE_OPTIONS),
   'respond options': () => optionsMarkdown(RESPOND_OPTIONS),
+  rejects: () =>
+    table(
+      ['rejected because', 'meaning', 'lost?'],
+      rejectRows().map(([reason, { meaning, lost }]) => [
+        code(reason),
+        meaning,
+        lost ? 'yes: exit code 1' : 'no',
+      ]),
+    ),
   metrics: () => metricsMarkdown(FORWARD_TEXT),
   'respond metrics': () => metricsMarkdown(RESPOND_TEXT),
   steps: () => table(['step', 'parameters', 'does it twice?'], [...STEPS.values()].map(stepRow)),

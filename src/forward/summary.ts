@@ -1,14 +1,15 @@
 // The last line of the log: the totals, and why alerts were lost, if any were.
 
-import { PRIORITIES } from '../shared/alert/alert.ts'
 import type { Logger } from '../shared/log.ts'
 import {
+  byPriority,
   type Counters,
   held,
+  losses,
   lost,
-  totalBatches,
+  nonZero,
+  total,
   totalDropped,
-  totalFiltered,
   totalRejected,
 } from './accounting/counters.ts'
 
@@ -19,49 +20,24 @@ export function logSummary(
   hasSpool: boolean,
   broken?: string,
 ): void {
-  const { read, restored, delivered, duplicates, rejected, dropped, unreadable } = counters
-  const reasons = Object.entries(rejected).filter(([, count]) => count > 0)
-  const byPriority = dropped.map((count, index) => [PRIORITIES[index], count] as const)
+  const { read, restored, delivered, duplicates, filtered, unreadable, spooled, resent } = counters
   const sums = {
     read,
-    ...(restored > 0 && { restored }),
+    ...nonZero({ restored }),
     delivered,
-    ...(duplicates > 0 && { duplicates }),
-    filtered: totalFiltered(counters),
+    ...nonZero({ duplicates }),
+    filtered: total(filtered),
     rejected: totalRejected(counters),
-    ...(reasons.length > 0 && { reasons: Object.fromEntries(reasons) }),
-    ...(totalDropped(counters) > 0 && {
-      dropped: Object.fromEntries(byPriority.filter(([, count]) => count > 0)),
-    }),
-    ...(unreadable > 0 && { unreadable }),
-    ...(counters.spooled > 0 && { spooled: counters.spooled }),
-    left: held(counters) - counters.spooled,
-    resent: counters.resent,
-    batches: totalBatches(counters),
+    ...(totalRejected(counters) > 0 && { reasons: nonZero(counters.rejected) }),
+    ...(totalDropped(counters) > 0 && { dropped: nonZero(byPriority(counters.dropped)) }),
+    ...nonZero({ unreadable, spooled }),
+    left: held(counters) - spooled,
+    resent,
+    batches: total(counters.batchAlerts.counts),
   }
-  const why = [broken, whyLost(counters, hasSpool)].filter(Boolean).join(', ')
+  const reasons = losses(counters, hasSpool).map(([count, why]) => `${count} ${why}`)
+  const why = [...(broken ? [broken] : []), ...reasons].join(', ')
   if (why !== '') log.error(sums, `done: ${lost(counters)} alerts were lost (${why})`)
-  else if (counters.spooled === 0) log.info(sums, 'done: all alerts were delivered')
-  else log.info(sums, `done: ${counters.spooled} alerts wait in the spool for the next start`)
-}
-
-function whyLost(counters: Counters, hasSpool: boolean): string {
-  const { internal_error, exceeds_max_payload, permission_denied, refused_by_stream } =
-    counters.rejected
-  const reasons: [count: number, text: string][] = [
-    [
-      held(counters) - counters.spooled,
-      hasSpool ? 'neither delivered in time nor stored by the spool' : 'not delivered in time',
-    ],
-    [internal_error, 'failed here, by a bug'],
-    [exceeds_max_payload, "over the server's max_payload"],
-    [permission_denied, 'denied by permissions'],
-    [refused_by_stream, 'refused by the stream'],
-    [totalDropped(counters), 'dropped because buffer and spool were full'],
-    [counters.unreadable, 'unreadable in a damaged spool'],
-  ]
-  return reasons
-    .filter(([count]) => count > 0)
-    .map(([count, text]) => `${count} ${text}`)
-    .join(', ')
+  else if (spooled === 0) log.info(sums, 'done: all alerts were delivered')
+  else log.info(sums, `done: ${spooled} alerts wait in the spool for the next start`)
 }

@@ -1,4 +1,4 @@
-// Serves /metrics, /livez and /readyz over HTTP. Any pod may reach the port, so whatever a peer does costs bounded memory and
+// Serves /metrics, /livez and /readyz over HTTP. Any pod may reach the port, so each peer costs bounded memory and
 // time: one request a connection, one rendering at a time. node:http parses all that a peer has
 // sent at once: 800 connections with 20 requests each cost it 45 MB more than this.
 
@@ -7,25 +7,16 @@ import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { messageOf, UsageError } from './errors.ts'
 import type { Address } from './options/parsers.ts'
 
-/** The pages. A health check returns the trouble, or undefined when all is well. */
+/** The pages. A health check gives the trouble, or undefined when all is well. */
 export interface Routes {
   metrics(): Promise<string | Buffer>
   live(): string | undefined
   ready(withNats: boolean): string | undefined
 }
 
-export interface Endpoint extends AsyncDisposable {
-  /** `[::]:9376` */
-  readonly address: string
-  /** Until then we are alive and not ready. */
-  serve(routes: Routes): void
-}
+export type Endpoint = Awaited<ReturnType<typeof openEndpoint>>
 
-interface Answer {
-  readonly status: keyof typeof STATUS
-  readonly type?: string
-  readonly body: string | Buffer
-}
+type Answer = readonly [status: keyof typeof STATUS, body: string | Buffer, type?: string]
 
 const STATUS = {
   200: 'OK',
@@ -35,38 +26,40 @@ const STATUS = {
   500: 'Internal Server Error',
   503: 'Service Unavailable',
 }
+const WHY_NOT: Record<string, string> = {
+  EADDRINUSE: 'another process has this port; allowed: another address, or off',
+  EACCES: 'this port needs privileges; allowed: a port from 1024 up, or off',
+}
+const TEXT_TYPE = 'text/plain; charset=utf-8'
 /** Classic text, whatever is asked for: in OpenMetrics `falco_events` would have to be renamed. */
 const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
 const REQUEST = /^([A-Z]+) (\S+) HTTP\/1\.[01]\r\n/
 const HEAD_BYTES_MAX = 8 * 1024
-/** A connection ends after this time, whether the peer has sent its request and read the answer or not. */
+/** A connection ends after this time, even in the middle of a request or an answer. */
 const CONNECTION_MS = 10_000
-/**
- * One more closes the oldest. The kernel queues at most 511 (Node's backlog) for us to accept at once, so that a
- * flood closes no connection before its request is read.
- */
+/** One more closes the oldest. The kernel queues at most 511 (Node's backlog): a flood closes none whose request is unread. */
 const CONNECTIONS_MAX = 512
 /** The same for connections that have not read their metrics: the kernel buffers megabytes for each. */
 const UNREAD_METRICS_MAX = 8
-/** Requests for metrics within this time share one text. */
+/** How long requests for metrics share one text. */
 const SHARED_MS = 1_000
 
 /** Listens; without a host on all addresses, IPv6 and IPv4. Throws a UsageError where it cannot. */
-export async function openEndpoint({ text, host, port }: Address): Promise<Endpoint> {
+export async function openEndpoint({ text, host, port }: Address) {
   let routes: Routes = STARTING
-  const connections = createCrowd(CONNECTIONS_MAX)
-  const unreadMetrics = createCrowd(UNREAD_METRICS_MAX)
+  const connections = new Set<Socket>()
+  const unreadMetrics = new Set<Socket>()
 
   async function respond(socket: Socket, head: string): Promise<void> {
     const [, method, target] = REQUEST.exec(head) ?? []
-    const { status, type, body } = await answer(routes, method, target).catch(
-      (error): Answer => ({ status: 500, body: `${messageOf(error)}\n` }),
+    const [status, body, type = TEXT_TYPE] = await answer(routes, method, target).catch(
+      (error): Answer => [500, `${messageOf(error)}\n`],
     )
-    if (type === METRICS_TYPE) unreadMetrics.enter(socket)
+    if (type === METRICS_TYPE) admit(socket, unreadMetrics, UNREAD_METRICS_MAX)
     socket.cork()
     socket.write(
       `HTTP/1.1 ${status} ${STATUS[status]}\r\n` +
-        `Content-Type: ${type ?? 'text/plain; charset=utf-8'}\r\n` +
+        `Content-Type: ${type}\r\n` +
         `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n`,
     )
     if (method !== 'HEAD') socket.write(body)
@@ -75,7 +68,7 @@ export async function openEndpoint({ text, host, port }: Address): Promise<Endpo
   }
 
   const server = createServer({ allowHalfOpen: true }, (socket) => {
-    connections.enter(socket)
+    admit(socket, connections, CONNECTIONS_MAX)
     const ending = setTimeout(() => socket.destroy(), CONNECTION_MS).unref()
     socket.once('close', () => clearTimeout(ending)).on('error', () => {})
     let head = ''
@@ -91,24 +84,25 @@ export async function openEndpoint({ text, host, port }: Address): Promise<Endpo
     server.listen(port, host)
     await once(server, 'listening')
   } catch (error) {
-    throw new UsageError(`--metrics-address "${text}": ${whyNot(error)}`)
+    const code = String((error as NodeJS.ErrnoException).code)
+    const why = WHY_NOT[code] ?? `${messageOf(error)}; allowed: an address of this host, or off`
+    throw new UsageError(`--metrics-address "${text}": ${why}`)
   }
   // A connection that cannot be accepted for want of descriptors must not end the forwarding.
   server.on('error', () => {})
   // Alerts decide how long the process lives.
   server.unref()
-  const bound = server.address() as AddressInfo
+  const { address, family, port: boundPort } = server.address() as AddressInfo
   return {
-    address:
-      bound.family === 'IPv6'
-        ? `[${bound.address}]:${bound.port}`
-        : `${bound.address}:${bound.port}`,
-    serve(ours) {
+    /** `[::]:9376` */
+    address: `${family === 'IPv6' ? `[${address}]` : address}:${boundPort}`,
+    /** Until then the process is alive and not ready. */
+    serve(ours: Routes): void {
       routes = { ...ours, metrics: shared(ours.metrics) }
     },
-    async [Symbol.asyncDispose]() {
+    async [Symbol.asyncDispose](): Promise<void> {
       server.close()
-      connections.leave()
+      for (const socket of connections) socket.destroy()
     },
   }
 }
@@ -120,25 +114,25 @@ const STARTING: Routes = {
 }
 
 async function answer(routes: Routes, method?: string, target = ''): Promise<Answer> {
-  if (method === undefined) return { status: 400, body: 'not an HTTP/1 request\n' }
-  if (method !== 'GET' && method !== 'HEAD') return { status: 405, body: 'allowed: GET, HEAD\n' }
+  if (method === undefined) return [400, 'not an HTTP/1 request\n']
+  if (method !== 'GET' && method !== 'HEAD') return [405, 'allowed: GET, HEAD\n']
   const [path, query] = target.split('?', 2)
   switch (path) {
     case '/metrics':
-      return { status: 200, type: METRICS_TYPE, body: await routes.metrics() }
+      return [200, await routes.metrics(), METRICS_TYPE]
     case '/livez':
       return health(routes.live())
     case '/readyz':
       return health(routes.ready(new URLSearchParams(query).has('nats')))
     default:
-      return { status: 404, body: 'there are /metrics, /livez, /readyz and /readyz?nats\n' }
+      return [404, 'there are /metrics, /livez, /readyz and /readyz?nats\n']
   }
 }
 
 const health = (trouble: string | undefined): Answer =>
-  trouble === undefined ? { status: 200, body: 'ok\n' } : { status: 503, body: `${trouble}\n` }
+  trouble === undefined ? [200, 'ok\n'] : [503, `${trouble}\n`]
 
-/** One text for all requests that come while it is rendered, and for a while after. */
+/** One text for all requests during its rendering, and for a while after. */
 function shared(render: Routes['metrics']): Routes['metrics'] {
   let text: Promise<string | Buffer> | undefined
   const forget = () => {
@@ -150,31 +144,12 @@ function shared(render: Routes['metrics']): Routes['metrics'] {
   }
 }
 
-/** Open connections; one more than `max` closes the oldest. */
-function createCrowd(max: number) {
-  const sockets = new Set<Socket>()
-  return {
-    enter(socket: Socket): void {
-      sockets.add(socket)
-      socket.once('close', () => sockets.delete(socket))
-      if (sockets.size <= max) return
-      const [oldest] = sockets
-      sockets.delete(oldest!)
-      oldest!.destroy()
-    },
-    leave(): void {
-      for (const socket of sockets) socket.destroy()
-    },
-  }
-}
-
-function whyNot(error: unknown): string {
-  switch ((error as NodeJS.ErrnoException).code) {
-    case 'EADDRINUSE':
-      return 'another process has this port; allowed: another address, or off'
-    case 'EACCES':
-      return 'this port needs privileges; allowed: a port from 1024 up, or off'
-    default:
-      return `${messageOf(error)}; allowed: an address of this host, or off`
-  }
+/** Adds an open connection; one more than `max` closes the oldest. */
+function admit(socket: Socket, open: Set<Socket>, max: number): void {
+  open.add(socket)
+  socket.once('close', () => open.delete(socket))
+  if (open.size <= max) return
+  const [oldest] = open
+  open.delete(oldest!)
+  oldest!.destroy()
 }

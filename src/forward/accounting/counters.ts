@@ -1,107 +1,120 @@
-// The books: plain integers, added to as things happen, read when somebody asks.
+// The books: plain numbers, counted as things happen, read by the metrics and the last line of the log.
 // They balance: read + restored = delivered + filtered + rejected + dropped + unreadable + held.
 
-import { type LineReject, PRIORITIES } from '../../shared/alert/alert.ts'
-import { createHistogram, type Histogram } from './histogram.ts'
+import { PRIORITIES } from '../../shared/alert/alert.ts'
+import { type ReadReject, type RejectReason, rejectRows } from './rejects.ts'
 
-/** Why something that was read is not delivered and never will be. */
-export type RejectReason = LineReject | 'too_long' | 'internal_error' | DeliveryReject
-
-/** Alerts that NATS refused: these count as lost. */
-export type DeliveryReject = 'exceeds_max_payload' | 'permission_denied' | 'refused_by_stream'
-
-export interface Counters {
-  bytesRead: number
-  /** Lines that were not blank; a glued line counts once for each of its pieces. */
-  read: number
-  /** Of these, rejected as `internal_error` when they were read; what comes back from the spool may be so, too. */
-  linesFailed: number
-  delivered: number
-  /** Of these, alerts that the stream had already: JetStream keeps each once. */
-  duplicates: number
-  /** Below --min-priority, by index into PRIORITIES. */
-  readonly filtered: number[]
-  /** In the spool when we started: read by an earlier process. */
-  restored: number
-  /** In the spool now: held, and safe. */
-  spooled: number
-  /** Shed by --when-full drop, by index into PRIORITIES. */
-  readonly dropped: number[]
-  /** In a spool that could no longer be read. */
-  unreadable: number
-  readonly rejected: Record<RejectReason, number>
-  /** Alerts published once more: after a lost connection, or since JetStream did not take them. */
-  resent: number
-  /** Connections so far. */
-  sessions: number
-  /** What the disk of the spool did not do. */
-  spoolErrors: number
-  /** How long reading has paused since nobody took what was read, in ms; and since when it does. */
-  pausedMs: number
-  pausedSince: number | undefined
-  /** Alerts in a batch that was confirmed. */
-  readonly batchAlerts: Histogram
-  /** From the first publication of a batch on a session to its confirmation, in seconds. */
-  readonly ackSeconds: Histogram
-  /** From the alert's own time to its confirmation, in seconds. */
-  readonly delaySeconds: Histogram
+export interface Histogram {
+  /** Upper bounds of the buckets, inclusive, ascending. */
+  readonly bounds: readonly number[]
+  /** How many fell into each bucket; the last is for values over all bounds. */
+  readonly counts: number[]
+  sum: number
 }
+
+export type Counters = ReturnType<typeof createCounters>
 
 const SECONDS = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10]
 
-export function createCounters(): Counters {
+export function createCounters() {
   return {
     bytesRead: 0,
+    /** Lines that were not blank; a glued line counts once for each of its pieces. */
     read: 0,
-    linesFailed: 0,
     delivered: 0,
+    /** Of these, alerts that the stream had already: JetStream keeps each once. */
     duplicates: 0,
-    filtered: PRIORITIES.map(() => 0),
+    /** Below --min-priority, by index into PRIORITIES. */
+    filtered: zeros(PRIORITIES),
+    /** In the spool at the start: read by an earlier process. */
     restored: 0,
+    /** In the spool now: held, and safe. */
     spooled: 0,
-    dropped: PRIORITIES.map(() => 0),
+    /** Shed by --when-full drop, by index into PRIORITIES. */
+    dropped: zeros(PRIORITIES),
+    /** In a spool that could no longer be read. */
     unreadable: 0,
-    rejected: {
-      invalid_json: 0,
-      not_an_alert: 0,
-      too_long: 0,
-      internal_error: 0,
-      exceeds_max_payload: 0,
-      permission_denied: 0,
-      refused_by_stream: 0,
-    },
+    rejected: noneOf<RejectReason>('reading', 'delivery'),
+    /** Of these, those among `read`: an alert that comes back from the spool may fail, too. */
+    rejectedLines: noneOf<ReadReject>('reading'),
+    /** Alerts published once more: after a lost connection, or because JetStream did not take them. */
     resent: 0,
+    /** Connections so far. */
     sessions: 0,
+    /** Failures of the disk under the spool. */
     spoolErrors: 0,
+    /** How long pauses of reading lasted that are over, in ms; and since when there is one now. */
     pausedMs: 0,
-    pausedSince: undefined,
+    pausedSince: undefined as number | undefined,
+    /** Alerts in a batch that was confirmed. */
     batchAlerts: createHistogram([1, 3, 10, 30, 100, 300, 1000, 3000]),
+    /** From the first publication of a batch on a session to its confirmation, in seconds. */
     ackSeconds: createHistogram(SECONDS),
+    /** From the alert's own time to its confirmation, in seconds. */
     delaySeconds: createHistogram([...SECONDS, 60, 300, 1800, 7200]),
   }
 }
 
-const total = (counts: readonly number[]) => counts.reduce((sum, count) => sum + count, 0)
+const zeros = (list: readonly unknown[]): number[] => list.map(() => 0)
 
-export const totalRejected = ({ rejected }: Counters): number => total(Object.values(rejected))
+/** A zero for each reason of these stages. */
+const noneOf = <Reason extends RejectReason>(...stages: string[]) =>
+  Object.fromEntries(
+    rejectRows().flatMap(([reason, { at }]) => (stages.includes(at) ? [[reason, 0]] : [])),
+  ) as Record<Reason, number>
+
+export const createHistogram = (bounds: readonly number[]): Histogram => ({
+  bounds,
+  counts: zeros([...bounds, Number.POSITIVE_INFINITY]),
+  sum: 0,
+})
+
+export function observe(histogram: Histogram, value: number): void {
+  const { bounds, counts } = histogram
+  let bucket = 0
+  while (bucket < bounds.length && value > bounds[bucket]!) bucket++
+  counts[bucket]!++
+  histogram.sum += value
+}
+
+export const total = (counts: readonly number[] | Readonly<Record<string, number>>): number =>
+  Object.values(counts).reduce((sum, count) => sum + count, 0)
+export const totalRejected = ({ rejected }: Counters): number => total(rejected)
 export const totalDropped = ({ dropped }: Counters): number => total(dropped)
-export const totalFiltered = ({ filtered }: Counters): number => total(filtered)
-export const totalBatches = ({ batchAlerts }: Counters): number => total(batchAlerts.counts)
 
-/** Alerts read and neither confirmed nor put aside. */
+/** Alerts read and neither confirmed nor ended otherwise. */
 export function held(counters: Counters): number {
-  const { read, restored, delivered, unreadable } = counters
-  const ended =
-    totalFiltered(counters) + totalRejected(counters) + totalDropped(counters) + unreadable
+  const { read, restored, delivered, filtered, unreadable } = counters
+  const ended = total(filtered) + totalRejected(counters) + totalDropped(counters) + unreadable
   return read + restored - delivered - ended
 }
 
-/** Alerts that were read and will not reach anybody. */
-export function lost(counters: Counters): number {
+type Loss = readonly [count: number, why: string]
+
+/** Alerts that were read and will not be delivered: how many, and why. */
+export function losses(counters: Counters, hasSpool = false): Loss[] {
   const { rejected, spooled, unreadable } = counters
-  const refused =
-    rejected.exceeds_max_payload + rejected.permission_denied + rejected.refused_by_stream
-  // Of these lines it is not known; each may have been an alert.
-  const failed = rejected.internal_error
-  return held(counters) - spooled + refused + failed + totalDropped(counters) + unreadable
+  const unstored = hasSpool
+    ? 'neither delivered in time nor stored by the spool'
+    : 'not delivered in time'
+  const all: Loss[] = [
+    [held(counters) - spooled, unstored],
+    ...rejectRows().map(([reason, { lost = '' }]): Loss => [lost ? rejected[reason] : 0, lost]),
+    [totalDropped(counters), 'dropped because buffer and spool were full'],
+    [unreadable, 'unreadable in a damaged spool'],
+  ]
+  return all.filter(([count]) => count > 0)
 }
+
+export const lost = (counters: Counters): number =>
+  losses(counters).reduce((sum, [count]) => sum + count, 0)
+
+export const byPriority = (counts: readonly number[]): Record<string, number> =>
+  Object.fromEntries(counts.map((count, index) => [PRIORITIES[index], count]))
+
+export const nonZero = (counts: Readonly<Record<string, number>>): Record<string, number> =>
+  Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0))
+
+/** How long the pause of reading has lasted so far, in ms. */
+export const pausedFor = ({ pausedSince }: Counters, now = performance.now()): number =>
+  pausedSince === undefined ? 0 : now - pausedSince

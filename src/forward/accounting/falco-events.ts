@@ -1,9 +1,9 @@
-// How many alerts there were of each kind, with pod and namespace: the series of `falco_events`, as
-// falco-exporter counted them. Bounded: pods come and go, and each would stay for ever.
+// Alerts counted by rule, pod and more: the series of `falco_events`, as falco-exporter counted them. Bounded: pods
+// come and go, and each would stay indefinitely.
 
-import { type Alert, outputField, PRIORITIES } from '../../shared/alert/alert.ts'
+import { type Alert, outputField } from '../../shared/alert/alert.ts'
 
-/** What tells one series from another. A missing or odd value is the empty text. */
+/** The labels of a series. A missing or odd value is the empty text. */
 export const EVENT_LABELS = [
   'rule',
   'priority',
@@ -20,50 +20,49 @@ export interface EventSeries {
   count: number
   /** Grows from alert to alert. */
   seen: number
-  /** Where its count is now, when it is no more. */
+  /** The series that it was folded into, once it is. */
   into: EventSeries | undefined
 }
 
-/** Where an alert that said the same was counted. */
+/** An alert, or a kind of alerts with equal labels: it keeps its series, so that only the first is looked up. */
 export interface Countable {
   /** Index into PRIORITIES, which is also Falco's number. */
   readonly severity: number
   series: EventSeries | undefined
 }
 
-export interface FalcoEvents {
-  /** `alert` is asked when there is no such. */
-  count(countable: Countable, alert: () => Alert): void
-  series(): ReadonlySet<EventSeries>
-  /** How many series have been folded into others. */
-  folded(): number
-}
+export type FalcoEvents = ReturnType<typeof createFalcoEvents>
 
 const VALUE_LENGTH_MAX = 256
 const TAGS_LENGTH_MAX = 1024
-/** So many are folded at once, as a share of all: finding the oldest costs a look at each. */
+/** The share of all series that is folded at once: finding the oldest costs a look at each. */
 const FOLDED_SHARE = 1 / 16
-/** So many in such a time: more would be gone before the next scrape. What is new beyond that counts where it would end. */
+/** Folded at most in this time: more would be gone before the next scrape. Beyond it, new series count where they would end. */
 const [FOLDED_MAX, FOLDED_WITHIN_MS] = [2_000, 10_000]
 
 /** At most `seriesMax` series, not fewer than 10; Infinity is without limit. */
-export function createFalcoEvents(seriesMax: number): FalcoEvents {
+export function createFalcoEvents(seriesMax: number) {
   const all = createSeriesSet()
   let clock = 0
   let folded = 0
   let foldedSince = performance.now()
   let foldedBefore = 0
 
-  /** Where such an alert counts. What is new, and comes faster than others can be folded, counts where it would end. */
+  const isRoom = () => all.members.size < seriesMax
+
   function seriesFor(values: readonly string[]): EventSeries {
     const known = all.find(values)
-    if (known || isRoom() || mayFold()) return known ?? findOrAdd(values)
-    for (let rank = rankOf(values); rank >= 0 && rank < GIVEN_UP.length; rank++) {
-      const near = all.find(values, rank)
-      if (near) return near
-    }
+    if (known || isRoom()) return known ?? all.add(values)
+    if (!mayFold())
+      for (let less = reduced(values); less; less = reduced(less)) {
+        const near = all.find(less)
+        if (near) return near
+      }
+    fold()
     return findOrAdd(values)
   }
+
+  const findOrAdd = (values: readonly string[]) => all.find(values) ?? all.add(values)
 
   function mayFold(): boolean {
     const now = performance.now()
@@ -74,16 +73,6 @@ export function createFalcoEvents(seriesMax: number): FalcoEvents {
     return folded - foldedBefore < FOLDED_MAX
   }
 
-  function findOrAdd(values: readonly string[]): EventSeries {
-    const known = all.find(values)
-    if (known) return known
-    if (!isRoom()) fold()
-    return all.find(values) ?? all.add(values)
-  }
-
-  // What was folded and comes back must not fold another: with more kinds than series, each alert would.
-  const isRoom = () => all.members.size < seriesMax
-
   /** Makes room: the least recently seen lose their pod. Where none has one, the namespace, or all. */
   function fold(): void {
     while (!isRoom()) {
@@ -92,7 +81,7 @@ export function createFalcoEvents(seriesMax: number): FalcoEvents {
       const oldest = ranked.get(rank)!.sort((a, b) => a.seen - b.seen)
       for (const series of oldest.slice(0, Math.ceil(seriesMax * FOLDED_SHARE))) {
         all.remove(series)
-        const into = findOrAdd(series.values.map((value, label) => left(value, label, rank)))
+        const into = findOrAdd(reduced(series.values)!)
         series.into = into
         // A kind may keep it for long.
         series.values = into.values
@@ -104,19 +93,21 @@ export function createFalcoEvents(seriesMax: number): FalcoEvents {
   }
 
   return {
-    count(countable, alert) {
+    /** Calls `alert` only where the series has to be looked up. */
+    count(countable: Countable, alert: () => Alert): void {
       let { series } = countable
       if (series === undefined || series.into !== undefined) {
-        series =
-          isRoom() || series === undefined
-            ? seriesFor(valuesOf(alert(), countable.severity))
-            : lastOf(series)
+        // A folded one that comes back must not fold another: with more kinds than series, each alert would.
+        if (series === undefined || isRoom())
+          series = seriesFor(valuesOf(alert(), countable.severity))
+        else while (series.into !== undefined) series = series.into
         countable.series = series
       }
       series.count++
       series.seen = ++clock
     },
     series: () => all.members,
+    /** How many series have been folded into others. */
     folded: () => folded,
   }
 }
@@ -128,14 +119,13 @@ export function createFalcoEvents(seriesMax: number): FalcoEvents {
 function createSeriesSet() {
   const members = new Set<EventSeries>()
   const byHash = new Map<number, EventSeries[]>()
-  // A secret, so that values that share a hash cannot be prepared.
+  // Secret, so that an attacker cannot prepare values that share a hash.
   const seed = Math.trunc(Math.random() * 2 ** 32)
 
-  /** Of what is left of the values, like all below. */
-  function hashOf(values: readonly string[], rank: number): number {
+  function hashOf(values: readonly string[]): number {
     let hash = seed
     for (let label = 0; label < values.length; label++) {
-      const value = left(values[label]!, label, rank)
+      const value = values[label]!
       for (let at = 0; at < value.length; at++)
         hash = Math.imul(hash ^ value.charCodeAt(at), 0x01000193)
       hash = Math.imul(hash ^ value.length, 0x01000193)
@@ -143,36 +133,20 @@ function createSeriesSet() {
     return hash ^ (hash >>> 15)
   }
 
-  function has(series: EventSeries, values: readonly string[], rank: number): boolean {
-    for (let label = 0; label < values.length; label++)
-      if (series.values[label] !== left(values[label]!, label, rank)) return false
-    return true
-  }
-
   return {
     members: members as ReadonlySet<EventSeries>,
-
-    find(values: readonly string[], rank = NOTHING_GONE): EventSeries | undefined {
-      const bucket = byHash.get(hashOf(values, rank))
-      if (bucket)
-        for (let index = 0; index < bucket.length; index++)
-          if (has(bucket[index]!, values, rank)) return bucket[index]
-      return undefined
-    },
-
+    find: (values: readonly string[]): EventSeries | undefined =>
+      byHash.get(hashOf(values))?.find((series) => isSame(series.values, values)),
     add(values: readonly string[]): EventSeries {
-      const series = { values: values.slice(), count: 0, seen: 0, into: undefined }
+      const series = { values, count: 0, seen: 0, into: undefined }
       members.add(series)
-      const hash = hashOf(series.values, NOTHING_GONE)
-      const bucket = byHash.get(hash)
-      if (bucket) bucket.push(series)
-      else byHash.set(hash, [series])
+      const hash = hashOf(values)
+      byHash.set(hash, [...(byHash.get(hash) ?? []), series])
       return series
     },
-
     remove(series: EventSeries): void {
       members.delete(series)
-      const hash = hashOf(series.values, NOTHING_GONE)
+      const hash = hashOf(series.values)
       const rest = byHash.get(hash)!.filter((other) => other !== series)
       if (rest.length > 0) byHash.set(hash, rest)
       else byHash.delete(hash)
@@ -180,30 +154,25 @@ function createSeriesSet() {
   }
 }
 
-function lastOf(series: EventSeries): EventSeries {
-  let last = series
-  while (last.into !== undefined) last = last.into
-  return last
-}
+const isSame = (a: readonly string[], b: readonly string[]) =>
+  a.every((value, label) => value === b[label])
 
-const [RULE, PRIORITY, HOSTNAME, SOURCE, TAGS, NAMESPACE, POD] = [0, 1, 2, 3, 4, 5, 6]
-const [NUMBERS, latest] = [PRIORITIES.map((_, index) => String(index)), EVENT_LABELS.map(() => '')]
-
-/** Valid until the next call. */
+/** One for each of EVENT_LABELS. */
 function valuesOf(alert: Alert, severity: number): readonly string[] {
   const { rule, hostname, source, tags } = alert
   const names = Array.isArray(tags) ? tags.filter((tag) => typeof tag === 'string') : []
-  latest[RULE] = clean(rule)
-  latest[PRIORITY] = NUMBERS[severity]!
-  latest[HOSTNAME] = clean(hostname)
-  latest[SOURCE] = clean(source)
-  latest[TAGS] = clean(`,${names.join(',')},`, TAGS_LENGTH_MAX)
-  latest[NAMESPACE] = clean(outputField(alert, 'k8s.ns.name'))
-  latest[POD] = clean(outputField(alert, 'k8s.pod.name'))
-  return latest
+  return [
+    clean(rule),
+    String(severity),
+    clean(hostname),
+    clean(source),
+    clean(`,${names.join(',')},`, TAGS_LENGTH_MAX),
+    clean(outputField(alert, 'k8s.ns.name')),
+    clean(outputField(alert, 'k8s.pod.name')),
+  ]
 }
 
-/** As it is where it is short and well-formed, which is always but for somebody who means harm. */
+/** Returns the value itself where it is short and well-formed: only a hostile one is not. */
 function clean(value: unknown, length = VALUE_LENGTH_MAX): string {
   if (typeof value !== 'string') return ''
   if (value.length <= length && value.isWellFormed()) return value
@@ -211,18 +180,20 @@ function clean(value: unknown, length = VALUE_LENGTH_MAX): string {
   return Buffer.from(value.slice(0, length)).toString()
 }
 
-/** Which labels are given up: the pod first, then the namespace, at last all but the priority. */
-const GIVEN_UP: readonly (readonly number[])[] = [
-  [POD],
-  [NAMESPACE, POD],
-  [RULE, HOSTNAME, SOURCE, TAGS, NAMESPACE, POD],
+/** Labels given up, by rank: the pod first, then the namespace, at last all but the priority. */
+const [PRIORITY, NAMESPACE, POD] = [1, 5, 6]
+const GIVEN_UP: readonly ((label: number) => boolean)[] = [
+  (label) => label === POD,
+  (label) => label === POD || label === NAMESPACE,
+  (label) => label !== PRIORITY,
 ]
-const NOTHING_GONE = -1
 
-/** What is left of a label. */
-const left = (value: string, label: number, rank: number) =>
-  rank >= 0 && GIVEN_UP[rank]!.includes(label) ? '' : value
-
-/** Index into GIVEN_UP of what a series can still give up first; -1: nothing is left. */
+/** The first rank at which there is something to give up; -1: nothing is left. */
 const rankOf = (values: readonly string[]) =>
-  GIVEN_UP.findIndex((labels) => labels.some((label) => values[label] !== ''))
+  GIVEN_UP.findIndex((isGivenUp) => values.some((value, label) => value !== '' && isGivenUp(label)))
+
+/** The values without what is given up first; undefined where nothing is left. */
+function reduced(values: readonly string[]): readonly string[] | undefined {
+  const isGivenUp = GIVEN_UP[rankOf(values)]
+  return isGivenUp && values.map((value, label) => (isGivenUp(label) ? '' : value))
+}

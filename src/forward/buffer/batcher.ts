@@ -4,8 +4,9 @@
 
 import { type LineReject, trimEnd, unglue } from '../../shared/alert/alert.ts'
 import type { Notifier } from '../../shared/notifier.ts'
-import type { Counters, RejectReason } from '../accounting/counters.ts'
+import type { Counters } from '../accounting/counters.ts'
 import type { FalcoEvents } from '../accounting/falco-events.ts'
+import type { ReadReject } from '../accounting/rejects.ts'
 import type { Kind } from '../encoding/alert-kinds.ts'
 import type { Batch, BatchPool } from '../encoding/batch.ts'
 import type { Encoder } from '../encoding/encoder.ts'
@@ -29,12 +30,7 @@ export interface BatcherOptions {
 }
 
 /** `error`: what was thrown, where that is the reason. */
-export type OnReject = (
-  reason: RejectReason,
-  bytes: Buffer,
-  length: number,
-  error?: unknown,
-) => void
+export type OnReject = (reason: ReadReject, bytes: Buffer, length: number, error?: unknown) => void
 
 /** Whoever takes batches. */
 export interface Taker {
@@ -72,7 +68,6 @@ export function createBatcher(options: BatcherOptions) {
       if (typeof found !== 'string') accept(found, bytes, start, end)
       else if (trimEnd(bytes, start, end) > start) notAnAlert(found, bytes, start, end)
     } catch (error) {
-      counters.linesFailed++
       reject('internal_error', bytes.subarray(start, end), end - start, error)
     }
   }
@@ -97,11 +92,12 @@ export function createBatcher(options: BatcherOptions) {
     reject('too_long', head, length)
   }
 
-  function reject(reason: RejectReason, bytes: Buffer, length: number, error?: unknown): void {
+  function reject(reason: ReadReject, bytes: Buffer, length: number, error?: unknown): void {
     counters.read++
     // Its rest was not waited for: no bad line but one that was not delivered.
     if (cutOff && reason === 'invalid_json') return
     counters.rejected[reason]++
+    counters.rejectedLines[reason]++
     onReject(reason, bytes, length, error)
   }
 

@@ -1,7 +1,7 @@
 // How one batch gets from us to the server over one session, and how it is known to have arrived.
 
 import { setImmediate as afterPoll } from 'node:timers/promises'
-import type { DeliveryReject } from '../accounting/counters.ts'
+import type { DeliveryReject } from '../accounting/rejects.ts'
 import { type Batch, messageAt, sizeAt, subjectAt } from '../encoding/batch.ts'
 import type { Session } from './session.ts'
 

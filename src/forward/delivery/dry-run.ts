@@ -2,8 +2,7 @@
 
 import { FatalError, messageOf } from '../../shared/errors.ts'
 import type { Output } from '../../shared/process/output.ts'
-import type { Counters } from '../accounting/counters.ts'
-import { observe } from '../accounting/histogram.ts'
+import { type Counters, observe } from '../accounting/counters.ts'
 import { type Batch, type BatchPool, payloadAt, subjectAt } from '../encoding/batch.ts'
 import type { Sink } from './publisher.ts'
 

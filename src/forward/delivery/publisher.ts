@@ -8,10 +8,9 @@
 // Falco waits.
 
 import { messageOf } from '../../shared/errors.ts'
-import type { RejectLog } from '../../shared/log.ts'
 import type { Notifier } from '../../shared/notifier.ts'
-import type { Counters } from '../accounting/counters.ts'
-import { observe } from '../accounting/histogram.ts'
+import { type Counters, observe } from '../accounting/counters.ts'
+import type { RejectLog } from '../accounting/rejects.ts'
 import type { AlertBuffer, Held } from '../buffer/alert-buffer.ts'
 import type { Taker } from '../buffer/batcher.ts'
 import type { Batch } from '../encoding/batch.ts'

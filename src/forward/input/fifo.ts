@@ -1,7 +1,7 @@
-// A named pipe and its place in the file system: made, opened, watched.
+// A named pipe and its place in the file system: makes, opens and watches it.
 
 import { spawnSync } from 'node:child_process'
-import { closeSync, constants, fstatSync, mkdirSync, openSync, statSync } from 'node:fs'
+import { chmodSync, closeSync, constants, fstatSync, mkdirSync, openSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { FatalError, messageOf } from '../../shared/errors.ts'
 
@@ -16,36 +16,34 @@ const WATCH_INTERVAL_MS = 5_000
 
 /**
  * Makes a named pipe at `path` if nothing is there, without opening it: a Falco that has it open would write into it.
- * Throws a FatalError that says what to do when something else is there.
+ * Throws a FatalError with what to do when something else is there.
  */
-export function ensureFifo(path: string): void {
-  try {
+export const ensureFifo = (path: string): void =>
+  opening(path, () => {
     if (!fifoExists(path)) makeFifo(path)
-  } catch (error) {
-    throw cannotOpen(path, error)
-  }
-}
+  })
 
 /** Opens the named pipe at `path`, which is made if nothing is there; throws as `ensureFifo` does. */
-export function openFifo(path: string): number {
-  ensureFifo(path)
-  try {
+export const openFifo = (path: string): number =>
+  opening(path, () => {
+    ensureFifo(path)
     // Read and write, so that Falco's open never blocks while we live and its closing is no
     // end of file (fifo(7)); non-blocking, so that no thread is stuck in a read.
     const fd = openSync(path, constants.O_RDWR | constants.O_NONBLOCK)
     if (fstatSync(fd).isFIFO()) return fd
     closeSync(fd)
     throw new FatalError(`${path} was replaced while it was being opened; start again`)
-  } catch (error) {
-    throw cannotOpen(path, error)
-  }
-}
+  })
 
-function cannotOpen(path: string, error: unknown): FatalError {
-  if (error instanceof FatalError) return error
-  return new FatalError(
-    `cannot open the pipe ${path}: ${messageOf(error)}; falco-nats must be able to read and write it`,
-  )
+function opening<T>(path: string, step: () => T): T {
+  try {
+    return step()
+  } catch (error) {
+    if (error instanceof FatalError) throw error
+    throw new FatalError(
+      `cannot open the pipe ${path}: ${messageOf(error)}; falco-nats must be able to read and write it`,
+    )
+  }
 }
 
 /** Whether a named pipe is at `path`; false when nothing is. Throws when something else is. */
@@ -60,8 +58,8 @@ export function fifoExists(path: string): boolean {
 }
 
 /**
- * Aborts `gone` when something else, or nothing, is at `path`, or when that cannot be seen any more: Falco
- * would write into a file that nobody reads. A restart makes the pipe anew, or says what is in its place.
+ * Aborts `gone` when something else, or nothing, is at `path`, or when the path can no longer be looked up: Falco
+ * would write where no process reads. A restart makes the pipe anew, or fails with what is in its place.
  */
 export function watchFifo(path: string, fd: number): Disposable & { readonly gone: AbortSignal } {
   const replaced = new AbortController()
@@ -80,16 +78,11 @@ export function watchFifo(path: string, fd: number): Disposable & { readonly gon
 }
 
 function makeFifo(path: string): void {
-  const umask = process.umask(0o022)
-  try {
-    makeDirectory(dirname(path))
-  } finally {
-    process.umask(umask)
-  }
+  makeDirectory(dirname(path))
   try {
     mkfifo(path)
   } catch (error) {
-    // Somebody else may have made it in the meantime; then all is well.
+    // Another process may have made it meanwhile; then all is well.
     if (!fifoExists(path)) throw error
   }
 }
@@ -100,12 +93,14 @@ export function mkfifo(path: string): void {
   if (made.status !== 0) throw made.error ?? new Error(made.stderr.trim())
 }
 
-/** Not mkdir's own recursion: that loops for ever where nothing can be made, such as in /proc. */
+/** Not mkdir's own recursion: that never ends where nothing can be made, such as in /proc. */
 function makeDirectory(path: string): void {
   if (statSync(path, { throwIfNoEntry: false })) return
   makeDirectory(dirname(path))
   try {
     mkdirSync(path, DIRECTORY_MODE)
+    // Whatever our umask has taken of it.
+    chmodSync(path, DIRECTORY_MODE)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
   }

@@ -1,5 +1,5 @@
-// At a stop the pipe is set aside: a new one takes its place, and the old one is read to its end. Here is how,
-// and what keeps it from being done.
+// At a stop the pipe is set aside: a new one takes its place, and the old one is read to its end. How, and what can
+// prevent it.
 
 import {
   accessSync,
@@ -51,7 +51,7 @@ export function setAside(path: string, fd: number): number {
   }
 }
 
-/** Why `setAside` would fail, as far as a look can show it; it changes and opens nothing that Falco may use. */
+/** Why `setAside` would fail, as far as can be seen without changing or opening anything that Falco may use. */
 export function whyNotAside(path: string): string | undefined {
   try {
     const pipe = lstatSync(path)
@@ -88,11 +88,11 @@ function isLeftover(path: string): boolean {
 }
 
 function isMountPoint(path: string): boolean {
-  const real = realpathSync(path)
   const unescaped = (text: string) =>
     text.replace(/\\(\d{3})/g, (_, octal) => String.fromCharCode(Number.parseInt(octal, 8)))
-  // The fifth field is where it is mounted (proc_pid_mountinfo(5)).
+  // The fifth field is the mount point (proc_pid_mountinfo(5)).
   const mounts = readFileSync('/proc/self/mountinfo', 'latin1').split('\n')
+  const real = realpathSync(path)
   return mounts.some((mount) => unescaped(mount.split(' ')[4] ?? '') === real)
 }
 
@@ -103,14 +103,13 @@ function hasCapability(bit: bigint): boolean {
 
 function isOnPath(program: string): boolean {
   const directories = process.env.PATH?.split(':')
-  return directories?.some((directory) => canRun(join(directory, program))) ?? true
-}
-
-function canRun(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK)
-    return true
-  } catch {
-    return false
+  const canRun = (directory: string) => {
+    try {
+      accessSync(join(directory, program), constants.X_OK)
+      return true
+    } catch {
+      return false
+    }
   }
+  return directories?.some(canRun) ?? true
 }

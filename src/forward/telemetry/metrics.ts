@@ -1,78 +1,66 @@
 // The text of /metrics, in Prometheus' classic format, made when it is asked for. Loaded with the first request.
 
 import { collectDefaultMetrics, Registry } from 'prom-client'
-import type { Histogram } from '../accounting/histogram.ts'
-import { type Labels, METRICS, type Measured, type Row, type Sample } from './metric-table.ts'
+import {
+  type Labels,
+  METRICS,
+  type Measured,
+  type Name,
+  type Value,
+  valuesOf,
+} from './metric-table.ts'
 
-/**
- * Of Node's own, not served: what ends in _total and is no counter, and times that begin with the
- * first request; ours begin with the process.
- */
-const UNWANTED = [
-  'nodejs_active_resources_total',
-  'nodejs_active_handles_total',
-  'nodejs_active_requests_total',
-  'process_cpu_user_seconds_total',
-  'process_cpu_system_seconds_total',
-  'process_cpu_seconds_total',
-]
-/** The event loop's delay is sampled this often; each time wakes the process up. */
+/** Metrics of Node not served: gauges named _total, and times counted from the first request. */
+const UNWANTED = /^nodejs_active_\w+_total$|^process_cpu_\w*seconds_total$/
+/** How often the event loop's delay is sampled; each time wakes the process. */
 const LOOP_SAMPLE_MS = 100
 
-/** A function that gives the text. `measure` is called once for each. */
+/** A function that renders the text. It calls `measure` once each time. */
 export function createMetrics(measure: () => Measured): () => Promise<Buffer> {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: LOOP_SAMPLE_MS })
-  for (const name of UNWANTED) registry.removeSingleMetric(name)
+  for (const { name } of registry.getMetricsAsArray())
+    if (UNWANTED.test(name)) registry.removeSingleMetric(name)
   return async () => {
     const text = createText()
     text.add(`${await registry.metrics()}\n`)
-    const measured = measure()
-    // All are read before anything else can happen, so that they belong together.
-    for (const row of METRICS) {
-      const value = row.read(measured)
-      if (value !== undefined) addRow(text, row, value)
-    }
+    const values = valuesOf(measure())
+    for (const [type, rows] of Object.entries(METRICS))
+      for (const [name, help] of Object.entries(rows)) {
+        const value = values[name as Name]
+        if (value === undefined) continue
+        text.add(`# HELP ${name} ${help}\n# TYPE ${name} ${type}\n`)
+        for (const [suffix, labels, number] of samplesOf(value))
+          text.add(`${name}${suffix}${labelText(labels)} ${number}\n`)
+        text.add('\n')
+      }
     return text.bytes()
   }
 }
 
-function addRow(
-  text: Text,
-  { name, help, type }: Row,
-  value: NonNullable<ReturnType<Row['read']>>,
-) {
-  text.add(`# HELP ${name} ${help}\n# TYPE ${name} ${type}\n`)
-  if (typeof value === 'number') addSample(text, name, {}, value)
-  else if ('bounds' in value) addHistogram(text, name, value)
-  else for (const [labels, count] of value) addSample(text, name, labels, count)
-  text.add('\n')
+function* samplesOf(value: NonNullable<Value>): Iterable<[suffix: string, Labels, number]> {
+  if (typeof value === 'number') yield ['', {}, value]
+  else if (!('bounds' in value)) for (const [labels, number] of value) yield ['', labels, number]
+  else {
+    let count = 0
+    for (const [bucket, more] of value.counts.entries()) {
+      count += more
+      yield ['_bucket', { le: String(value.bounds[bucket] ?? '+Inf') }, count]
+    }
+    yield ['_sum', {}, value.sum]
+    yield ['_count', {}, count]
+  }
 }
 
-function addHistogram(text: Text, name: string, { bounds, counts, sum }: Histogram): void {
-  let count = 0
-  counts.forEach((more, bucket) => {
-    count += more
-    addSample(text, `${name}_bucket`, { le: String(bounds[bucket] ?? '+Inf') }, count)
-  })
-  addSample(text, `${name}_sum`, {}, sum)
-  addSample(text, `${name}_count`, {}, count)
-}
-
-function addSample(text: Text, name: string, labels: Labels, value: Sample[1]): void {
-  const pairs = Object.entries(labels).map(([label, of]) => `${label}="${escaped(of)}"`)
-  text.add(`${name}${pairs.length > 0 ? `{${pairs.join()}}` : ''} ${value}\n`)
+function labelText(labels: Labels): string {
+  const pairs = Object.entries(labels).map(([label, text]) => `${label}="${escaped(text)}"`)
+  return pairs.length > 0 ? `{${pairs.join()}}` : ''
 }
 
 const ESCAPES: Record<string, string> = { '\\': '\\\\', '\n': '\\n', '"': '\\"' }
 const escaped = (value: string) => value.replace(/[\\\n"]/g, (found) => ESCAPES[found]!)
 
-type Text = ReturnType<typeof createText>
-
-/**
- * Text that is put together as bytes: a scrape of 2,000 series as strings lives through two collections, for
- * which V8 would keep 20 MB.
- */
+/** Text as bytes: a scrape of 2,000 series as strings survives two collections, and V8 would keep 20 MB for them. */
 function createText() {
   let bytes = Buffer.allocUnsafeSlow(64 * 1024)
   let used = 0

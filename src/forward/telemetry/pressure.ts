@@ -1,13 +1,19 @@
 // Trouble that lasts: alerts are dropped, Falco waits, NATS is away or confirms nothing. The log gets a
 // line when it begins, one every 30 s with the sums so far, and one when it is over.
 
-import { PRIORITIES } from '../../shared/alert/alert.ts'
 import type { Logger } from '../../shared/log.ts'
-import { type Counters, held, totalDropped } from '../accounting/counters.ts'
+import {
+  byPriority,
+  type Counters,
+  held,
+  nonZero,
+  pausedFor,
+  totalDropped,
+} from '../accounting/counters.ts'
 import type { Vitals } from '../delivery/publisher.ts'
 
 const AGAIN_MS = 30_000
-/** Drops and pauses come and go; they are over when none was seen for so long. */
+/** Drops and pauses come and go; they are over when none was seen for this time. */
 const QUIET_MS = 10_000
 /** Reading pauses for less in any flood. */
 const FALCO_WAITS_MS = 1_000
@@ -56,7 +62,7 @@ const SILENT: Lines = {
   ends: 'NATS confirms again',
 }
 
-/** `full` names what is full when there is no room. The result is to be called at each look. */
+/** `full` names the stores that are full when there is no room. The publisher calls the result at each look. */
 export function createPressureLog(log: Logger, counters: Counters, full: string) {
   const episodes = new Map<Lines, Episode>()
   let droppedSeen = 0
@@ -64,7 +70,7 @@ export function createPressureLog(log: Logger, counters: Counters, full: string)
   let connectedAt = 0
 
   return ({ connected, waitingMs }: Vitals, now = performance.now()): void => {
-    const pausedMs = counters.pausedSince === undefined ? 0 : now - counters.pausedSince
+    const pausedMs = pausedFor(counters, now)
     const falcoWaits = pausedMs > FALCO_WAITS_MS
     const isDropping = totalDropped(counters) > droppedSeen
     droppedSeen = totalDropped(counters)
@@ -93,21 +99,10 @@ export function createPressureLog(log: Logger, counters: Counters, full: string)
     const unconfirmedMs = Math.min(waitingMs, now - connectedAt)
     look(SILENT, connected && unconfirmedMs >= AGAIN_MS, 0, waits)
     look(WAITING, falcoWaits, QUIET_MS, { full, connected, ...waits })
-    look(DROPPING, isDropping, QUIET_MS, {
-      full,
-      connected,
-      dropped: byPriority(counters.dropped, droppedBefore),
-    })
+    const added = counters.dropped.map((count, index) => count - droppedBefore[index]!)
+    look(DROPPING, isDropping, QUIET_MS, { full, connected, dropped: nonZero(byPriority(added)) })
     if (!episodes.has(DROPPING)) droppedBefore = [...counters.dropped]
   }
 }
 
-/** What has been added since, where anything has. */
-const byPriority = (counts: readonly number[], before: readonly number[]) =>
-  Object.fromEntries(
-    PRIORITIES.map((name, index) => [name, counts[index]! - before[index]!] as const).filter(
-      ([, count]) => count > 0,
-    ),
-  )
-
-const seconds = (milliseconds: number) => `${Math.round(milliseconds / 1000)} s`
+export const seconds = (milliseconds: number) => `${Math.round(milliseconds / 1000)} s`

@@ -1,10 +1,15 @@
-// What can be seen of a running process from outside: what is served where, and from what.
+// What a running process serves on its metrics address: metrics, and whether it is alive and ready.
 
 import type { Endpoint, Routes } from '../../shared/http-endpoint.ts'
 import type { Logger } from '../../shared/log.ts'
 import type { Address } from '../../shared/options/parsers.ts'
-import { liveTrouble, natsTrouble, readyTrouble } from './health.ts'
+import { pausedFor } from '../accounting/counters.ts'
+import { STALLED_MS } from '../delivery/publisher.ts'
 import type { Measured } from './metric-table.ts'
+import { seconds } from './pressure.ts'
+
+/** A pause this long with nothing in flight means that reading is stuck: no confirmation can end it. */
+const STUCK_MS = 30_000
 
 export async function openTelemetry(address: Address, log: Logger): Promise<Endpoint> {
   const { openEndpoint } = await import('../../shared/http-endpoint.ts')
@@ -13,7 +18,7 @@ export async function openTelemetry(address: Address, log: Logger): Promise<Endp
   return endpoint
 }
 
-/** `isStopping`: whether a stop has been asked for. */
+/** `isStopping`: whether a stop has been asked for. Once these are served, the pipe is open. */
 export function routesTo(measure: () => Measured, isStopping: () => boolean): Routes {
   let metrics: Promise<() => Promise<Buffer>> | undefined
   return {
@@ -21,11 +26,26 @@ export function routesTo(measure: () => Measured, isStopping: () => boolean): Ro
       metrics ??= import('./metrics.ts').then(({ createMetrics }) => createMetrics(measure))
       return (await metrics)()
     },
-    live() {
-      const { counters, vitals } = measure()
-      return liveTrouble(counters, vitals)
+    live: () => liveTrouble(measure()),
+    ready(withNats) {
+      if (isStopping()) return 'stopping: what was read is being delivered'
+      return withNats ? natsTrouble(measure()) : undefined
     },
-    ready: (withNats) =>
-      readyTrouble(isStopping()) ?? (withNats ? natsTrouble(measure().vitals) : undefined),
   }
+}
+
+/**
+ * Answering at all proves that the event loop runs. Liveness ignores NATS on purpose: a restart would not mend
+ * the connection, and would lose the alerts in memory.
+ */
+function liveTrouble({ counters, vitals }: Measured): string | undefined {
+  const pausedMs = pausedFor(counters)
+  if (pausedMs <= STUCK_MS || vitals.inFlightAlerts > 0) return undefined
+  return `reading has paused for ${seconds(pausedMs)} and nothing is on its way`
+}
+
+function natsTrouble({ vitals: { connected, waitingMs } }: Measured): string | undefined {
+  if (!connected) return 'not connected to NATS'
+  if (waitingMs <= STALLED_MS) return undefined
+  return `NATS has not confirmed anything for ${seconds(waitingMs)}`
 }

@@ -1,5 +1,5 @@
-// How the process ends: with what is left of its log, although something may be blocked; and after a bug,
-// with what can be saved.
+// How the process ends: with the rest of its log, although something may be blocked; after a bug, with all alerts
+// saved that can be.
 
 import { EXIT_BUG, lastWords, messageOf, printable } from '../errors.ts'
 import type { Logger } from '../log.ts'
@@ -15,8 +15,8 @@ let log: Logger | undefined
 export function end(code: number): never {
   try {
     standardError().flush(LOG_GRACE_MS)
-    // Node waits for each thread of its pool, and one that looks up a name may take minutes. Only another
-    // program in our place ends it at once.
+    // Node waits for each thread of its pool, and a name lookup may take minutes. Only replacing the program
+    // ends it at once.
     if (process.getActiveResourcesInfo().includes('GetAddrInfoReqWrap'))
       process.execve?.(process.execPath, [process.execPath, '-e', `process.exit(${code})`], {
         ...process.env,
@@ -27,13 +27,13 @@ export function end(code: number): never {
   }
 }
 
-/** From now on, what is thrown and not caught anywhere ends the process by `bug`. */
+/** From now on an error that nothing catches ends the process by `bug`. */
 export function catchBugs(by: Logger): void {
   log = by
   process.on('uncaughtException', bug)
 }
 
-/** What a job does, synchronously, when a bug ends it; `why` is for its last line. */
+/** `step` saves a job's work, synchronously, when a bug ends it; `why` is for its last line. */
 export function saveAtBug(step: ((why: string) => void) | undefined): void {
   save = step
 }
@@ -46,10 +46,7 @@ export function failed(error: unknown): number {
   return code
 }
 
-/**
- * The last resort: logs the error, saves what can be saved, and ends with 70. All of it in one go, since nothing
- * that it would have to wait for can be relied upon.
- */
+/** The last resort: logs the error, saves alerts, and ends with 70. It waits for nothing: after a bug nothing can be relied on. */
 export function bug(error: unknown): never {
   const why = `this is a bug: ${messageOf(error)}`
   try {

@@ -1,29 +1,18 @@
-// Standard output and standard error, written to without ever waiting for their readers: what they do not
-// take at once stays here, in order, and is tried again by a timer.
+// Standard output and standard error, written without ever waiting for their readers: bytes that they do not take
+// at once stay here, in order, and a timer tries them again.
 
 import { constants, fstatSync, openSync, writeSync } from 'node:fs'
 import { createNotifier } from '../notifier.ts'
 
-export interface Output {
-  /** Writes the text, at once or later. False: not all of it is written yet, or it never will be. */
-  write(text: string | Uint8Array): boolean
-  /** Resolves when all is written, or with what has kept some of it from that. */
-  written(): Promise<NodeJS.ErrnoException | undefined>
-  /** Tries to write all that waits for at most so long, while nothing else runs. */
-  flush(graceMs: number): void
-  /** Texts that were dropped so far: too many waited, or writing failed. */
-  dropped(): number
-  /** Called when all is written again after some were dropped, with their number. */
-  onRecovery: (dropped: number) => void
-}
+export type Output = ReturnType<typeof openOutput>
 
-/** What may wait for standard error: a log must not fill the memory when nobody reads it. */
+/** Bytes that may wait for standard error: a log that is not read must not fill the memory. */
 const LOG_BYTES_MAX = 256 * 1024
 /** Between two tries: first, and at most. */
 const RETRY_FIRST_MS = 1
 const RETRY_MAX_MS = 100
 
-/** Opened when they are first used, and once: each has one queue. */
+/** Opened at their first use, and once: each has one queue. */
 export const standardOutput = onFirstUse(() => openOutput(1, Number.POSITIVE_INFINITY))
 export const standardError = onFirstUse(() => openOutput(2, LOG_BYTES_MAX))
 
@@ -36,7 +25,7 @@ function onFirstUse<T>(open: () => T): () => T {
 }
 
 /** Where more than `limitBytes` would wait, the oldest texts are dropped, each as a whole. */
-function openOutput(fd: 1 | 2, limitBytes: number): Output {
+function openOutput(fd: 1 | 2, limitBytes: number) {
   const target = nonBlocking(fd)
   const queue: Uint8Array[] = []
   const changed = createNotifier()
@@ -51,7 +40,14 @@ function openOutput(fd: 1 | 2, limitBytes: number): Output {
 
   function writeAll(): void {
     try {
-      for (let text = queue[0]; text !== undefined; text = queue[0]) writeSome(text)
+      for (let text = queue[0]; text !== undefined; text = queue[0]) {
+        const length = writeSync(target, text)
+        retryMs = RETRY_FIRST_MS
+        bytes -= length
+        begun = length < text.length
+        if (begun) queue[0] = text.subarray(length)
+        else queue.shift()
+      }
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'EAGAIN') retryLater()
       else giveUp(error as NodeJS.ErrnoException)
@@ -63,18 +59,8 @@ function openOutput(fd: 1 | 2, limitBytes: number): Output {
     if (unreported > 0) output.onRecovery(unreported)
   }
 
-  function writeSome(text: Uint8Array): void {
-    const length = writeSync(target, text)
-    retryMs = RETRY_FIRST_MS
-    bytes -= length
-    begun = length < text.length
-    if (begun) queue[0] = text.subarray(length)
-    else queue.shift()
-  }
-
   function retryLater(): void {
-    if (retry !== undefined) return
-    retry = setTimeout(() => {
+    retry ??= setTimeout(() => {
       retry = undefined
       writeAll()
     }, retryMs)
@@ -89,8 +75,9 @@ function openOutput(fd: 1 | 2, limitBytes: number): Output {
     changed.notify()
   }
 
-  const output: Output = {
-    write(text) {
+  const output = {
+    /** Writes the text, at once or later. False: not all of it is written yet, or it never will be. */
+    write(text: string | Uint8Array): boolean {
       const added = typeof text === 'string' ? Buffer.from(text) : text
       queue.push(added)
       bytes += added.length
@@ -102,17 +89,21 @@ function openOutput(fd: 1 | 2, limitBytes: number): Output {
       }
       return queue.length === 0 && failure === undefined
     },
-    async written() {
+    /** Resolves when all is written, or with the error that ended writing. */
+    async written(): Promise<NodeJS.ErrnoException | undefined> {
       while (queue.length > 0) await changed.wait()
       return failure
     },
-    flush(graceMs) {
+    /** Tries to write all that waits, for at most `graceMs`, while nothing else runs. */
+    flush(graceMs: number): void {
       const end = performance.now() + graceMs
       for (writeAll(); queue.length > 0 && performance.now() < end; writeAll())
         Atomics.wait(SLEEP, 0, 0, RETRY_FIRST_MS)
     },
+    /** Texts dropped so far: too many waited, or writing failed. */
     dropped: () => dropped,
-    onRecovery: () => {},
+    /** Called when all is written again after some were dropped. */
+    onRecovery(_dropped: number): void {},
   }
   return output
 }
@@ -123,12 +114,12 @@ const SLEEP = new Int32Array(new SharedArrayBuffer(4))
 function nonBlocking(fd: 1 | 2): number {
   if (fstatSync(fd).isFile()) return fd
   try {
-    // Opened anew, since others that have the same description would no longer wait, either.
+    // Opened anew: O_NONBLOCK on ours would hold for all processes that share the description.
     const { O_WRONLY, O_NONBLOCK, O_NOCTTY } = constants
     return openSync(`/proc/self/fd/${fd}`, O_WRONLY | O_NONBLOCK | O_NOCTTY)
   } catch {
-    // A socket cannot be opened, nor can another user's pipe. Node makes them non-blocking, for all that
-    // have them, when its own stream is asked for, and undoes it at the exit.
+    // A socket cannot be opened, nor can another user's pipe. Node makes them non-blocking, for every process that
+    // has them, when its own stream is first used, and undoes it at the exit.
     void (fd === 1 ? process.stdout : process.stderr)
     return fd
   }

@@ -1,4 +1,4 @@
-// Commands that only print: they have nothing to finish, and a reader that goes away has had enough.
+// Commands that only print: they have nothing to finish, and end in order when their reader goes away.
 
 import { constants } from 'node:os'
 import { FatalError, messageOf } from '../errors.ts'
@@ -6,7 +6,7 @@ import { end } from './end.ts'
 import { type Output, standardOutput } from './output.ts'
 import { STOP_SIGNALS } from './shutdown.ts'
 
-/** Gives the exit code of `command` when all that it prints is written. */
+/** Gives the exit code of `command` once its output is written. */
 export async function printing(
   command: (output: Output) => number | Promise<number>,
 ): Promise<number> {
@@ -26,7 +26,7 @@ export const printText = (text: string): Promise<number> =>
     return 0
   })
 
-/** By what they do by default; the first process of a container has no default. */
+/** Signals take their default action; the first process of a container has none. */
 function endOnSignals(): void {
   for (const name of STOP_SIGNALS)
     process.on(name, () => {

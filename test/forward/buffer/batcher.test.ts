@@ -226,7 +226,8 @@ describe('createBatcher', () => {
     expect(alerts.map(({ line }) => line)).toEqual([good, good, good])
     const reject = `internal_error ${bad.length} ${bad.slice(0, 40)}Error: broken`
     expect(rejects).toEqual([reject, 'invalid_json 6 {"outp', reject, reject])
-    expect(counters).toMatchObject({ read: 7, linesFailed: 3, rejected: { internal_error: 3 } })
+    expect(counters).toMatchObject({ read: 7, rejected: { internal_error: 3 } })
+    expect(counters.rejectedLines.internal_error).toBe(3)
     expect([held(counters), lost(counters)]).toEqual([0, 3])
   })
 

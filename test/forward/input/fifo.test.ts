@@ -1,25 +1,25 @@
-// The pipe's place: who can reach it, what becomes of us when it can no longer be looked up, and what keeps it from
-// being set aside at a stop.
+// The pipe's place: who can reach it, what is there, and what becomes of us when it can no longer be looked up.
 
 import { execFileSync, spawnSync } from 'node:child_process'
 import {
   chmodSync,
-  chownSync,
-  existsSync,
+  closeSync,
+  constants,
   mkdirSync,
-  readdirSync,
+  openSync,
   readFileSync,
+  readSync,
   renameSync,
   rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs'
-import { dirname } from 'node:path'
-import { describe, expect, it } from 'vitest'
-import { whyNotAside } from '../../../src/forward/input/set-aside.ts'
-import { falcoNats, MAIN, runFalcoNats, stopped } from '../../support/cli.ts'
-import { startNats } from '../../support/nats.ts'
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { ensureFifo, openFifo, watchFifo } from '../../../src/forward/input/fifo.ts'
+import { FatalError } from '../../../src/shared/errors.ts'
+import { falcoNats, runFalcoNats, stopped } from '../../support/cli.ts'
 import { writePipe } from '../../support/pipe.ts'
 import { type TempDir, tempDir } from '../../support/temp.ts'
 import { until } from '../../support/wait.ts'
@@ -27,12 +27,104 @@ import { until } from '../../support/wait.ts'
 const NOBODY = 65534
 const isRoot = process.getuid!() === 0
 if (!isRoot) console.warn('skipped: what needs another user, since only root can be one')
-const canMount = spawnSync('unshare', ['-m', 'true']).status === 0
-if (!canMount) console.warn('skipped: a pipe that is mounted, since unshare -m is not allowed')
 
 const mkfifo = (path: string) => execFileSync('mkfifo', ['-m', '0622', path])
 const start = (pipe: string, ...more: string[]) =>
   falcoNats(['-f', pipe, '-s', 'nats://127.0.0.1:1', '--drain-timeout', '300ms', ...more])
+
+afterEach(() => void vi.useRealTimers())
+
+describe('ensureFifo', () => {
+  it('makes pipe and directories with their modes, and opens nothing', () => {
+    using dir = tempDir()
+    const path = dir.file('a/b/nats')
+    ensureFifo(path)
+    expect(statSync(path).isFIFO()).toBe(true)
+    const modes = ['a', 'a/b', 'a/b/nats'].map((name) => statSync(dir.file(name)).mode & 0o7777)
+    expect(modes).toEqual([0o711, 0o711, 0o622])
+    expect(() => openSync(path, constants.O_WRONLY | constants.O_NONBLOCK)).toThrow(/ENXIO/)
+  })
+
+  it('does so under any umask', () => {
+    using dir = tempDir()
+    // A worker thread cannot set it: another process does.
+    const fifo = new URL('../../../src/forward/input/fifo.ts', import.meta.url).pathname
+    const code = `process.umask(0o077); import('${fifo}').then((fifo) => fifo.ensureFifo(process.argv[1]))`
+    execFileSync(process.execPath, ['-e', code, dir.file('a/nats')])
+    const modes = ['a', 'a/nats'].map((name) => statSync(dir.file(name)).mode & 0o7777)
+    expect(modes).toEqual([0o711, 0o622])
+  })
+
+  it('leaves a pipe as it is', () => {
+    using dir = tempDir()
+    mkfifo(dir.file('nats'))
+    chmodSync(dir.file('nats'), 0o600)
+    const before = statSync(dir.file('nats'))
+    ensureFifo(dir.file('nats'))
+    const { ino, mode } = statSync(dir.file('nats'))
+    expect({ ino, mode }).toEqual({ ino: before.ino, mode: before.mode })
+  })
+
+  it.each<[what: string, build: (path: string) => void, message: RegExp]>([
+    ['a file', (path) => writeFileSync(path, 'x'), /is a regular file; falco-nats never removes/],
+    ['a directory', (path) => mkdirSync(path), /is a directory; falco-nats never removes/],
+    ['a device', (path) => symlinkSync('/dev/null', path), /is not a named pipe; falco-nats never/],
+    ['a circle', (path) => symlinkSync(path, path), /^cannot open the pipe .*ELOOP/],
+  ])('throws a FatalError where %s is', (_, build, message) => {
+    using dir = tempDir()
+    build(dir.file('nats'))
+    expect(() => ensureFifo(dir.file('nats'))).toThrow(FatalError)
+    expect(() => ensureFifo(dir.file('nats'))).toThrow(message)
+  })
+})
+
+it('opens a pipe that does not end when its writer goes, and is read without waiting', () => {
+  using dir = tempDir()
+  const fd = openFifo(dir.file('nats'))
+  const read = () => {
+    const buffer = Buffer.alloc(16)
+    return buffer.toString('utf8', 0, readSync(fd, buffer))
+  }
+  for (const text of ['one', 'two']) {
+    const writer = openSync(dir.file('nats'), 'a')
+    writeSync(writer, text)
+    closeSync(writer)
+    expect(read()).toBe(text)
+    expect(read).toThrow(/EAGAIN/)
+  }
+  closeSync(fd)
+})
+
+describe('watchFifo', () => {
+  it.each<[what: string, change: (path: string) => void, reason?: RegExp]>([
+    ['is written to', (path) => writeFileSync(path, 'x')],
+    ['has another mode', (path) => chmodSync(path, 0o600)],
+    ['is removed', (path) => rmSync(path), /was removed or replaced; start again/],
+    [
+      'is replaced',
+      (path) => {
+        renameSync(path, `${path}.old`)
+        mkfifo(path)
+      },
+      /was removed or replaced; start again/,
+    ],
+  ])('looks every 5 s: a pipe that %s', (_, change, reason) => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+    using dir = tempDir()
+    const fd = openFifo(dir.file('nats'))
+    using watch = watchFifo(dir.file('nats'), fd)
+    vi.advanceTimersByTime(5_000)
+    expect(watch.gone.aborted).toBe(false)
+    change(dir.file('nats'))
+    vi.advanceTimersByTime(5_000)
+    expect(watch.gone.aborted).toBe(reason !== undefined)
+    if (reason) {
+      expect(watch.gone.reason).toBeInstanceOf(FatalError)
+      expect(watch.gone.reason.message).toMatch(reason)
+    }
+    closeSync(fd)
+  })
+})
 
 describe('the directory that we make', () => {
   it.skipIf(!isRoot)('lets Falco write, and others neither list nor replace', async () => {
@@ -91,128 +183,5 @@ describe('while the pipe is read', () => {
     expect(last.msg).toMatch(/^done: 5 alerts were lost \(the pipe .*, 5 not delivered in time\)$/)
     expect(last.msg).toMatch(reason)
     expect(last).toMatchObject({ read: 5, left: 5 })
-  })
-})
-
-describe('at a stop', () => {
-  const inode = (path: string) => statSync(path).ino
-
-  it.each(['next', 'pid'])('is set aside although an earlier end left a pipe .%s', async (kind) => {
-    using dir = tempDir()
-    await using running = start(dir.file('nats'))
-    await running.logged('reading')
-    const before = inode(dir.file('nats'))
-    mkfifo(dir.file(kind === 'pid' ? `nats.${running.child.pid}` : 'nats.next'))
-    expect((await stopped(running)).code).toBe(0)
-    expect(inode(dir.file('nats'))).not.toBe(before)
-    expect(existsSync(dir.file('nats.next'))).toBe(false)
-    expect(running.log().filter(({ msg }) => msg.includes('set aside'))).toEqual([])
-  })
-
-  /** What is in the way, and the reason. */
-  const OBSTACLES: [what: string, build: (dir: TempDir) => void, reason: RegExp][] = [
-    [
-      'a link',
-      (dir) => {
-        mkfifo(dir.file('real'))
-        symlinkSync(dir.file('real'), dir.file('nats'))
-      },
-      /^it is a symbolic link$/,
-    ],
-    [
-      'a file of the name of the next one',
-      (dir) => {
-        mkfifo(dir.file('nats'))
-        writeFileSync(dir.file('nats.next'), 'precious')
-      },
-      /nats\.next is in the way$/,
-    ],
-  ]
-
-  it.each(OBSTACLES)('warns of %s at the start and in --check', async (_, build, reason) => {
-    using dir = tempDir()
-    await using server = await startNats()
-    build(dir)
-    const [files, before] = [readdirSync(dir.path), inode(dir.file('nats'))]
-    await using running = start(dir.file('nats'))
-    const warning = await running.logged('the pipe cannot be set aside at a stop')
-    expect(warning).toMatchObject({ level: 'warn', reason: expect.stringMatching(reason) })
-    expect((await stopped(running)).code).toBe(0)
-    const checked = await runFalcoNats(['--check', '-f', dir.file('nats'), '-s', server.url])
-    expect(checked.stdout.toString()).toMatch(
-      new RegExp(
-        `^ok {4}pipe: .*; at a stop it cannot be set aside: .*${reason.source.slice(1)}`,
-        'm',
-      ),
-    )
-    expect(checked.code).toBe(0)
-    expect([readdirSync(dir.path), inode(dir.file('nats'))]).toEqual([files, before])
-  })
-
-  it('warns at the stop of what came after the start', async () => {
-    using dir = tempDir()
-    await using running = start(dir.file('nats'))
-    await running.logged('reading')
-    mkdirSync(dir.file('nats.next'))
-    expect((await stopped(running)).code).toBe(0)
-    expect(running.log().find(({ msg }) => msg.includes('set aside'))).toMatchObject({
-      level: 'warn',
-      reason: expect.stringMatching(/File exists/),
-    })
-  })
-
-  /** The reason that another user gets for a pipe, after `build` as root. */
-  function asNobody(build: (dir: TempDir, pipe: string) => void, ...through: string[]): string {
-    using dir = tempDir()
-    const pipe = dir.file('x/nats')
-    mkdirSync(dir.file('x'))
-    mkfifo(pipe)
-    chmodSync(pipe, 0o666)
-    for (const path of [dir.path, dir.file('x')]) chmodSync(path, 0o755)
-    build(dir, pipe)
-    const code = `import(${JSON.stringify(`${dirname(MAIN)}/aside.ts`)}).then((aside) => process.stdout.write(String(aside.whyNotAside(process.argv[1]))))`
-    const user = ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups']
-    const [command, ...args] = [...through, ...user, process.execPath, '-e', code, pipe]
-    return execFileSync(command!, args, { encoding: 'utf8' })
-  }
-  const give = (path: string) => chownSync(path, NOBODY, NOBODY)
-
-  it.skipIf(!isRoot)('knows whose directory and pipe allow it', () => {
-    expect(asNobody((_, pipe) => give(pipe))).toMatch(/^EACCES/)
-    expect(asNobody((dir) => give(dir.file('x')))).toBe('it belongs to another user or group')
-    const sticky = (dir: TempDir) => chmodSync(dir.file('x'), 0o1777)
-    expect(asNobody(sticky)).toBe('its directory is sticky and not ours')
-    expect(asNobody((dir, pipe) => [sticky(dir), give(pipe)])).toBe('undefined')
-    expect(asNobody((dir, pipe) => [give(dir.file('x')), give(pipe)])).toBe('undefined')
-    const group = (dir: TempDir, pipe: string, mode: number) => {
-      chownSync(dir.file('x'), NOBODY, 7)
-      chmodSync(dir.file('x'), mode)
-      chownSync(pipe, NOBODY, 7)
-    }
-    expect(asNobody((dir, pipe) => group(dir, pipe, 0o755))).toMatch(/another user or group$/)
-    expect(asNobody((dir, pipe) => group(dir, pipe, 0o2755))).toBe('undefined')
-  })
-
-  it.skipIf(!isRoot || !canMount)('knows a pipe that is mounted by itself', () => {
-    using dir = tempDir()
-    mkfifo(dir.file('other'))
-    const mounted = `mount --bind ${dir.file('other')} "$\{!#}" && exec "$@"`
-    const all = (dir: TempDir, pipe: string) => [give(dir.file('x')), give(pipe)]
-    expect(asNobody(all, 'unshare', '-m', 'bash', '-c', mounted, 'bash')).toBe(
-      'it is mounted by itself',
-    )
-  })
-
-  it('needs a mkfifo', () => {
-    using dir = tempDir()
-    mkfifo(dir.file('nats'))
-    expect(whyNotAside(dir.file('nats'))).toBeUndefined()
-    const { PATH } = process.env
-    process.env.PATH = dir.path
-    try {
-      expect(whyNotAside(dir.file('nats'))).toBe('there is no mkfifo on PATH')
-    } finally {
-      process.env.PATH = PATH
-    }
   })
 })

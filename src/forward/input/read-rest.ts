@@ -1,0 +1,117 @@
+// After a stop: the bytes that are still in the pipe, and the end of the line that a writer has begun.
+
+import { readSync } from 'node:fs'
+import { setImmediate as afterPoll, setTimeout as delay } from 'node:timers/promises'
+import { PIPE_BYTES_MAX } from './fifo.ts'
+
+export interface LineSink {
+  /** Takes the chunk in any case. */
+  write(chunk: Buffer): unknown
+  /** Whether a line has begun whose newline has not come. */
+  isMidLine(): boolean
+}
+
+/** How long a stop waits for a writer that has the pipe open, or is in a write: Falco's CPU may be throttled … */
+const WRITER_GRACE_MS = 500
+/** … and in all, for each of the two reads; as long, too, for a writer in the middle of a line. */
+const WRITERS_MS = 2_000
+/** How many looks, a millisecond apart, make the pipe quiet or ended: a time may pass in one go. */
+const LOOKS_MIN = 10
+/** How much of a line is read byte by byte: most are shorter. */
+const BYTEWISE_MAX = 4096
+const NEWLINE = 0x0a
+
+/**
+ * Reads the pipe empty, whether or not there is room, since Falco wrote those bytes and may wait in the middle of a
+ * write; then up to the end of the line that is being written. Each of the two reads at most what a pipe can hold,
+ * against a writer that never pauses, and takes a bounded time. From `hurry` on it waits for no writer.
+ * `isAside`: another pipe is in its place, so that no process opens this one any more. True: a writer may write on.
+ */
+export async function readRest(
+  fd: number,
+  isAside: boolean,
+  buffer: Buffer,
+  sink: LineSink,
+  hurry: AbortSignal,
+): Promise<boolean> {
+  let hasWriter = isAside || sink.isMidLine()
+
+  /** `next` gives how many bytes it has read: 0 where no process has the pipe open, undefined where it is empty. */
+  async function read(next: () => number | undefined, isWanted = () => true) {
+    let owed = PIPE_BYTES_MAX
+    let [looks, ends, quietSince] = [0, 0, 0]
+    let emptySince: number | undefined
+    while (owed > 0 && isWanted()) {
+      // A writer that never pauses must not keep signals and timers from being heard.
+      if (!hurry.aborted) await afterPoll()
+      const length = next()
+      if (length) {
+        sink.write(buffer.subarray(0, length))
+        owed -= length
+        looks = 0
+        hasWriter = true
+        continue
+      }
+      if (length === undefined) {
+        const now = performance.now()
+        if (looks++ === 0) quietSince = now
+        emptySince ??= now
+        const graceMs = sink.isMidLine() ? WRITERS_MS : WRITER_GRACE_MS
+        const isQuiet = looks > LOOKS_MIN && now - quietSince > graceMs
+        if (!hasWriter || hurry.aborted || isQuiet) return 'quiet'
+        if (now - emptySince > WRITERS_MS) return 'busy'
+      } else if (!isAside || hurry.aborted || ++ends === LOOKS_MIN) {
+        // A process may still have looked it up before it was set aside.
+        return 'ended'
+      }
+      await delay(1)
+    }
+    return 'busy'
+  }
+
+  const whole = await read(() => readAvailable(fd, buffer))
+  if (whole !== 'busy') return whole === 'quiet'
+  // No other process can read a pipe that was set aside: bytes left in it would be lost, and not counted.
+  for (let owed = isAside ? PIPE_BYTES_MAX : 0; owed > 0; ) {
+    const length = readAvailable(fd, buffer)
+    if (!length) break
+    sink.write(buffer.subarray(0, length))
+    owed -= length
+  }
+  let sinceNewline = 0
+  const line = await read(
+    () => {
+      const length = readTowardsNewline(fd, buffer, sinceNewline)
+      const hasNewline = buffer.subarray(0, length ?? 0).includes(NEWLINE)
+      sinceNewline = hasNewline ? 0 : sinceNewline + (length ?? 0)
+      return length
+    },
+    () => sink.isMidLine(),
+  )
+  return line !== 'ended'
+}
+
+/**
+ * Byte by byte up to a newline, so that nothing of the next line is taken. Of a line that goes on and on as much
+ * again as has come of it: should that take the beginning of the next one, it is read to its end in its turn.
+ */
+function readTowardsNewline(fd: number, buffer: Buffer, sinceNewline: number): number | undefined {
+  if (sinceNewline >= BYTEWISE_MAX) return readAvailable(fd, buffer.subarray(0, sinceNewline))
+  const bytes = Math.min(buffer.length, BYTEWISE_MAX)
+  for (let at = 0; at < bytes; at++) {
+    const length = readAvailable(fd, buffer.subarray(at, at + 1))
+    if (!length) return at || length
+    if (buffer[at] === NEWLINE) return at + 1
+  }
+  return bytes
+}
+
+/** Bytes read, 0 at the end of the input, undefined when nothing is there now. */
+function readAvailable(fd: number, buffer: Buffer): number | undefined {
+  try {
+    return readSync(fd, buffer)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return undefined
+    throw error
+  }
+}

@@ -1,0 +1,119 @@
+// What a stop still reads, against writers that never pause: real pipes, written to between two reads.
+
+import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs'
+import { describe, expect, it } from 'vitest'
+import { openFifo, PIPE_BYTES_MAX } from '../../../src/forward/input/fifo.ts'
+import { readRest } from '../../../src/forward/input/read-rest.ts'
+import { tempDir } from '../../support/temp.ts'
+
+const never = new AbortController().signal
+const LINE = `${'x'.repeat(1022)}\n`
+
+/** A pipe that is filled before each read with what `next` gives, until that is nothing. */
+function setUp(next: () => string) {
+  const dir = tempDir()
+  const path = dir.file('nats')
+  const fd = openFifo(path)
+  const writer = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK)
+  let text = ''
+  let unwritten = Buffer.alloc(0)
+  function fill(): void {
+    try {
+      for (;;) {
+        if (unwritten.length === 0) unwritten = Buffer.from(next())
+        if (unwritten.length === 0) return
+        unwritten = unwritten.subarray(writeSync(writer, unwritten))
+      }
+    } catch (error) {
+      expect(error).toMatchObject({ code: 'EAGAIN' })
+    }
+  }
+  return {
+    fd,
+    writer,
+    fill,
+    text: () => text,
+    read: (isAside: boolean, hurry = never) =>
+      readRest(
+        fd,
+        isAside,
+        Buffer.alloc(4096),
+        {
+          write(chunk) {
+            text += chunk.toString('latin1')
+            fill()
+          },
+          isMidLine: () => text !== '' && !text.endsWith('\n'),
+        },
+        hurry,
+      ),
+    /** What is left in the pipe. */
+    left(): string {
+      const buffer = Buffer.alloc(PIPE_BYTES_MAX)
+      try {
+        return buffer.toString('latin1', 0, readSync(fd, buffer))
+      } catch {
+        return ''
+      }
+    },
+    [Symbol.dispose]() {
+      closeSync(fd)
+      closeSync(writer)
+      dir[Symbol.dispose]()
+    },
+  }
+}
+
+describe('a writer that never pauses', () => {
+  const endless = () => LINE
+
+  it('is read as far as a pipe can hold, and to the end of its line: the next is left whole', async () => {
+    using pipe = setUp(endless)
+    pipe.fill()
+    expect(await pipe.read(false)).toBe(true)
+    expect(pipe.text().length).toBeGreaterThanOrEqual(PIPE_BYTES_MAX)
+    expect(pipe.text().length).toBeLessThan(PIPE_BYTES_MAX + 4096 + LINE.length)
+    expect(pipe.text()).toBe(LINE.repeat(pipe.text().length / LINE.length))
+    expect(pipe.left().startsWith(LINE)).toBe(true)
+  })
+
+  it('is read twice as far where no other process reads the rest', async () => {
+    using pipe = setUp(endless)
+    pipe.fill()
+    expect(await pipe.read(true)).toBe(true)
+    expect(pipe.text().length).toBeGreaterThanOrEqual(2 * PIPE_BYTES_MAX)
+  })
+
+  it('is not waited for with a line that has no end', async () => {
+    using pipe = setUp(() => 'x'.repeat(1024))
+    pipe.fill()
+    expect(await pipe.read(false)).toBe(true)
+    expect(pipe.text().length).toBeGreaterThanOrEqual(2 * PIPE_BYTES_MAX)
+    expect(pipe.text().length).toBeLessThan(3 * PIPE_BYTES_MAX)
+  })
+
+  it('is read in a hurry, too', async () => {
+    using pipe = setUp(endless)
+    pipe.fill()
+    expect(await pipe.read(true, AbortSignal.abort())).toBe(true)
+    expect(pipe.text().length).toBeGreaterThanOrEqual(PIPE_BYTES_MAX)
+  })
+})
+
+describe('a pipe that is empty', () => {
+  it('is left at once where nothing was being written', async () => {
+    using pipe = setUp(() => '')
+    const since = performance.now()
+    expect(await pipe.read(false)).toBe(true)
+    expect(performance.now() - since).toBeLessThan(400)
+  })
+
+  it('has a writer half a second to go on', async () => {
+    using pipe = setUp(() => '')
+    setTimeout(() => writeSync(pipe.writer, LINE), 200)
+    const since = performance.now()
+    expect(await pipe.read(true)).toBe(true)
+    expect(pipe.text()).toBe(LINE)
+    expect(performance.now() - since).toBeGreaterThan(700)
+  })
+})
