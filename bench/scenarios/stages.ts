@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { createKinds } from '../../src/forward/encoding/alert-kinds.ts'
 import { createBatchPool } from '../../src/forward/encoding/batch.ts'
 import { createEncoder } from '../../src/forward/encoding/encoder.ts'
-import { SLOTS, scan } from '../../src/forward/encoding/scanner.ts'
+import { createFound, scan } from '../../src/forward/encoding/scanner.ts'
 import { createLineSplitter } from '../../src/forward/input/line-splitter.ts'
 import { parseAlert } from '../../src/shared/alert/alert.ts'
 import { createSubjects, parseTemplate } from '../../src/shared/alert/subject.ts'
@@ -27,7 +27,7 @@ export async function stages(suite: Suite): Promise<void> {
   }
   const subjects = createSubjects(parseTemplate('falco.<priority>.<rule>'))
   const splitter = createLineSplitter(1024 * 1024, { line() {}, tooLong() {} })
-  const found = { starts: new Int32Array(SLOTS), ends: new Int32Array(SLOTS) }
+  const found = createFound()
   const kinds = createKinds(subjects, undefined)
   const encoder = createEncoder(subjects)
   const kind = kinds.read(text, 0, ends[0]!)

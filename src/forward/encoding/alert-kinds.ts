@@ -11,13 +11,13 @@ import {
 } from '../../shared/alert/alert.ts'
 import type { EventSeries } from '../accounting/falco-events.ts'
 import {
+  createFound,
   type Found,
   HOSTNAME,
   NAMESPACE,
   POD,
   PRIORITY,
   RULE,
-  SLOTS,
   SOURCE,
   scan,
   TAGS,
@@ -70,7 +70,7 @@ export function createKinds(
   subjectFor: (alert: Alert) => string,
   headersFor: ((alert: Alert) => Buffer) | undefined,
 ): KindReader {
-  const found: Found = { starts: new Int32Array(SLOTS), ends: new Int32Array(SLOTS) }
+  const found = createFound()
   const readClock = createClockReader()
   const wasSeen = createDoorkeeper()
   let entries = new Map<number, Entry>()

@@ -8,7 +8,8 @@ export const [RULE, PRIORITY, SOURCE, HOSTNAME, TAGS, NAMESPACE, POD, TIME] = [
   0, 1, 2, 3, 4, 5, 6, 7,
 ]
 export const SLOTS = 8
-const OUTPUT_FIELDS = 8
+/** Beyond those that are read: where the other values go. */
+const [OUTPUT_FIELDS, ELSEWHERE] = [8, 9]
 const NONE = -1
 
 /** Where each value stands, quotes included: `from[starts[slot], ends[slot])`. A start of -1: nowhere. */
@@ -16,6 +17,11 @@ export interface Found {
   readonly starts: Int32Array
   readonly ends: Int32Array
 }
+
+export const createFound = (): Found => ({
+  starts: new Int32Array(ELSEWHERE + 1),
+  ends: new Int32Array(ELSEWHERE + 1),
+})
 
 const QUOTE = 0x22
 const COMMA = 0x2c
@@ -31,8 +37,10 @@ const BRACE = 0x7b
 const BRACE_END = 0x7d
 const SPACE = 0x20
 const SMALL_U = 0x75
-/** One bit for each level says whether it is an object. */
 const DEPTH_MAX = 30
+/** Of each level that is open: the byte that ends it, and the slot of its value. */
+const closers = new Uint8Array(DEPTH_MAX + 1)
+const slots = new Uint8Array(DEPTH_MAX + 1)
 
 const table = (is: (byte: number) => boolean) =>
   Uint8Array.from({ length: 256 }, (_, byte) => Number(is(byte)))
@@ -84,18 +92,17 @@ export function scan(from: Buffer, start: number, end: number, found: Found): bo
   let at = skipBlanks(bytes, 0)
   if (bytes[at++] !== BRACE) return false
   let depth = 1
-  let objects = 2
-  /** What the value at the top, an object or array, is. */
-  let topSlot = NONE
+  let closer = BRACE_END
   let isEmpty = true
+  closers[1] = closer
+  slots[1] = ELSEWHERE
   for (;;) {
     at = skipBlanks(bytes, at)
-    let slot = NONE
     let byte = bytes[at]!
-    const isObject = (objects >> depth) & 1
-    if (!(isEmpty && byte === (isObject ? BRACE_END : BRACKET_END))) {
+    if (!(isEmpty && byte === closer)) {
       isEmpty = false
-      if (isObject) {
+      let slot = ELSEWHERE
+      if (closer === BRACE_END) {
         if (byte !== QUOTE) return false
         const key = at + 1
         if (next + 1 >= count) return false
@@ -106,7 +113,7 @@ export function scan(from: Buffer, start: number, end: number, found: Found): bo
         if (depth === 1) {
           slot = slotOf(TOP_KEYS, bytes, key, at)
           if (slot === OUTPUT_FIELDS) starts[NAMESPACE] = starts[POD] = NONE
-        } else if (depth === 2 && topSlot === OUTPUT_FIELDS) {
+        } else if (depth === 2 && slots[2] === OUTPUT_FIELDS) {
           slot = slotOf(OUTPUT_KEYS, bytes, key, at)
         }
         at = skipBlanks(bytes, at + 1)
@@ -114,7 +121,7 @@ export function scan(from: Buffer, start: number, end: number, found: Found): bo
         at = skipBlanks(bytes, at + 1)
         byte = bytes[at]!
       }
-      const value = at
+      starts[slot] = start + at
       if (byte === QUOTE) {
         for (;;) {
           if (++next >= count) return false
@@ -128,46 +135,36 @@ export function scan(from: Buffer, start: number, end: number, found: Found): bo
         next++
         at++
       } else if (byte === BRACE || byte === BRACKET) {
-        if (depth === 1) {
-          topSlot = slot
-          if (slot >= 0 && slot < SLOTS) starts[slot] = start + value
-        } else if (slot !== NONE) {
-          starts[slot] = start + value
-          ends[slot] = start + value + 1
-        }
         if (++depth > DEPTH_MAX) return false
-        objects = byte === BRACE ? objects | (1 << depth) : objects & ~(1 << depth)
+        closer = byte === BRACE ? BRACE_END : BRACKET_END
+        closers[depth] = closer
+        slots[depth] = slot
         isEmpty = true
         at++
         continue
       } else {
         at = skipScalar(bytes, at, byte)
+        if (at < 0) return false
       }
-      if (at < 0) return false
-      if (slot >= 0 && slot < SLOTS) {
-        starts[slot] = start + value
-        ends[slot] = start + at
-      }
+      ends[slot] = start + at
     }
     // Behind a value, or at the end of an empty object or array.
     for (;;) {
       at = skipBlanks(bytes, at)
       byte = bytes[at++]!
       if (byte === COMMA) break
-      if (byte !== ((objects >> depth) & 1 ? BRACE_END : BRACKET_END)) return false
+      if (byte !== closer) return false
       isEmpty = false
+      ends[slots[depth]!] = start + at
       if (--depth === 0) return skipBlanks(bytes, at) === end - start
-      if (depth === 1) {
-        if (topSlot >= 0 && topSlot < SLOTS) ends[topSlot] = start + at
-        topSlot = NONE
-      }
+      closer = closers[depth]!
     }
   }
 }
 
 function slotOf(known: readonly Key[][], bytes: Uint8Array, start: number, end: number): number {
   const length = end - start
-  if (length >= known.length) return NONE
+  if (length >= known.length) return ELSEWHERE
   const candidates = known[length]!
   for (let which = 0; which < candidates.length; which++) {
     const { name, slot } = candidates[which]!
@@ -175,7 +172,7 @@ function slotOf(known: readonly Key[][], bytes: Uint8Array, start: number, end: 
     while (index < length && bytes[start + index] === name[index]) index++
     if (index === length) return slot
   }
-  return NONE
+  return ELSEWHERE
 }
 
 /** Other blanks than these Falco does not write; JSON.parse knows them. */

@@ -81,6 +81,18 @@ describe('read', () => {
     }
   })
 
+  it('takes an alert whatever its fields are', () => {
+    const kinds = setUp()
+    for (const value of [{}, { a: [{}] }, [], ['p', 1], 5, null, true]) {
+      const fields = { 'k8s.ns.name': value, 'k8s.pod.name': value }
+      const line = lineOf({ ...ALERT, source: value, tags: value, output_fields: fields })
+      for (let times = 0; times < 3; times++) {
+        expect(kinds.read(line, 0, line.length)).toMatchObject({ severity: 5 })
+        expect(looked(kinds.alert())).toMatchObject({ source: value, pod: [value, value] })
+      }
+    }
+  })
+
   it('tells what is no alert', () => {
     const kinds = setUp()
     for (const [text, why] of [
