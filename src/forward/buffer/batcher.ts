@@ -2,13 +2,14 @@
 // is there when it looks: one alert at a low rate, up to the limit when publishing is the slower
 // side. That is all the batching there is: no timer, no linger.
 
-import { type LineReject, trimEnd, unglue } from '../../shared/alert/alert.ts'
+import type { LineReject } from '../../shared/alert/alert.ts'
 import type { Notifier } from '../../shared/notifier.ts'
 import type { Counters, RejectReason } from '../accounting/counters.ts'
 import type { FalcoEvents } from '../accounting/falco-events.ts'
 import type { Kind } from '../encoding/alert-kinds.ts'
 import type { Batch, BatchPool } from '../encoding/batch.ts'
 import type { Encoder } from '../encoding/encoder.ts'
+import { trimEnd, unglue } from '../encoding/salvage.ts'
 import { createLineSplitter } from '../input/line-splitter.ts'
 
 export interface BatcherOptions {
