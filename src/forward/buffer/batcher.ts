@@ -6,9 +6,8 @@ import type { LineReject } from '../../shared/alert/alert.ts'
 import type { Notifier } from '../../shared/notifier.ts'
 import type { Counters, RejectReason } from '../accounting/counters.ts'
 import type { FalcoEvents } from '../accounting/falco-events.ts'
-import type { Kind } from '../encoding/alert-kinds.ts'
-import type { Batch, BatchPool } from '../encoding/batch.ts'
-import type { Encoder } from '../encoding/encoder.ts'
+import { append, type Batch, type BatchPool } from '../encoding/batch.ts'
+import type { Encoder, Reading } from '../encoding/encoder.ts'
 import { trimEnd, unglue } from '../encoding/salvage.ts'
 import { createLineSplitter } from '../input/line-splitter.ts'
 
@@ -85,11 +84,11 @@ export function createBatcher(options: BatcherOptions) {
       else reject(piece.found, bytes.subarray(piece.start, piece.end), piece.end - piece.start)
   }
 
-  function accept(kind: Kind, bytes: Buffer, start: number, end: number): void {
-    const { severity } = kind
-    if (events !== undefined) events.count(kind, encoder.alert)
+  function accept(reading: Reading, bytes: Buffer, start: number, end: number): void {
+    const { severity } = reading.kind
+    if (events !== undefined) events.count(reading.kind, reading.alert)
     if (severity > minPriority) counters.filtered[severity]!++
-    else encoder.add(batch, kind, bytes, start, end)
+    else append(batch, reading, bytes, start, end)
     // Last: a line for which something was thrown is counted as a reject, and once.
     counters.read++
   }

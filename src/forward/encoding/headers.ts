@@ -25,19 +25,13 @@ export interface HeaderOptions {
   readonly added: readonly Header[]
 }
 
-/** A function from alert to headers, or undefined where there would be none. */
-export function createHeaders({
-  falco,
-  added,
-}: HeaderOptions): ((alert: Alert) => Buffer) | undefined {
-  if (!falco && added.length === 0) return undefined
-  const always = VERSION_LINE + added.map(headerLine).join('')
+/** Undefined where there are none. */
+export function headersOf({ falco, added }: HeaderOptions, alert: Alert): Buffer | undefined {
   const names = falco ? NAMES : []
-  return (alert) => {
-    const values = names.map(([field, name]) => [name, textOf(alert, field)] as const)
-    const lines = values.filter(([, value]) => value !== '').map(headerLine)
-    return Buffer.from(`${always}${lines.join('')}\r\n`, 'latin1')
-  }
+  const own = names.map(([field, name]): Header => [name, textOf(alert, field)])
+  const headers = [...added, ...own.filter(([, value]) => value !== '')]
+  if (headers.length === 0) return undefined
+  return Buffer.from(`${VERSION_LINE}${headers.map(headerLine).join('')}\r\n`, 'latin1')
 }
 
 const headerLine = ([name, value]: Header) => `${name}: ${headerValue(value)}\r\n`

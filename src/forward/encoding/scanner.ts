@@ -1,7 +1,7 @@
 // Finds the few values of a line that we look at, without making an object of it. What it accepts is
 // JSON, whole and valid; where it is in any doubt it says so, and JSON.parse decides.
 
-import { line, mark, marks } from './structural-index.ts'
+import { line, lineView, mark, marks } from './structural-index.ts'
 
 /** What is looked for: keys of the alert, and two of its `output_fields`. */
 export const [RULE, PRIORITY, SOURCE, HOSTNAME, TAGS, NAMESPACE, POD, TIME] = [
@@ -12,13 +12,19 @@ export const SLOTS = 8
 const [OUTPUT_FIELDS, ELSEWHERE] = [8, 9]
 const NONE = -1
 
-/** Where each value stands, quotes included: `from[starts[slot], ends[slot])`. A start of -1: nowhere. */
+/** Where each value stands, quotes included: `line[starts[slot], ends[slot])`; both -1 where it is missing. */
 export interface Found {
+  /** A copy, from 0 on, that all share: valid until the next scan. */
+  readonly line: Buffer
+  /** The same bytes. */
+  readonly view: DataView
   readonly starts: Int32Array
   readonly ends: Int32Array
 }
 
 export const createFound = (): Found => ({
+  line,
+  view: lineView,
   starts: new Int32Array(ELSEWHERE + 1),
   ends: new Int32Array(ELSEWHERE + 1),
 })
@@ -84,11 +90,11 @@ export function scan(from: Buffer, start: number, end: number, found: Found): bo
   const { starts, ends } = found
   const count = mark(from, start, end)
   if (count < 0) return false
-  // A copy: in `from`, what stands behind the line may look as if the line went on.
+  // Not `from`, where what stands behind the line may look as if the line went on.
   const bytes = line
   /** Which mark is the next. Outside of strings there are only quotes, each met where it stands. */
   let next = 0
-  for (let slot = 0; slot < SLOTS; slot++) starts[slot] = NONE
+  for (let slot = 0; slot < SLOTS; slot++) starts[slot] = ends[slot] = NONE
   let at = skipBlanks(bytes, 0)
   if (bytes[at++] !== BRACE) return false
   let depth = 1
@@ -112,7 +118,8 @@ export function scan(from: Buffer, start: number, end: number, found: Found): bo
         if (bytes[at] !== QUOTE) return false
         if (depth === 1) {
           slot = slotOf(TOP_KEYS, bytes, key, at)
-          if (slot === OUTPUT_FIELDS) starts[NAMESPACE] = starts[POD] = NONE
+          if (slot === OUTPUT_FIELDS)
+            starts[NAMESPACE] = ends[NAMESPACE] = starts[POD] = ends[POD] = NONE
         } else if (depth === 2 && slots[2] === OUTPUT_FIELDS) {
           slot = slotOf(OUTPUT_KEYS, bytes, key, at)
         }
@@ -121,7 +128,7 @@ export function scan(from: Buffer, start: number, end: number, found: Found): bo
         at = skipBlanks(bytes, at + 1)
         byte = bytes[at]!
       }
-      starts[slot] = start + at
+      starts[slot] = at
       if (byte === QUOTE) {
         for (;;) {
           if (++next >= count) return false
@@ -146,7 +153,7 @@ export function scan(from: Buffer, start: number, end: number, found: Found): bo
         at = skipScalar(bytes, at, byte)
         if (at < 0) return false
       }
-      ends[slot] = start + at
+      ends[slot] = at
     }
     // Behind a value, or at the end of an empty object or array.
     for (;;) {
@@ -155,7 +162,7 @@ export function scan(from: Buffer, start: number, end: number, found: Found): bo
       if (byte === COMMA) break
       if (byte !== closer) return false
       isEmpty = false
-      ends[slots[depth]!] = start + at
+      ends[slots[depth]!] = at
       if (--depth === 0) return skipBlanks(bytes, at) === end - start
       closer = closers[depth]!
     }

@@ -16,11 +16,12 @@ import {
 import { createEncoder } from '../../../src/forward/encoding/encoder.ts'
 import { markBy } from '../../../src/forward/encoding/structural-index.ts'
 import { type Alert, PRIORITIES } from '../../../src/shared/alert/alert.ts'
-import { createSubjects, parseTemplate } from '../../../src/shared/alert/subject.ts'
+import { parseTemplate, subjectOf } from '../../../src/shared/alert/subject.ts'
 import { createNotifier } from '../../../src/shared/notifier.ts'
 import { alertLines, fixture, numberedAlert } from '../../support/fixtures.ts'
 
-const subjectFor = createSubjects(parseTemplate('falco.<priority>.<rule>'))
+const template = parseTemplate('falco.<priority>.<rule>')
+const subjectFor = (alert: Alert) => subjectOf(template, alert)
 
 function setUp({
   batchBytes = 1024 * 1024,

@@ -27,10 +27,10 @@ const found = createFound()
 
 type Parsed = Record<string, unknown> & { output_fields?: Record<string, unknown> }
 
-const at = (slot: number, bytes: Buffer): unknown =>
+const at = (slot: number, { bytes, start }: Placed): unknown =>
   found.starts[slot]! < 0
     ? undefined
-    : JSON.parse(bytes.toString('utf8', found.starts[slot], found.ends[slot]))
+    : JSON.parse(bytes.toString('utf8', start + found.starts[slot]!, start + found.ends[slot]!))
 
 /** A line as it stands in a buffer, between what is left there of others. */
 interface Placed {
@@ -45,10 +45,11 @@ function placed(line: Buffer, before: Buffer = Buffer.from('\n'), behind = befor
 }
 
 /** Undefined where they agree, or what JSON.parse says against the scanner. */
-function disagreement({ bytes, start, end }: Placed): string | undefined {
+function disagreement(placed: Placed): string | undefined {
+  const { bytes, start, end } = placed
   if (!scan(bytes, start, end, found)) return undefined
   for (let slot = 0; slot < SLOTS; slot++)
-    if (found.starts[slot]! >= 0 && (found.starts[slot]! < start || found.ends[slot]! > end))
+    if (found.starts[slot]! >= 0 && found.ends[slot]! > end - start)
       return `slot ${slot} is not in the line`
   let parsed: Parsed
   try {
@@ -72,7 +73,7 @@ function disagreement({ bytes, start, end }: Placed): string | undefined {
     [POD, own(known, 'k8s.pod.name')],
   ]
   for (const [slot, value] of pairs)
-    if (JSON.stringify(at(slot, bytes)) !== JSON.stringify(value)) return `slot ${slot}`
+    if (JSON.stringify(at(slot, placed)) !== JSON.stringify(value)) return `slot ${slot}`
   return undefined
 }
 
