@@ -1,6 +1,6 @@
-// From reads to batches. Reads are pushed in; whoever publishes pulls a batch out, which is what
-// is there when it looks: one alert at a low rate, up to the limit when publishing is the slower
-// side. That is all the batching there is: no timer, no linger.
+// From reads to batches. Reads are pushed in; the publisher pulls a batch out, which is what is there
+// at that moment: one alert at a low rate, up to the limit when publishing is the slower side. There is
+// no timer and no linger.
 
 import type { LineReject } from '../../shared/alert/alert.ts'
 import type { Notifier } from '../../shared/notifier.ts'
@@ -20,11 +20,11 @@ export interface BatcherOptions {
   readonly minPriority: number
   readonly encoder: Encoder
   readonly counters: Counters
-  /** Counts the alerts of each kind, if somebody wants to know. */
+  /** Counts the alerts of each kind, where that is wanted. */
   readonly events: FalcoEvents | undefined
   /** Notified when there is something new to take, or room again. */
   readonly stateChanged: Notifier
-  /** Told of everything that is not an alert; `bytes` is valid during the call only. */
+  /** Called for all that is not an alert; `bytes` is valid during the call only. */
   readonly onReject: OnReject
 }
 
@@ -36,29 +36,30 @@ export type OnReject = (
   error?: unknown,
 ) => void
 
-/** Whoever takes batches. */
 export interface Taker {
   /** Whether a batch is wanted now, given whether it is full (or the last); asked anew at each change. */
   wants(full: boolean): boolean
-  /** Is shown the batch being filled after each read. True: it need not be offered yet. */
+  /** Called after each read with the batch that is being filled. True: it need not be offered yet. */
   readonly early?: (batch: Batch) => boolean
 }
 
 export type Batcher = ReturnType<typeof createBatcher>
 
-export function createBatcher(options: BatcherOptions) {
-  const {
-    pool,
-    readBytes,
-    maxLineBytes,
-    minPriority,
-    encoder,
-    counters,
-    events,
-    stateChanged,
-    onReject,
-  } = options
-  const splitter = createLineSplitter(maxLineBytes, { line, tooLong })
+export function createBatcher({
+  pool,
+  readBytes,
+  maxLineBytes,
+  minPriority,
+  encoder,
+  counters,
+  events,
+  stateChanged,
+  onReject,
+}: BatcherOptions) {
+  const splitter = createLineSplitter(maxLineBytes, {
+    line,
+    tooLong: (head, length) => reject('too_long', head, length),
+  })
   let batch = pool.borrow()
   let taker: Taker | undefined
   let ended = false
@@ -66,7 +67,7 @@ export function createBatcher(options: BatcherOptions) {
 
   function line(bytes: Buffer, start: number, end: number): void {
     if (start === end) return
-    // Whatever is wrong with us costs one line, and not the process.
+    // A bug of ours costs one line, and not the process.
     try {
       const found = encoder.read(bytes, start, end)
       if (typeof found !== 'string') accept(found, bytes, start, end)
@@ -93,13 +94,9 @@ export function createBatcher(options: BatcherOptions) {
     counters.read++
   }
 
-  function tooLong(head: Buffer, length: number): void {
-    reject('too_long', head, length)
-  }
-
   function reject(reason: RejectReason, bytes: Buffer, length: number, error?: unknown): void {
     counters.read++
-    // Its rest was not waited for: no bad line but one that was not delivered.
+    // Its rest was not waited for: not a bad line, but one that was not delivered.
     if (cutOff && reason === 'invalid_json') return
     counters.rejected[reason]++
     onReject(reason, bytes, length, error)
@@ -118,7 +115,7 @@ export function createBatcher(options: BatcherOptions) {
       return !isFull()
     },
 
-    /** Resolves when it is no longer full; also at a `change` after the stop. */
+    /** Resolves when it is no longer full; also at a change after the stop. */
     async room(stop?: AbortSignal): Promise<void> {
       if (!isFull()) return
       const since = performance.now()
@@ -151,10 +148,10 @@ export function createBatcher(options: BatcherOptions) {
       }
     },
 
-    /** Alerts that nobody has taken yet. */
+    /** Alerts that are not taken yet. */
     waiting: () => batch.count,
 
-    /** What is there, full or not: for when nothing more will be delivered. */
+    /** Takes what is there, full or not: for when nothing more will be delivered. */
     takeRest: (): Batch | undefined => (batch.count > 0 ? takeBatch() : undefined),
   }
 
