@@ -92,7 +92,7 @@ export function append(
   end: number,
 ): void {
   const { protocolPrefix, headers } = kind
-  const size = end - start + (headers === undefined ? 0 : headers.length)
+  const size = end - start + (headers?.length ?? 0)
   const needed = batch.used + protocolPrefix.length + SIZE_BYTES_MAX + size
   if (needed > batch.bytes.length) {
     const grown = Buffer.allocUnsafeSlow(needed + GROWTH_BYTES)

@@ -1,14 +1,14 @@
 // Finds the few values of a line that we look at, without making an object of it. What it accepts is
-// JSON, whole and valid; where it is in any doubt it says so, and JSON.parse decides.
+// JSON, whole and valid; where it is in doubt it does not accept, and JSON.parse decides.
 
 import { line, lineView, mark, marks } from './structural-index.ts'
 
-/** What is looked for: keys of the alert, and two of its `output_fields`. */
+/** Slots of the values that are looked for: keys of the alert, and two of its `output_fields`. */
 export const [RULE, PRIORITY, SOURCE, HOSTNAME, TAGS, NAMESPACE, POD, TIME] = [
   0, 1, 2, 3, 4, 5, 6, 7,
 ]
 export const SLOTS = 8
-/** Beyond those that are read: where the other values go. */
+/** Slots that are not read: where the other values go. */
 const [OUTPUT_FIELDS, ELSEWHERE] = [8, 9]
 const NONE = -1
 
@@ -48,27 +48,30 @@ const DEPTH_MAX = 30
 const closers = new Uint8Array(DEPTH_MAX + 1)
 const slots = new Uint8Array(DEPTH_MAX + 1)
 
-const table = (is: (byte: number) => boolean) =>
-  Uint8Array.from({ length: 256 }, (_, byte) => Number(is(byte)))
-const among = (text: string) => (byte: number) => text.includes(String.fromCharCode(byte))
-
-const ESCAPED = table(among('"\\/bfnrt'))
-const HEX = table(among('0123456789abcdefABCDEF'))
-const DIGIT = table(among('0123456789'))
-
-/** Keys by their length. */
-function keys(...names: [name: string, slot: number][]): readonly Key[][] {
-  const longest = Math.max(...names.map(([name]) => name.length))
-  return Array.from({ length: longest + 1 }, (_, length) =>
-    names
-      .filter(([name]) => name.length === length)
-      .map(([name, slot]) => ({ name: Buffer.from(name), slot })),
-  )
+/** 1 for each byte of the text. */
+function tableOf(text: string): Uint8Array {
+  const table = new Uint8Array(256)
+  for (const byte of Buffer.from(text)) table[byte] = 1
+  return table
 }
+
+const ESCAPED = tableOf('"\\/bfnrt')
+const HEX = tableOf('0123456789abcdefABCDEF')
+const DIGIT = tableOf('0123456789')
 
 interface Key {
   readonly name: Uint8Array
   readonly slot: number
+}
+
+/** Keys by their length. */
+function keys(...names: [name: string, slot: number][]): readonly Key[][] {
+  const lengthMax = Math.max(...names.map(([name]) => name.length))
+  return Array.from({ length: lengthMax + 1 }, (_, length) =>
+    names
+      .filter(([name]) => name.length === length)
+      .map(([name, slot]) => ({ name: Buffer.from(name), slot })),
+  )
 }
 
 const TOP_KEYS = keys(
@@ -213,11 +216,9 @@ function skipNumber(bytes: Uint8Array, start: number): number {
   return at
 }
 
-const [TRUE, FALSE, NULL] = ['true', 'false', 'null'].map((text) => Buffer.from(text)) as [
-  Buffer,
-  Buffer,
-  Buffer,
-]
+const TRUE = Buffer.from('true')
+const FALSE = Buffer.from('false')
+const NULL = Buffer.from('null')
 
 function skipText(bytes: Uint8Array, at: number, text: Buffer): number {
   for (let index = 0; index < text.length; index++) if (bytes[at + index] !== text[index]) return -1
