@@ -36,10 +36,11 @@ export type OnReject = (
   error?: unknown,
 ) => void
 
+/** Whoever takes batches. */
 export interface Taker {
   /** Whether a batch is wanted now, given whether it is full (or the last); asked anew at each change. */
   wants(full: boolean): boolean
-  /** Called after each read with the batch that is being filled. True: it need not be offered yet. */
+  /** Is shown the batch being filled after each read. True: it need not be offered yet. */
   readonly early?: (batch: Batch) => boolean
 }
 
@@ -96,7 +97,7 @@ export function createBatcher({
 
   function reject(reason: RejectReason, bytes: Buffer, length: number, error?: unknown): void {
     counters.read++
-    // Its rest was not waited for: not a bad line, but one that was not delivered.
+    // Its rest was not waited for: no bad line but one that was not delivered.
     if (cutOff && reason === 'invalid_json') return
     counters.rejected[reason]++
     onReject(reason, bytes, length, error)
