@@ -1,7 +1,7 @@
 // Finds the few values of a line that we look at, without making an object of it. What it accepts is
 // JSON, whole and valid; where it is in doubt it does not accept, and JSON.parse decides.
 
-import { line, lineView, mark, marks } from './structural-index.ts'
+import { buildIndex, line, lineView, structuralIndex } from './structural-index.ts'
 
 /** Slots of the values that are looked for: keys of the alert, and two of its `output_fields`. */
 export const [RULE, PRIORITY, SOURCE, HOSTNAME, TAGS, NAMESPACE, POD, TIME] = [
@@ -91,11 +91,11 @@ const OUTPUT_KEYS = keys(['k8s.ns.name', NAMESPACE], ['k8s.pod.name', POD])
  */
 export function scan(from: Buffer, start: number, end: number, found: Found): boolean {
   const { starts, ends } = found
-  const count = mark(from, start, end)
+  const count = buildIndex(from, start, end)
   if (count < 0) return false
   // Not `from`, where what stands behind the line may look as if the line went on.
   const bytes = line
-  /** Which mark is the next. Outside of strings there are only quotes, each met where it stands. */
+  /** Place in the index. Outside of strings there are only quotes, each met where it stands. */
   let next = 0
   for (let slot = 0; slot < SLOTS; slot++) starts[slot] = ends[slot] = NONE
   let at = skipBlanks(bytes, 0)
@@ -115,7 +115,7 @@ export function scan(from: Buffer, start: number, end: number, found: Found): bo
         if (byte !== QUOTE) return false
         const key = at + 1
         if (next + 1 >= count) return false
-        at = marks[next + 1]!
+        at = structuralIndex[next + 1]!
         next += 2
         // A key with an escape may be one of ours in disguise.
         if (bytes[at] !== QUOTE) return false
@@ -135,7 +135,7 @@ export function scan(from: Buffer, start: number, end: number, found: Found): bo
       if (byte === QUOTE) {
         for (;;) {
           if (++next >= count) return false
-          at = marks[next]!
+          at = structuralIndex[next]!
           if (bytes[at] === QUOTE) break
           // A control character has no place in a string.
           if (bytes[at] !== BACKSLASH || !isEscape(bytes, at + 1)) return false

@@ -14,7 +14,7 @@ import {
   subjectAt,
 } from '../../../src/forward/encoding/batch.ts'
 import { createEncoder } from '../../../src/forward/encoding/encoder.ts'
-import { markBy } from '../../../src/forward/encoding/structural-index.ts'
+import { indexBy } from '../../../src/forward/encoding/structural-index.ts'
 import { type Alert, PRIORITIES } from '../../../src/shared/alert/alert.ts'
 import { parseTemplate, subjectOf } from '../../../src/shared/alert/subject.ts'
 import { createNotifier } from '../../../src/shared/notifier.ts'
@@ -198,7 +198,7 @@ describe('createBatcher', () => {
   })
 
   it('takes a line for what it is, whatever was in its place before, also by WebAssembly', async () => {
-    markBy('WebAssembly')
+    indexBy('WebAssembly')
     const writes = [
       '{"x":1,"y":2,"priority":"Notice","rule":"R"}',
       '}\n',

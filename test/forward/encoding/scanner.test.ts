@@ -1,5 +1,5 @@
 // The scanner against JSON.parse: what it accepts, JSON.parse accepts, and finds the same in it, whichever way
-// it looks for marks and whatever stands around the line. SCAN_INPUTS=5000000 for a long run.
+// it builds the index and whatever stands around the line. SCAN_INPUTS=5000000 for a long run.
 
 import { describe, expect, it } from 'vitest'
 import {
@@ -15,7 +15,7 @@ import {
   TAGS,
   TIME,
 } from '../../../src/forward/encoding/scanner.ts'
-import { markBy } from '../../../src/forward/encoding/structural-index.ts'
+import { indexBy } from '../../../src/forward/encoding/structural-index.ts'
 import { alertLines, fixture, linesOf } from '../../support/fixtures.ts'
 import { generator, SEED } from '../../support/random.ts'
 
@@ -176,7 +176,7 @@ it('takes the last of what stands twice, as JSON.parse does', () => {
 
 describe.each(WAYS)('by %s', (way) => {
   it('reads nothing behind the end', () => {
-    markBy(way)
+    indexBy(way)
     for (const text of [
       '{"a":"b"}',
       '{"a":[true,null]}',
@@ -194,7 +194,7 @@ describe.each(WAYS)('by %s', (way) => {
   })
 
   it('accepts no alert that is cut off, wherever, and whatever is left of others behind it', () => {
-    markBy(way)
+    indexBy(way)
     const lines = alertLines().filter((_, index) => (index + SEED) % 5 === 0)
     const [longest] = lines.toSorted((a, b) => b.length - a.length) as [Buffer]
     const carry = Buffer.alloc(longest.length + 64)
@@ -298,7 +298,7 @@ it(`agrees with JSON.parse on ${INPUTS} inputs, seed ${SEED}`, { timeout: 3_600_
       return placed(line, stale(line), stale(line))
     })
     const verdicts = WAYS.map((way) => {
-      markBy(way)
+      indexBy(way)
       return block.map((input) => {
         const said = disagreement(input)
         if (said !== undefined) expect([way, said, shown(input)]).toBeUndefined()
