@@ -9,19 +9,7 @@ import {
 } from '../../shared/alert/alert.ts'
 import { append, type Batch } from './batch.ts'
 import { createKindTable, type Kind } from './kind-table.ts'
-import {
-  createFound,
-  type Found,
-  HOSTNAME,
-  NAMESPACE,
-  POD,
-  PRIORITY,
-  RULE,
-  SOURCE,
-  scan,
-  TAGS,
-  TIME,
-} from './scanner.ts'
+import { alertIn, createFound, scan, TIME } from './scanner.ts'
 import { createClockReader } from './timestamp.ts'
 
 /** What a line is: valid until the next is read. */
@@ -47,9 +35,10 @@ export interface Encoder {
 export type OnFailure = (line: Buffer, error: unknown) => void
 
 const NEWLINE = 0x0a
+const NOTHING = Buffer.alloc(0)
 const NO_KIND: Kind = {
   severity: 0,
-  protocolPrefix: Buffer.alloc(0),
+  protocolPrefix: NOTHING,
   headers: undefined,
   series: undefined,
 }
@@ -122,20 +111,6 @@ export function createEncoder(
       }
       return unreadable
     },
-  }
-}
-
-/** No more of the alert than the fields that kinds are made of, each as JSON.parse of the whole line has it. */
-function alertIn({ line, starts, ends }: Found): Partial<Alert> {
-  const value = (slot: number): unknown =>
-    starts[slot]! < 0 ? undefined : JSON.parse(line.toString('utf8', starts[slot], ends[slot]))
-  return {
-    priority: value(PRIORITY) as string,
-    rule: value(RULE) as string,
-    source: value(SOURCE),
-    hostname: value(HOSTNAME),
-    tags: value(TAGS),
-    output_fields: { 'k8s.ns.name': value(NAMESPACE), 'k8s.pod.name': value(POD) },
   }
 }
 

@@ -28,11 +28,10 @@ const KEPT_BYTES_MAX = 8 * 1024 * 1024
 const ENTRY_OBJECTS_BYTES = 384
 /** A full table is cleared, but no more often than this: to remember costs more than to read. */
 const CLEAR_INTERVAL_MS = 10_000
-const KEY_BYTES_MAX = 2048
 const LENGTH_BYTES = 4
 const LENGTHS_BYTES = TIME * LENGTH_BYTES
 /** Entries share chunks: memory for each alone would cost more than what is in it. */
-const CHUNK_BYTES = 64 * 1024
+const [CHUNK_BYTES, ENTRY_BYTES_MAX] = [64 * 1024, 8 * 1024]
 /** More kinds than this with one hash are no accident. */
 const CHAIN_MAX = 8
 
@@ -65,8 +64,7 @@ export function createKindTable<Reject extends LineReject>(
     let chain = 0
     for (let entry = entries.get(hash); entry; entry = entry.next) chain++
     const size = LENGTHS_BYTES + keyBytes + protocolPrefix.length + (headers?.length ?? 0)
-    if (keyBytes > KEY_BYTES_MAX || chain >= CHAIN_MAX || size > CHUNK_BYTES || !hasRoom())
-      return kind
+    if (size > ENTRY_BYTES_MAX || chain >= CHAIN_MAX || !hasRoom()) return kind
     kept += size + ENTRY_OBJECTS_BYTES
     if (chunkUsed + size > chunk.length) {
       chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES)

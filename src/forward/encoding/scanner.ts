@@ -1,15 +1,17 @@
 // Finds the few values of a line that we look at, without making an object of it. What it accepts is
 // JSON, whole and valid; where it is in doubt it does not accept, and JSON.parse decides.
 
+import type { Alert } from '../../shared/alert/alert.ts'
 import { buildIndex, line, lineView, structuralIndex } from './structural-index.ts'
 
-/** Slots of the values that are looked for: keys of the alert, and two of its `output_fields`. */
+/** The values that are looked for, each with its slot; behind them, slots that are not read. */
+const NAMES =
+  'rule priority source hostname tags k8s.ns.name k8s.pod.name time output_fields'.split(' ')
 export const [RULE, PRIORITY, SOURCE, HOSTNAME, TAGS, NAMESPACE, POD, TIME] = [
   0, 1, 2, 3, 4, 5, 6, 7,
 ]
 export const SLOTS = 8
-/** Slots that are not read: where the other values go. */
-const [OUTPUT_FIELDS, ELSEWHERE] = [8, 9]
+const [OUTPUT_FIELDS, ALERT, ELSEWHERE] = [8, 9, 10]
 const NONE = -1
 
 /** Where each value stands, quotes included: `line[starts[slot], ends[slot])`; both -1 where it is missing. */
@@ -42,6 +44,9 @@ const BRACKET_END = 0x5d
 const BRACE = 0x7b
 const BRACE_END = 0x7d
 const SPACE = 0x20
+const LARGE_E = 0x45
+const SMALL_E = 0x65
+const SMALL_F = 0x66
 const SMALL_U = 0x75
 const DEPTH_MAX = 30
 /** Of each level that is open: the byte that ends it, and the slot of its value. */
@@ -59,31 +64,15 @@ const ESCAPED = tableOf('"\\/bfnrt')
 const HEX = tableOf('0123456789abcdefABCDEF')
 const DIGIT = tableOf('0123456789')
 
-interface Key {
-  readonly name: Uint8Array
-  readonly slot: number
-}
-
-/** Keys by their length. */
-function keys(...names: [name: string, slot: number][]): readonly Key[][] {
-  const lengthMax = Math.max(...names.map(([name]) => name.length))
-  return Array.from({ length: lengthMax + 1 }, (_, length) =>
-    names
-      .filter(([name]) => name.length === length)
-      .map(([name, slot]) => ({ name: Buffer.from(name), slot })),
-  )
-}
-
-const TOP_KEYS = keys(
-  ['hostname', HOSTNAME],
-  ['output_fields', OUTPUT_FIELDS],
-  ['priority', PRIORITY],
-  ['rule', RULE],
-  ['source', SOURCE],
-  ['tags', TAGS],
-  ['time', TIME],
+const KEYS = NAMES.map((name, slot) => ({
+  name: Buffer.from(name),
+  slot,
+  within: slot === NAMESPACE || slot === POD ? OUTPUT_FIELDS : ALERT,
+}))
+const KEY_LENGTH_MAX = Math.max(...NAMES.map(({ length }) => length))
+const KEYS_BY_LENGTH = Array.from({ length: KEY_LENGTH_MAX + 1 }, (_, length) =>
+  KEYS.filter(({ name }) => name.length === length),
 )
-const OUTPUT_KEYS = keys(['k8s.ns.name', NAMESPACE], ['k8s.pod.name', POD])
 
 /**
  * Looks at `from[start, end)`. True: it is one JSON object, and `found` has where its values stand; of
@@ -104,7 +93,7 @@ export function scan(from: Buffer, start: number, end: number, found: Found): bo
   let closer = BRACE_END
   let isEmpty = true
   closers[1] = closer
-  slots[1] = ELSEWHERE
+  slots[1] = ALERT
   for (;;) {
     at = skipBlanks(bytes, at)
     let byte = bytes[at]!
@@ -119,13 +108,9 @@ export function scan(from: Buffer, start: number, end: number, found: Found): bo
         next += 2
         // A key with an escape may be one of ours in disguise.
         if (bytes[at] !== QUOTE) return false
-        if (depth === 1) {
-          slot = slotOf(TOP_KEYS, bytes, key, at)
-          if (slot === OUTPUT_FIELDS)
-            starts[NAMESPACE] = ends[NAMESPACE] = starts[POD] = ends[POD] = NONE
-        } else if (depth === 2 && slots[2] === OUTPUT_FIELDS) {
-          slot = slotOf(OUTPUT_KEYS, bytes, key, at)
-        }
+        slot = slotOf(slots[depth]!, bytes, key, at)
+        if (slot === OUTPUT_FIELDS)
+          starts[NAMESPACE] = ends[NAMESPACE] = starts[POD] = ends[POD] = NONE
         at = skipBlanks(bytes, at + 1)
         if (bytes[at] !== COLON) return false
         at = skipBlanks(bytes, at + 1)
@@ -153,7 +138,7 @@ export function scan(from: Buffer, start: number, end: number, found: Found): bo
         at++
         continue
       } else {
-        at = skipScalar(bytes, at, byte)
+        at = skipScalar(bytes, at)
         if (at < 0) return false
       }
       ends[slot] = at
@@ -172,15 +157,30 @@ export function scan(from: Buffer, start: number, end: number, found: Found): bo
   }
 }
 
-function slotOf(known: readonly Key[][], bytes: Uint8Array, start: number, end: number): number {
+/** No more of the alert than the fields that kinds are made of, each as JSON.parse of the whole line has it. */
+export function alertIn({ line, starts, ends }: Found): Partial<Alert> {
+  const value = (slot: number): unknown =>
+    starts[slot]! < 0 ? undefined : JSON.parse(line.toString('utf8', starts[slot], ends[slot]))
+  return {
+    priority: value(PRIORITY) as string,
+    rule: value(RULE) as string,
+    source: value(SOURCE),
+    hostname: value(HOSTNAME),
+    tags: value(TAGS),
+    output_fields: { 'k8s.ns.name': value(NAMESPACE), 'k8s.pod.name': value(POD) },
+  }
+}
+
+/** Of the key at `bytes[start, end)` in the object that is in slot `within`. */
+function slotOf(within: number, bytes: Uint8Array, start: number, end: number): number {
   const length = end - start
-  if (length >= known.length) return ELSEWHERE
-  const candidates = known[length]!
+  if (within === ELSEWHERE || length > KEY_LENGTH_MAX) return ELSEWHERE
+  const candidates = KEYS_BY_LENGTH[length]!
   for (let which = 0; which < candidates.length; which++) {
-    const { name, slot } = candidates[which]!
+    const key = candidates[which]!
     let index = 0
-    while (index < length && bytes[start + index] === name[index]) index++
-    if (index === length) return slot
+    while (index < length && bytes[start + index] === key.name[index]) index++
+    if (index === length && key.within === within) return key.slot
   }
   return ELSEWHERE
 }
@@ -198,31 +198,21 @@ function isEscape(bytes: Uint8Array, at: number): boolean {
   return true
 }
 
-/** To behind a number, true, false or null; -1: it is none. */
-function skipScalar(bytes: Uint8Array, at: number, byte: number): number {
-  if (byte === 0x74) return skipText(bytes, at, TRUE)
-  if (byte === 0x66) return skipText(bytes, at, FALSE)
-  if (byte === 0x6e) return skipText(bytes, at, NULL)
-  return skipNumber(bytes, byte === MINUS ? at + 1 : at)
-}
+const [TRUE, NULL, ALSE] = ['true', 'null', 'alse'].map((text) => Buffer.from(text).readInt32BE())
 
-function skipNumber(bytes: Uint8Array, start: number): number {
-  let at = bytes[start] === ZERO ? start + 1 : skipDigits(bytes, start)
+/** To behind a number, true, false or null; -1: it is none. */
+function skipScalar(bytes: Uint8Array, start: number): number {
+  const word = lineView.getInt32(start)
+  if (word === TRUE || word === NULL) return start + 4
+  if (bytes[start] === SMALL_F) return lineView.getInt32(start + 1) === ALSE ? start + 5 : -1
+  let at = bytes[start] === MINUS ? start + 1 : start
+  at = bytes[at] === ZERO ? at + 1 : skipDigits(bytes, at)
   if (at >= 0 && bytes[at] === DOT) at = skipDigits(bytes, at + 1)
-  if (at >= 0 && (bytes[at] === 0x65 || bytes[at] === 0x45)) {
+  if (at >= 0 && (bytes[at] === SMALL_E || bytes[at] === LARGE_E)) {
     const sign = bytes[at + 1]
     at = skipDigits(bytes, sign === PLUS || sign === MINUS ? at + 2 : at + 1)
   }
   return at
-}
-
-const TRUE = Buffer.from('true')
-const FALSE = Buffer.from('false')
-const NULL = Buffer.from('null')
-
-function skipText(bytes: Uint8Array, at: number, text: Buffer): number {
-  for (let index = 0; index < text.length; index++) if (bytes[at + index] !== text[index]) return -1
-  return at + text.length
 }
 
 /** At least one digit; -1: there is none. */

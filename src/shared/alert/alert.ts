@@ -12,19 +12,13 @@ export const PRIORITIES = [
   'debug',
 ] as const
 
-const SEVERITY = new Map(
-  [...PRIORITIES.entries(), [6, 'info'] as const].flatMap(([index, name]) => [
-    [name, index],
-    [name[0]!.toUpperCase() + name.slice(1), index],
-  ]),
-)
-
-const PRIORITY_LENGTH_MAX = Math.max(...PRIORITIES.map(({ length }) => length))
+const INDEXES = new Map<string, number>(PRIORITIES.map((name, index) => [name, index]))
+INDEXES.set('info', PRIORITIES.indexOf('informational'))
+const PRIORITY_LENGTH_MAX = 'informational'.length
 
 /** Index into PRIORITIES, whatever the case; `info` is informational. Undefined: not one of them. */
 export function priorityIndex(priority: string): number | undefined {
-  if (priority.length > PRIORITY_LENGTH_MAX) return undefined
-  return SEVERITY.get(priority) ?? SEVERITY.get(priority.toLowerCase())
+  return priority.length > PRIORITY_LENGTH_MAX ? undefined : INDEXES.get(priority.toLowerCase())
 }
 
 /** A parsed alert: `priority` and `rule` are never empty; the other keys may be anything. */
@@ -65,11 +59,10 @@ export function parseAlert(bytes: Buffer, start: number, end: number): Alert | L
   } catch {
     return 'invalid_json'
   }
-  if (typeof value !== 'object' || value === null) return 'not_an_alert'
   return isAlert(value) ? value : 'not_an_alert'
 }
 
-export const isAlert = (value: Partial<Alert>): value is Alert =>
-  isText(value.priority) && isText(value.rule)
+export const isAlert = (value: Partial<Alert> | null): value is Alert =>
+  isText(value?.priority) && isText(value?.rule)
 
 const isText = (value: unknown) => typeof value === 'string' && value !== ''

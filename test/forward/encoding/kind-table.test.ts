@@ -77,7 +77,7 @@ it('remembers neither a reject nor a kind with very long fields', () => {
   const { kindOf, described } = setUp()
   for (let times = 0; times < 3; times++) {
     expect(kindOf({ priority: 'p' })).toBe('not_an_alert')
-    kindOf({ rule: 'x'.repeat(3_000) })
+    kindOf({ rule: 'x'.repeat(5_000) })
   }
   expect(described).toHaveLength(3)
 })
