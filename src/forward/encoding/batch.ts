@@ -31,14 +31,6 @@ export interface Batch {
   sentCount: number
 }
 
-/** Lends batches and takes them back, so that a steady stream allocates no buffers. */
-export interface BatchPool {
-  /** Room for messages. */
-  readonly batchBytes: number
-  borrow(): Batch
-  giveBack(batch: Batch): void
-}
-
 /** What is in use while all is well; what an outage needed beyond that goes back to the system. */
 const IDLE_MAX = 4
 /** The objects that a batch is, about; the numbers of an alert. */
@@ -56,14 +48,20 @@ const EMPTY = {
   sentCount: 0,
 }
 
-/** Of batches that take `size` bytes of memory, with all that belongs to them. */
-export function createBatchPool(size: number): BatchPool {
+export type BatchPool = ReturnType<typeof createBatchPool>
+
+/**
+ * Lends batches and takes them back, so that a steady stream allocates no buffers. Each takes `size` bytes of memory,
+ * with all that belongs to it.
+ */
+export function createBatchPool(size: number) {
   const idle: Batch[] = []
   const alerts = Math.ceil(size / ALERT_BYTES)
   const batchBytes = size - OBJECTS_BYTES - alerts * NUMBERS_BYTES
   return {
+    /** Room for messages. */
     batchBytes,
-    borrow: () =>
+    borrow: (): Batch =>
       idle.pop() ?? {
         ...EMPTY,
         bytes: Buffer.allocUnsafeSlow(batchBytes),
@@ -71,7 +69,7 @@ export function createBatchPool(size: number): BatchPool {
         ends: new Uint32Array(alerts),
         times: new Float64Array(alerts),
       },
-    giveBack(batch) {
+    giveBack(batch: Batch): void {
       if (idle.length < IDLE_MAX && batch.bytes.length >= batchBytes)
         idle.push(Object.assign(batch, EMPTY))
     },

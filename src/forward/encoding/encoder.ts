@@ -21,34 +21,23 @@ export interface Reading {
   readonly alert: () => Alert
 }
 
-export interface Encoder {
-  /** Reads `bytes[start, end)`; gives why it is no alert where it is none. */
-  read(bytes: Buffer, start: number, end: number): Reading | LineReject
-  /**
-   * Adds lines that were alerts when they were spooled, but for those of severity `except`. Gives
-   * how many are no longer alerts. One for which something is thrown goes to `onFailure`.
-   */
-  addLines(batch: Batch, lines: Buffer, except?: number): number
-}
+export type Encoder = ReturnType<typeof createEncoder>
 
 /** `line` is valid during the call only. */
 export type OnFailure = (line: Buffer, error: unknown) => void
 
 const NEWLINE = 0x0a
 const NOTHING = Buffer.alloc(0)
-const NO_KIND: Kind = {
-  severity: 0,
-  protocolPrefix: NOTHING,
-  headers: undefined,
-  series: undefined,
-}
+const NONE: Kind = { severity: 0, protocolPrefix: NOTHING, headers: undefined, series: undefined }
 
 /** `subjectOf` and `headersOf` are asked once for alerts of a kind that comes again. */
 export function createEncoder(
   subjectOf: (alert: Alert) => string,
   headersOf?: (alert: Alert) => Buffer | undefined,
-  onFailure: OnFailure = rethrow,
-): Encoder {
+  onFailure: OnFailure = (_, error) => {
+    throw error
+  },
+) {
   const found = createFound()
   const timeOf = createClockReader()
   const kindOf = createKindTable(() => {
@@ -59,7 +48,7 @@ export function createEncoder(
   })
   let alert: Alert | undefined
   const reading = {
-    kind: NO_KIND,
+    kind: NONE,
     time: Number.NaN,
     alert: () => {
       alert ??= alertIn(found) as Alert
@@ -77,6 +66,7 @@ export function createEncoder(
     return { severity, protocolPrefix, headers, series: undefined }
   }
 
+  /** Reads `bytes[start, end)`; gives why it is no alert where it is none. */
   function read(bytes: Buffer, start: number, end: number): Reading | LineReject {
     alert = undefined
     if (scan(bytes, start, end, found)) {
@@ -96,7 +86,12 @@ export function createEncoder(
 
   return {
     read,
-    addLines(batch, lines, except) {
+
+    /**
+     * Adds lines that were alerts when they were spooled, but for those of severity `except`. Gives
+     * how many are no longer alerts. One for which something is thrown goes to `onFailure`.
+     */
+    addLines(batch: Batch, lines: Buffer, except?: number): number {
       let unreadable = 0
       for (let start = 0, end: number; start < lines.length; start = end + 1) {
         const newline = lines.indexOf(NEWLINE, start)
@@ -112,8 +107,4 @@ export function createEncoder(
       return unreadable
     },
   }
-}
-
-function rethrow(_: Buffer, error: unknown): never {
-  throw error
 }

@@ -15,17 +15,12 @@ const [OUTPUT_FIELDS, ALERT, ELSEWHERE] = [8, 9, 10]
 const NONE = -1
 
 /** Where each value stands, quotes included: `line[starts[slot], ends[slot])`; both -1 where it is missing. */
-export interface Found {
-  /** A copy, from 0 on, that all share: valid until the next scan. */
-  readonly line: Buffer
-  /** The same bytes. */
-  readonly view: DataView
-  readonly starts: Int32Array
-  readonly ends: Int32Array
-}
+export type Found = Readonly<ReturnType<typeof createFound>>
 
-export const createFound = (): Found => ({
+export const createFound = () => ({
+  /** A copy of the line, from 0 on, that all share: valid until the next scan. */
   line,
+  /** The same bytes. */
   view: lineView,
   starts: new Int32Array(ELSEWHERE + 1),
   ends: new Int32Array(ELSEWHERE + 1),

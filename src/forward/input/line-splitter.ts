@@ -14,16 +14,7 @@ export interface LineHandler {
   tooLong(head: Buffer, length: number): void
 }
 
-export interface LineSplitter {
-  /** Takes a chunk whole; keeps no reference to it. */
-  push(chunk: Buffer): void
-  /** The input has ended: what is held, if anything, is the last line. */
-  end(): void
-  /** Bytes held of a line whose newline has not come. */
-  held(): number
-}
-
-export function createLineSplitter(maxBytes: number, handler: LineHandler): LineSplitter {
+export function createLineSplitter(maxBytes: number, handler: LineHandler) {
   //  carry: |  start of a line, not ended yet  |   room   |     grows by doubling, so that a long
   //         0                                held      capacity   line in tiny reads stays linear
   let carry = Buffer.allocUnsafeSlow(Math.min(maxBytes + 1, 4096))
@@ -58,7 +49,8 @@ export function createLineSplitter(maxBytes: number, handler: LineHandler): Line
   }
 
   return {
-    push(chunk) {
+    /** Takes a chunk whole; keeps no reference to it. */
+    push(chunk: Buffer): void {
       let start = 0
       for (;;) {
         const newline = chunk.indexOf(NEWLINE, start)
@@ -73,9 +65,11 @@ export function createLineSplitter(maxBytes: number, handler: LineHandler): Line
       }
       if (start < chunk.length) hold(chunk, start, chunk.length)
     },
-    end() {
+    /** The input has ended: what is held, if anything, is the last line. */
+    end(): void {
       if (length > 0) emitHeld()
     },
+    /** Bytes held of a line whose newline has not come. */
     held: () => held,
   }
 }
