@@ -1,13 +1,12 @@
 // Each stage alone, in this process, so that a regression has a place.
 
 import { readFileSync } from 'node:fs'
-import { createKinds } from '../../src/forward/encoding/alert-kinds.ts'
-import { createBatchPool } from '../../src/forward/encoding/batch.ts'
+import { append, createBatchPool } from '../../src/forward/encoding/batch.ts'
 import { createEncoder } from '../../src/forward/encoding/encoder.ts'
-import { SLOTS, scan } from '../../src/forward/encoding/scanner.ts'
+import { createFound, scan } from '../../src/forward/encoding/scanner.ts'
 import { createLineSplitter } from '../../src/forward/input/line-splitter.ts'
 import { parseAlert } from '../../src/shared/alert/alert.ts'
-import { createSubjects, parseTemplate } from '../../src/shared/alert/subject.ts'
+import { parseTemplate, subjectOf } from '../../src/shared/alert/subject.ts'
 import type { Suite } from '../support/suite.ts'
 
 const READ_BYTES = 64 * 1024
@@ -25,14 +24,13 @@ export async function stages(suite: Suite): Promise<void> {
       start = end + 1
     }
   }
-  const subjects = createSubjects(parseTemplate('falco.<priority>.<rule>'))
+  const template = parseTemplate('falco.<priority>.<rule>')
   const splitter = createLineSplitter(1024 * 1024, { line() {}, tooLong() {} })
-  const found = { starts: new Int32Array(SLOTS), ends: new Int32Array(SLOTS) }
-  const kinds = createKinds(subjects, undefined)
-  const encoder = createEncoder(subjects)
-  const kind = kinds.read(text, 0, ends[0]!)
+  const found = createFound()
+  const encoder = createEncoder((alert) => subjectOf(template, alert))
+  const reading = encoder.read(text, 0, ends[0]!)
   const alert = parseAlert(text, 0, ends[0]!)
-  if (typeof kind === 'string' || typeof alert === 'string') throw new Error('not an alert')
+  if (typeof reading === 'string' || typeof alert === 'string') throw new Error('not an alert')
   const pool = createBatchPool(BATCH_BYTES)
   let batch = pool.borrow()
   const all = [
@@ -46,13 +44,13 @@ export async function stages(suite: Suite): Promise<void> {
     { name: 'scan', pass: each((start, end) => void scan(text, start, end, found)) },
     {
       name: 'scan and find the kind',
-      pass: each((start, end) => void kinds.read(text, start, end)),
+      pass: each((start, end) => void encoder.read(text, start, end)),
     },
     {
       name: 'parse, where scan is in doubt',
       pass: each((start, end) => void parseAlert(text, start, end)),
     },
-    { name: 'subject, for a new kind', pass: each(() => void subjects(alert)) },
+    { name: 'subject, for a new kind', pass: each(() => void subjectOf(template, alert)) },
     {
       name: 'copy into a batch',
       pass: each((start, end) => {
@@ -60,7 +58,7 @@ export async function stages(suite: Suite): Promise<void> {
           pool.giveBack(batch)
           batch = pool.borrow()
         }
-        encoder.add(batch, kind, text, start, end)
+        append(batch, reading, text, start, end)
       }),
     },
   ]

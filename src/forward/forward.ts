@@ -1,6 +1,6 @@
 // The main job: alerts from a source to a sink, until the source ends or somebody says stop.
 
-import { createSubjects } from '../shared/alert/subject.ts'
+import { subjectOf } from '../shared/alert/subject.ts'
 import { FatalError, messageOf, traceOf } from '../shared/errors.ts'
 import type { Logger } from '../shared/log.ts'
 import { checkCredentialFiles, identityOf } from '../shared/nats/credentials.ts'
@@ -21,7 +21,7 @@ import { streamSettings } from './delivery/jetstream/stream-settings.ts'
 import { openPublisher, type Sink, type Vitals } from './delivery/publisher.ts'
 import { type BatchPool, createBatchPool } from './encoding/batch.ts'
 import { createEncoder, type Encoder } from './encoding/encoder.ts'
-import { createHeaders } from './encoding/headers.ts'
+import { headersOf } from './encoding/headers.ts'
 import { ensureFifo } from './input/fifo.ts'
 import { openSource } from './input/source.ts'
 import { keepTrim } from './memory-trim.ts'
@@ -60,23 +60,27 @@ export async function forward(
   const pool = createBatchPool(config.batchBytes)
   const readBytes = Math.min(READ_BYTES_MAX, config.batchBytes >> 1)
   const rejectLog = createRejectLog(log)
-  const headersFor = createHeaders({
+  const headers = {
     falco: config.headers === 'on',
     added: [
       ...(config.stream === undefined ? [] : [['Nats-Expected-Stream', config.stream] as const]),
       ...(config.addHeader ?? []),
     ],
-  })
+  }
   const onReject: OnReject = (reason, bytes, length, error) =>
     rejectLog(reason, () => ({
       bytes: length,
       excerpt: excerpt(bytes),
       ...(error !== undefined && { error: traceOf(error) }),
     }))
-  const encoder = createEncoder(createSubjects(config.subject), headersFor, (line, error) => {
-    counters.rejected.internal_error++
-    onReject('internal_error', line, line.length, error)
-  })
+  const encoder = createEncoder(
+    (alert) => subjectOf(config.subject, alert),
+    (alert) => headersOf(headers, alert),
+    (line, error) => {
+      counters.rejected.internal_error++
+      onReject('internal_error', line, line.length, error)
+    },
+  )
   const stateChanged = createNotifier()
   const batcher = createBatcher({
     pool,

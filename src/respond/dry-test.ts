@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { pino } from 'pino'
 import { type Alert, PRIORITIES, parseAlert, priorityIndex } from '../shared/alert/alert.ts'
-import { createSubjects, parseTemplate } from '../shared/alert/subject.ts'
+import { parseTemplate, subjectOf } from '../shared/alert/subject.ts'
 import { messageOf, printable, quoted, UsageError } from '../shared/errors.ts'
 import type { Output } from '../shared/process/output.ts'
 import { matches } from './engine/match.ts'
@@ -20,7 +20,7 @@ const WORDS = { ok: 'ok', skipped: 'skip', failed: 'FAIL', dry_run: 'would' } as
 /** Prints per playbook whether it is meant, and per step what would be done. 0: no step failed. */
 export async function dryTest(path: string, given: Plan, output: Output): Promise<0 | 1> {
   const { payload, alert } = readAlert(path)
-  const subject = createSubjects(parseTemplate('falco.<priority>.<rule>'))(alert)
+  const subject = subjectOf(parseTemplate('falco.<priority>.<rule>'), alert)
   const plan = { ...given, dryRun: true }
   const print = (text: string) => void output.write(`${text}\n`)
   const priority = PRIORITIES[priorityIndex(alert.priority) ?? -1] ?? printable(alert.priority)

@@ -12,8 +12,8 @@ import {
   subjectAt,
 } from '../../src/forward/encoding/batch.ts'
 import { createEncoder } from '../../src/forward/encoding/encoder.ts'
-import { createHeaders } from '../../src/forward/encoding/headers.ts'
-import { createSubjects, parseTemplate } from '../../src/shared/alert/subject.ts'
+import { headersOf } from '../../src/forward/encoding/headers.ts'
+import { parseTemplate, subjectOf } from '../../src/shared/alert/subject.ts'
 import { createNotifier } from '../../src/shared/notifier.ts'
 import { fixture, linesOf } from '../support/fixtures.ts'
 import { generator, SEED } from '../support/random.ts'
@@ -85,6 +85,7 @@ it(`publishes on legal subjects only, ${LINES} lines, seed ${SEED}`, async () =>
     ).join('')
   }
 
+  const template = parseTemplate('falco.<priority>.<rule>.<source>')
   const counters = createCounters()
   const pool = createBatchPool(256 * 1024)
   const intake = createBatcher({
@@ -92,7 +93,7 @@ it(`publishes on legal subjects only, ${LINES} lines, seed ${SEED}`, async () =>
     readBytes: 64 * 1024,
     maxLineBytes: 4096,
     minPriority: 7,
-    encoder: createEncoder(createSubjects(parseTemplate('falco.<priority>.<rule>.<source>'))),
+    encoder: createEncoder((alert) => subjectOf(template, alert)),
     counters,
     events: undefined,
     stateChanged: createNotifier(),
@@ -181,13 +182,15 @@ it(`looks at a hostile line in little more time than JSON.parse, seed ${SEED}`, 
   const random = generator(SEED)
   const pool = createBatchPool(16 * FIELD_BYTES)
   const template = parseTemplate('falco.<priority>.<rule>.<source>.<hostname>')
-  const headersFor = createHeaders({ falco: true, added: [] })
   const intake = createBatcher({
     pool,
     readBytes: 64 * 1024,
     maxLineBytes: 16 * FIELD_BYTES,
     minPriority: 7,
-    encoder: createEncoder(createSubjects(template), headersFor),
+    encoder: createEncoder(
+      (alert) => subjectOf(template, alert),
+      (alert) => headersOf({ falco: true, added: [] }, alert),
+    ),
     counters: createCounters(),
     events: createFalcoEvents(2000),
     stateChanged: createNotifier(),

@@ -1,15 +1,15 @@
-// From reads to batches. Reads are pushed in; whoever publishes pulls a batch out, which is what
-// is there when it looks: one alert at a low rate, up to the limit when publishing is the slower
-// side. That is all the batching there is: no timer, no linger.
+// From reads to batches. Reads are pushed in; the publisher pulls a batch out, which is what is there
+// at that moment: one alert at a low rate, up to the limit when publishing is the slower side. There is
+// no timer and no linger.
 
-import { type LineReject, trimEnd, unglue } from '../../shared/alert/alert.ts'
+import type { LineReject } from '../../shared/alert/alert.ts'
 import type { Notifier } from '../../shared/notifier.ts'
 import type { Counters } from '../accounting/counters.ts'
 import type { FalcoEvents } from '../accounting/falco-events.ts'
 import type { ReadReject } from '../accounting/rejects.ts'
-import type { Kind } from '../encoding/alert-kinds.ts'
-import type { Batch, BatchPool } from '../encoding/batch.ts'
-import type { Encoder } from '../encoding/encoder.ts'
+import { append, type Batch, type BatchPool } from '../encoding/batch.ts'
+import type { Encoder, Reading } from '../encoding/encoder.ts'
+import { trimEnd, unglue } from '../encoding/salvage.ts'
 import { createLineSplitter } from '../input/line-splitter.ts'
 
 export interface BatcherOptions {
@@ -21,11 +21,11 @@ export interface BatcherOptions {
   readonly minPriority: number
   readonly encoder: Encoder
   readonly counters: Counters
-  /** Counts the alerts of each kind, if somebody wants to know. */
+  /** Counts the alerts of each kind, where that is wanted. */
   readonly events: FalcoEvents | undefined
   /** Notified when there is something new to take, or room again. */
   readonly stateChanged: Notifier
-  /** Told of everything that is not an alert; `bytes` is valid during the call only. */
+  /** Called for all that is not an alert; `bytes` is valid during the call only. */
   readonly onReject: OnReject
 }
 
@@ -42,19 +42,21 @@ export interface Taker {
 
 export type Batcher = ReturnType<typeof createBatcher>
 
-export function createBatcher(options: BatcherOptions) {
-  const {
-    pool,
-    readBytes,
-    maxLineBytes,
-    minPriority,
-    encoder,
-    counters,
-    events,
-    stateChanged,
-    onReject,
-  } = options
-  const splitter = createLineSplitter(maxLineBytes, { line, tooLong })
+export function createBatcher({
+  pool,
+  readBytes,
+  maxLineBytes,
+  minPriority,
+  encoder,
+  counters,
+  events,
+  stateChanged,
+  onReject,
+}: BatcherOptions) {
+  const splitter = createLineSplitter(maxLineBytes, {
+    line,
+    tooLong: (head, length) => reject('too_long', head, length),
+  })
   let batch = pool.borrow()
   let taker: Taker | undefined
   let ended = false
@@ -62,7 +64,7 @@ export function createBatcher(options: BatcherOptions) {
 
   function line(bytes: Buffer, start: number, end: number): void {
     if (start === end) return
-    // Whatever is wrong with us costs one line, and not the process.
+    // A bug of ours costs one line, and not the process.
     try {
       const found = encoder.read(bytes, start, end)
       if (typeof found !== 'string') accept(found, bytes, start, end)
@@ -79,17 +81,13 @@ export function createBatcher(options: BatcherOptions) {
       else reject(piece.found, bytes.subarray(piece.start, piece.end), piece.end - piece.start)
   }
 
-  function accept(kind: Kind, bytes: Buffer, start: number, end: number): void {
-    const { severity } = kind
-    if (events !== undefined) events.count(kind, encoder.alert)
+  function accept(reading: Reading, bytes: Buffer, start: number, end: number): void {
+    const { severity } = reading.kind
+    if (events !== undefined) events.count(reading.kind, reading.alert)
     if (severity > minPriority) counters.filtered[severity]!++
-    else encoder.add(batch, kind, bytes, start, end)
+    else append(batch, reading, bytes, start, end)
     // Last: a line for which something was thrown is counted as a reject, and once.
     counters.read++
-  }
-
-  function tooLong(head: Buffer, length: number): void {
-    reject('too_long', head, length)
   }
 
   function reject(reason: ReadReject, bytes: Buffer, length: number, error?: unknown): void {
@@ -114,7 +112,7 @@ export function createBatcher(options: BatcherOptions) {
       return !isFull()
     },
 
-    /** Resolves when it is no longer full; also at a `change` after the stop. */
+    /** Resolves when it is no longer full; also at a change after the stop. */
     async room(stop?: AbortSignal): Promise<void> {
       if (!isFull()) return
       const since = performance.now()
@@ -147,10 +145,10 @@ export function createBatcher(options: BatcherOptions) {
       }
     },
 
-    /** Alerts that nobody has taken yet. */
+    /** Alerts that are not taken yet. */
     waiting: () => batch.count,
 
-    /** What is there, full or not: for when nothing more will be delivered. */
+    /** Takes what is there, full or not: for when nothing more will be delivered. */
     takeRest: (): Batch | undefined => (batch.count > 0 ? takeBatch() : undefined),
   }
 

@@ -7,7 +7,7 @@
 // Beside the bytes there are numbers only: what subject and headers an alert has is read from its message
 // where it is needed, so that a flood of alerts that are all different takes no more room than another.
 
-import type { Kind } from './alert-kinds.ts'
+import type { Kind } from './kind-table.ts'
 
 const NEWLINE = 0x0a
 const SPACE = 0x20
@@ -21,22 +21,14 @@ export interface Batch {
   longest: number
   /** The least severe priority in it, as an index into PRIORITIES. */
   leastSevere: number
-  starts: Uint32Array
-  ends: Uint32Array
+  starts: Uint32Array<ArrayBuffer>
+  ends: Uint32Array<ArrayBuffer>
   /** When each was raised: milliseconds since 1970, or NaN. */
-  times: Float64Array
+  times: Float64Array<ArrayBuffer>
   /** Where it has been written to while it was still being filled, and how much of it. */
   sentOn: object | undefined
   sentBytes: number
   sentCount: number
-}
-
-/** Lends batches and takes them back, so that a steady stream allocates no buffers. */
-export interface BatchPool {
-  /** Room for messages. */
-  readonly batchBytes: number
-  borrow(): Batch
-  giveBack(batch: Batch): void
 }
 
 /** What is in use while all is well; what an outage needed beyond that goes back to the system. */
@@ -46,73 +38,78 @@ const [OBJECTS_BYTES, NUMBERS_BYTES] = [512, 16]
 /** How long most alerts are, at least; a batch of shorter ones needs more room for their numbers. */
 const ALERT_BYTES = 1024
 
-/** Of batches that take so much memory, with all that belongs to them. */
-export function createBatchPool(size: number): BatchPool {
+const EMPTY = {
+  used: 0,
+  count: 0,
+  longest: 0,
+  leastSevere: 0,
+  sentOn: undefined,
+  sentBytes: 0,
+  sentCount: 0,
+}
+
+export type BatchPool = ReturnType<typeof createBatchPool>
+
+/**
+ * Lends batches and takes them back, so that a steady stream allocates no buffers. Each takes `size` bytes of memory,
+ * with all that belongs to it.
+ */
+export function createBatchPool(size: number) {
   const idle: Batch[] = []
   const alerts = Math.ceil(size / ALERT_BYTES)
   const batchBytes = size - OBJECTS_BYTES - alerts * NUMBERS_BYTES
   return {
+    /** Room for messages. */
     batchBytes,
-    borrow: () =>
+    borrow: (): Batch =>
       idle.pop() ?? {
+        ...EMPTY,
         bytes: Buffer.allocUnsafeSlow(batchBytes),
-        used: 0,
-        count: 0,
-        longest: 0,
-        leastSevere: 0,
         starts: new Uint32Array(alerts),
         ends: new Uint32Array(alerts),
         times: new Float64Array(alerts),
-        sentOn: undefined,
-        sentBytes: 0,
-        sentCount: 0,
       },
-    giveBack(batch) {
-      if (idle.length >= IDLE_MAX || batch.bytes.length < batchBytes) return
-      batch.used = 0
-      batch.count = 0
-      batch.longest = 0
-      batch.leastSevere = 0
-      batch.sentOn = undefined
-      batch.sentBytes = 0
-      batch.sentCount = 0
-      idle.push(batch)
+    giveBack(batch: Batch): void {
+      if (idle.length < IDLE_MAX && batch.bytes.length >= batchBytes)
+        idle.push(Object.assign(batch, EMPTY))
     },
   }
 }
 
 /** Room for what stands in the same read behind an alert that alone is larger than a batch. */
 const GROWTH_BYTES = 64 * 1024
-/** The length of an alert in digits, and two line ends. */
-const FRAME_BYTES_MAX = 16
+/** The size of an alert in digits, and two line ends. */
+const SIZE_BYTES_MAX = 16
 
 /** Copies `bytes[start, end)` in as one more alert. Grows when an alert alone is larger. */
 export function append(
   batch: Batch,
-  kind: Kind,
+  { kind, time }: { readonly kind: Kind; readonly time: number },
   bytes: Buffer,
   start: number,
   end: number,
-  time: number,
 ): void {
-  const { frame, headers } = kind
-  const size = end - start + (headers === undefined ? 0 : headers.length)
-  const most = batch.used + frame.length + FRAME_BYTES_MAX + size
-  if (most > batch.bytes.length) {
-    const grown = Buffer.allocUnsafeSlow(most + GROWTH_BYTES)
+  const { protocolPrefix, headers } = kind
+  const size = end - start + (headers?.length ?? 0)
+  const needed = batch.used + protocolPrefix.length + SIZE_BYTES_MAX + size
+  if (needed > batch.bytes.length) {
+    const grown = Buffer.allocUnsafeSlow(needed + GROWTH_BYTES)
     batch.bytes.copy(grown, 0, 0, batch.used)
     batch.bytes = grown
   }
   const into = batch.bytes
-  into.set(frame, batch.used)
-  let at = putNumber(into, batch.used + frame.length, size)
-  at = endLine(into, at)
+  into.set(protocolPrefix, batch.used)
+  let at = endLine(into, putNumber(into, batch.used + protocolPrefix.length, size))
   if (headers !== undefined) {
     into.set(headers, at)
     at += headers.length
   }
   const { count } = batch
-  if (count === batch.starts.length) resize(batch, 2 * count)
+  if (count === batch.starts.length) {
+    batch.starts = new Uint32Array(batch.starts.buffer.transfer(2 * batch.starts.byteLength))
+    batch.ends = new Uint32Array(batch.ends.buffer.transfer(2 * batch.ends.byteLength))
+    batch.times = new Float64Array(batch.times.buffer.transfer(2 * batch.times.byteLength))
+  }
   batch.times[count] = time
   batch.starts[count] = at
   at += bytes.copy(into, at, start, end)
@@ -121,18 +118,6 @@ export function append(
   batch.count++
   if (size > batch.longest) batch.longest = size
   if (kind.severity > batch.leastSevere) batch.leastSevere = kind.severity
-}
-
-/** Room for so many alerts. */
-function resize(batch: Batch, alerts: number): void {
-  const { starts, ends, times } = batch
-  const kept = Math.min(alerts, starts.length)
-  batch.starts = new Uint32Array(alerts)
-  batch.starts.set(starts.subarray(0, kept))
-  batch.ends = new Uint32Array(alerts)
-  batch.ends.set(ends.subarray(0, kept))
-  batch.times = new Float64Array(alerts)
-  batch.times.set(times.subarray(0, kept))
 }
 
 /** What the batch takes of the memory, however little is in it. */
@@ -207,10 +192,15 @@ let lines = Buffer.alloc(0)
 
 /** A copy that takes no more room than it needs. */
 export function compactCopy(batch: Batch): Batch {
+  const { used, count, starts, ends, times } = batch
   // None of Node's pool, of which a few bytes hold all.
-  const bytes = Buffer.allocUnsafeSlow(batch.used)
+  const bytes = Buffer.allocUnsafeSlow(used)
   batch.bytes.copy(bytes)
-  const copy = { ...batch, bytes }
-  resize(copy, batch.count)
-  return copy
+  return {
+    ...batch,
+    bytes,
+    starts: starts.slice(0, count),
+    ends: ends.slice(0, count),
+    times: times.slice(0, count),
+  }
 }

@@ -19,25 +19,19 @@ const ID_LENGTH = 22
 export const VERSION_LINE = 'NATS/1.0\r\n'
 
 export interface HeaderOptions {
-  /** Whether the headers that tell of the alert are wanted. */
+  /** Whether the headers with the alert's own fields are wanted. */
   readonly falco: boolean
   /** The same on each alert; they come first. */
   readonly added: readonly Header[]
 }
 
-/** A function from alert to headers, or undefined where there would be none. */
-export function createHeaders({
-  falco,
-  added,
-}: HeaderOptions): ((alert: Alert) => Buffer) | undefined {
-  if (!falco && added.length === 0) return undefined
-  const always = VERSION_LINE + added.map(headerLine).join('')
+/** Undefined where there are none. */
+export function headersOf({ falco, added }: HeaderOptions, alert: Alert): Buffer | undefined {
   const names = falco ? NAMES : []
-  return (alert) => {
-    const values = names.map(([field, name]) => [name, textOf(alert, field)] as const)
-    const lines = values.filter(([, value]) => value !== '').map(headerLine)
-    return Buffer.from(`${always}${lines.join('')}\r\n`, 'latin1')
-  }
+  const own = names.map(([field, name]): Header => [name, textOf(alert, field)])
+  const headers = [...added, ...own.filter(([, value]) => value !== '')]
+  if (headers.length === 0) return undefined
+  return Buffer.from(`${VERSION_LINE}${headers.map(headerLine).join('')}\r\n`, 'latin1')
 }
 
 const headerLine = ([name, value]: Header) => `${name}: ${headerValue(value)}\r\n`
@@ -60,11 +54,8 @@ export function parseHeaders(text: string): Header[] {
 }
 
 /**
- * One more header: the alert's id, by which a stream knows an alert that comes again. It is a
- * hash of the line, so it is the same on each retry and after a restart. Two lines that are the
- * same to the byte, within the stream's duplicate window, are stored once: Falco's lines have a
- * time in nanoseconds, so that is the same event. That two lines that differ have the same 132 bits
- * is not to be expected in the life of the universe.
+ * One more header: the alert's id, by which a stream knows an alert that comes again, after a restart as well: a hash
+ * of the line. Equal lines are the same event, since Falco's have a time in nanoseconds.
  */
 export const messageIdLine = (payload: Buffer): string =>
   `Nats-Msg-Id: ${hash('sha256', payload, 'base64url').slice(0, ID_LENGTH)}\r\n`

@@ -1,21 +1,30 @@
 // Finds the few values of a line that we look at, without making an object of it. What it accepts is
-// JSON, whole and valid; where it is in any doubt it says so, and JSON.parse decides.
+// JSON, whole and valid; where it is in doubt it does not accept, and JSON.parse decides.
 
-import { line, mark, marks } from './structural-index.ts'
+import type { Alert } from '../../shared/alert/alert.ts'
+import { buildIndex, line, lineView, structuralIndex } from './structural-index.ts'
 
-/** What is looked for: keys of the alert, and two of its `output_fields`. */
+/** The values that are looked for, each with its slot; behind them, slots that are not read. */
+const NAMES =
+  'rule priority source hostname tags k8s.ns.name k8s.pod.name time output_fields'.split(' ')
 export const [RULE, PRIORITY, SOURCE, HOSTNAME, TAGS, NAMESPACE, POD, TIME] = [
   0, 1, 2, 3, 4, 5, 6, 7,
 ]
 export const SLOTS = 8
-const OUTPUT_FIELDS = 8
+const [OUTPUT_FIELDS, ALERT, ELSEWHERE] = [8, 9, 10]
 const NONE = -1
 
-/** Where each value stands, quotes included: `from[starts[slot], ends[slot])`. A start of -1: nowhere. */
-export interface Found {
-  readonly starts: Int32Array
-  readonly ends: Int32Array
-}
+/** Where each value stands, quotes included: `line[starts[slot], ends[slot])`; both -1 where it is missing. */
+export type Found = Readonly<ReturnType<typeof createFound>>
+
+export const createFound = () => ({
+  /** A copy of the line, from 0 on, that all share: valid until the next scan. */
+  line,
+  /** The same bytes. */
+  view: lineView,
+  starts: new Int32Array(ELSEWHERE + 1),
+  ends: new Int32Array(ELSEWHERE + 1),
+})
 
 const QUOTE = 0x22
 const COMMA = 0x2c
@@ -30,43 +39,35 @@ const BRACKET_END = 0x5d
 const BRACE = 0x7b
 const BRACE_END = 0x7d
 const SPACE = 0x20
+const LARGE_E = 0x45
+const SMALL_E = 0x65
+const SMALL_F = 0x66
 const SMALL_U = 0x75
-/** One bit for each level says whether it is an object. */
 const DEPTH_MAX = 30
+/** Of each level that is open: the byte that ends it, and the slot of its value. */
+const closers = new Uint8Array(DEPTH_MAX + 1)
+const slots = new Uint8Array(DEPTH_MAX + 1)
 
-const table = (is: (byte: number) => boolean) =>
-  Uint8Array.from({ length: 256 }, (_, byte) => Number(is(byte)))
-const among = (text: string) => (byte: number) => text.includes(String.fromCharCode(byte))
-
-const ESCAPED = table(among('"\\/bfnrt'))
-const HEX = table(among('0123456789abcdefABCDEF'))
-const DIGIT = table(among('0123456789'))
-
-/** Keys by their length. */
-function keys(...names: [name: string, slot: number][]): readonly Key[][] {
-  const longest = Math.max(...names.map(([name]) => name.length))
-  return Array.from({ length: longest + 1 }, (_, length) =>
-    names
-      .filter(([name]) => name.length === length)
-      .map(([name, slot]) => ({ name: Buffer.from(name), slot })),
-  )
+/** 1 for each byte of the text. */
+function tableOf(text: string): Uint8Array {
+  const table = new Uint8Array(256)
+  for (const byte of Buffer.from(text)) table[byte] = 1
+  return table
 }
 
-interface Key {
-  readonly name: Uint8Array
-  readonly slot: number
-}
+const ESCAPED = tableOf('"\\/bfnrt')
+const HEX = tableOf('0123456789abcdefABCDEF')
+const DIGIT = tableOf('0123456789')
 
-const TOP_KEYS = keys(
-  ['hostname', HOSTNAME],
-  ['output_fields', OUTPUT_FIELDS],
-  ['priority', PRIORITY],
-  ['rule', RULE],
-  ['source', SOURCE],
-  ['tags', TAGS],
-  ['time', TIME],
+const KEYS = NAMES.map((name, slot) => ({
+  name: Buffer.from(name),
+  slot,
+  within: slot === NAMESPACE || slot === POD ? OUTPUT_FIELDS : ALERT,
+}))
+const KEY_LENGTH_MAX = Math.max(...NAMES.map(({ length }) => length))
+const KEYS_BY_LENGTH = Array.from({ length: KEY_LENGTH_MAX + 1 }, (_, length) =>
+  KEYS.filter(({ name }) => name.length === length),
 )
-const OUTPUT_KEYS = keys(['k8s.ns.name', NAMESPACE], ['k8s.pod.name', POD])
 
 /**
  * Looks at `from[start, end)`. True: it is one JSON object, and `found` has where its values stand; of
@@ -74,51 +75,47 @@ const OUTPUT_KEYS = keys(['k8s.ns.name', NAMESPACE], ['k8s.pod.name', POD])
  */
 export function scan(from: Buffer, start: number, end: number, found: Found): boolean {
   const { starts, ends } = found
-  const count = mark(from, start, end)
+  const count = buildIndex(from, start, end)
   if (count < 0) return false
-  // A copy: in `from`, what stands behind the line may look as if the line went on.
+  // Not `from`, where what stands behind the line may look as if the line went on.
   const bytes = line
-  /** Which mark is the next. Outside of strings there are only quotes, each met where it stands. */
+  /** Place in the index. Outside of strings there are only quotes, each met where it stands. */
   let next = 0
-  for (let slot = 0; slot < SLOTS; slot++) starts[slot] = NONE
+  for (let slot = 0; slot < SLOTS; slot++) starts[slot] = ends[slot] = NONE
   let at = skipBlanks(bytes, 0)
   if (bytes[at++] !== BRACE) return false
   let depth = 1
-  let objects = 2
-  /** What the value at the top, an object or array, is. */
-  let topSlot = NONE
+  let closer = BRACE_END
   let isEmpty = true
+  closers[1] = closer
+  slots[1] = ALERT
   for (;;) {
     at = skipBlanks(bytes, at)
-    let slot = NONE
     let byte = bytes[at]!
-    const isObject = (objects >> depth) & 1
-    if (!(isEmpty && byte === (isObject ? BRACE_END : BRACKET_END))) {
+    if (!(isEmpty && byte === closer)) {
       isEmpty = false
-      if (isObject) {
+      let slot = ELSEWHERE
+      if (closer === BRACE_END) {
         if (byte !== QUOTE) return false
         const key = at + 1
         if (next + 1 >= count) return false
-        at = marks[next + 1]!
+        at = structuralIndex[next + 1]!
         next += 2
         // A key with an escape may be one of ours in disguise.
         if (bytes[at] !== QUOTE) return false
-        if (depth === 1) {
-          slot = slotOf(TOP_KEYS, bytes, key, at)
-          if (slot === OUTPUT_FIELDS) starts[NAMESPACE] = starts[POD] = NONE
-        } else if (depth === 2 && topSlot === OUTPUT_FIELDS) {
-          slot = slotOf(OUTPUT_KEYS, bytes, key, at)
-        }
+        slot = slotOf(slots[depth]!, bytes, key, at)
+        if (slot === OUTPUT_FIELDS)
+          starts[NAMESPACE] = ends[NAMESPACE] = starts[POD] = ends[POD] = NONE
         at = skipBlanks(bytes, at + 1)
         if (bytes[at] !== COLON) return false
         at = skipBlanks(bytes, at + 1)
         byte = bytes[at]!
       }
-      const value = at
+      starts[slot] = at
       if (byte === QUOTE) {
         for (;;) {
           if (++next >= count) return false
-          at = marks[next]!
+          at = structuralIndex[next]!
           if (bytes[at] === QUOTE) break
           // A control character has no place in a string.
           if (bytes[at] !== BACKSLASH || !isEscape(bytes, at + 1)) return false
@@ -128,54 +125,59 @@ export function scan(from: Buffer, start: number, end: number, found: Found): bo
         next++
         at++
       } else if (byte === BRACE || byte === BRACKET) {
-        if (depth === 1) {
-          topSlot = slot
-          if (slot >= 0 && slot < SLOTS) starts[slot] = start + value
-        } else if (slot !== NONE) {
-          starts[slot] = start + value
-          ends[slot] = start + value + 1
-        }
         if (++depth > DEPTH_MAX) return false
-        objects = byte === BRACE ? objects | (1 << depth) : objects & ~(1 << depth)
+        closer = byte === BRACE ? BRACE_END : BRACKET_END
+        closers[depth] = closer
+        slots[depth] = slot
         isEmpty = true
         at++
         continue
       } else {
-        at = skipScalar(bytes, at, byte)
+        at = skipScalar(bytes, at)
+        if (at < 0) return false
       }
-      if (at < 0) return false
-      if (slot >= 0 && slot < SLOTS) {
-        starts[slot] = start + value
-        ends[slot] = start + at
-      }
+      ends[slot] = at
     }
     // Behind a value, or at the end of an empty object or array.
     for (;;) {
       at = skipBlanks(bytes, at)
       byte = bytes[at++]!
       if (byte === COMMA) break
-      if (byte !== ((objects >> depth) & 1 ? BRACE_END : BRACKET_END)) return false
+      if (byte !== closer) return false
       isEmpty = false
+      ends[slots[depth]!] = at
       if (--depth === 0) return skipBlanks(bytes, at) === end - start
-      if (depth === 1) {
-        if (topSlot >= 0 && topSlot < SLOTS) ends[topSlot] = start + at
-        topSlot = NONE
-      }
+      closer = closers[depth]!
     }
   }
 }
 
-function slotOf(known: readonly Key[][], bytes: Uint8Array, start: number, end: number): number {
-  const length = end - start
-  if (length >= known.length) return NONE
-  const candidates = known[length]!
-  for (let which = 0; which < candidates.length; which++) {
-    const { name, slot } = candidates[which]!
-    let index = 0
-    while (index < length && bytes[start + index] === name[index]) index++
-    if (index === length) return slot
+/** No more of the alert than the fields that kinds are made of, each as JSON.parse of the whole line has it. */
+export function alertIn({ line, starts, ends }: Found): Partial<Alert> {
+  const value = (slot: number): unknown =>
+    starts[slot]! < 0 ? undefined : JSON.parse(line.toString('utf8', starts[slot], ends[slot]))
+  return {
+    priority: value(PRIORITY) as string,
+    rule: value(RULE) as string,
+    source: value(SOURCE),
+    hostname: value(HOSTNAME),
+    tags: value(TAGS),
+    output_fields: { 'k8s.ns.name': value(NAMESPACE), 'k8s.pod.name': value(POD) },
   }
-  return NONE
+}
+
+/** Of the key at `bytes[start, end)` in the object that is in slot `within`. */
+function slotOf(within: number, bytes: Uint8Array, start: number, end: number): number {
+  const length = end - start
+  if (within === ELSEWHERE || length > KEY_LENGTH_MAX) return ELSEWHERE
+  const candidates = KEYS_BY_LENGTH[length]!
+  for (let which = 0; which < candidates.length; which++) {
+    const key = candidates[which]!
+    let index = 0
+    while (index < length && bytes[start + index] === key.name[index]) index++
+    if (index === length && key.within === within) return key.slot
+  }
+  return ELSEWHERE
 }
 
 /** Other blanks than these Falco does not write; JSON.parse knows them. */
@@ -191,33 +193,21 @@ function isEscape(bytes: Uint8Array, at: number): boolean {
   return true
 }
 
-/** To behind a number, true, false or null; -1: it is none. */
-function skipScalar(bytes: Uint8Array, at: number, byte: number): number {
-  if (byte === 0x74) return skipText(bytes, at, TRUE)
-  if (byte === 0x66) return skipText(bytes, at, FALSE)
-  if (byte === 0x6e) return skipText(bytes, at, NULL)
-  return skipNumber(bytes, byte === MINUS ? at + 1 : at)
-}
+const [TRUE, NULL, ALSE] = ['true', 'null', 'alse'].map((text) => Buffer.from(text).readInt32BE())
 
-function skipNumber(bytes: Uint8Array, start: number): number {
-  let at = bytes[start] === ZERO ? start + 1 : skipDigits(bytes, start)
+/** To behind a number, true, false or null; -1: it is none. */
+function skipScalar(bytes: Uint8Array, start: number): number {
+  const word = lineView.getInt32(start)
+  if (word === TRUE || word === NULL) return start + 4
+  if (bytes[start] === SMALL_F) return lineView.getInt32(start + 1) === ALSE ? start + 5 : -1
+  let at = bytes[start] === MINUS ? start + 1 : start
+  at = bytes[at] === ZERO ? at + 1 : skipDigits(bytes, at)
   if (at >= 0 && bytes[at] === DOT) at = skipDigits(bytes, at + 1)
-  if (at >= 0 && (bytes[at] === 0x65 || bytes[at] === 0x45)) {
+  if (at >= 0 && (bytes[at] === SMALL_E || bytes[at] === LARGE_E)) {
     const sign = bytes[at + 1]
     at = skipDigits(bytes, sign === PLUS || sign === MINUS ? at + 2 : at + 1)
   }
   return at
-}
-
-const [TRUE, FALSE, NULL] = ['true', 'false', 'null'].map((text) => Buffer.from(text)) as [
-  Buffer,
-  Buffer,
-  Buffer,
-]
-
-function skipText(bytes: Uint8Array, at: number, text: Buffer): number {
-  for (let index = 0; index < text.length; index++) if (bytes[at + index] !== text[index]) return -1
-  return at + text.length
 }
 
 /** At least one digit; -1: there is none. */

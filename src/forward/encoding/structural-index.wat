@@ -1,10 +1,10 @@
 ;; Where strings begin, end or are interrupted: quotes, backslashes and control characters, 16 bytes at a
 ;; time. structural-index.ts has this as it is assembled, and structural-index.test.ts assembles it again.
 (module
-  ;; [0, 64 KiB): a line; [64 KiB, 320 KiB): the marks that are found in it, four bytes each.
+  ;; [0, 64 KiB): a line; [64 KiB, 320 KiB): the places that are found in it, four bytes each.
   (import "js" "memory" (memory 5))
   ;; Looks at [0, $length) and up to 15 bytes further, where structural-index.ts leaves nothing to be found; writes
-  ;; marks from $out on and gives how many.
+  ;; places from $out on and gives how many.
   (func (export "mark") (param $length i32) (param $out i32) (result i32)
     (local $at i32) (local $mask i32) (local $to i32) (local $v v128)
     (local.set $to (local.get $out))

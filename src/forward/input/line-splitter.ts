@@ -14,70 +14,48 @@ export interface LineHandler {
   tooLong(head: Buffer, length: number): void
 }
 
-export interface LineSplitter {
-  /** Takes a chunk whole; keeps no reference to it. */
-  push(chunk: Buffer): void
-  /** The input has ended: what is held, if anything, is the last line. */
-  end(): void
-  /** Bytes held of a line whose newline has not come. */
-  held(): number
-}
-
-export function createLineSplitter(maxBytes: number, handler: LineHandler): LineSplitter {
+export function createLineSplitter(maxBytes: number, handler: LineHandler) {
   //  carry: |  start of a line, not ended yet  |   room   |     grows by doubling, so that a long
-  //         0                              length    capacity   line in tiny reads stays linear
+  //         0                                held      capacity   line in tiny reads stays linear
   let carry = Buffer.allocUnsafeSlow(Math.min(maxBytes + 1, 4096))
+  let held = 0
+  /** Length of the line so far, with what is not held of a line that is too long. */
   let length = 0
-  let skipped = 0
   const keptBytes = Math.min(KEPT_OF_TOO_LONG_BYTES, maxBytes)
 
   function hold(chunk: Buffer, start: number, end: number): void {
-    const needed = length + skipped + end - start
+    const from = held
+    length += end - start
     // One byte more than the limit is held, since it may prove to be the CR that is dropped.
-    if (needed > maxBytes + 1) {
-      const kept = Math.max(0, Math.min(end - start, keptBytes - length))
-      length += chunk.copy(carry, length, start, start + kept)
-      skipped = needed - length
-      return
-    }
-    if (needed > carry.length) {
-      const grown = Buffer.allocUnsafeSlow(
-        Math.min(maxBytes + 1, Math.max(needed, carry.length * 2)),
-      )
-      carry.copy(grown, 0, 0, length)
+    held = length <= maxBytes + 1 ? length : Math.max(held, keptBytes)
+    if (held > carry.length) {
+      const grown = Buffer.allocUnsafeSlow(Math.min(maxBytes + 1, Math.max(held, carry.length * 2)))
+      carry.copy(grown, 0, 0, from)
       carry = grown
     }
-    chunk.copy(carry, length, start, end)
-    length = needed
+    chunk.copy(carry, from, start, start + held - from)
   }
 
   function emit(bytes: Buffer, start: number, end: number): void {
     const last = end > start && bytes[end - 1] === CARRIAGE_RETURN ? end - 1 : end
-    if (last - start > maxBytes) {
-      handler.tooLong(bytes.subarray(start, start + keptBytes), end - start)
-    } else {
-      handler.line(bytes, start, last)
-    }
+    if (last - start <= maxBytes) handler.line(bytes, start, last)
+    else handler.tooLong(bytes.subarray(start, start + keptBytes), end - start)
   }
 
   function emitHeld(): void {
-    const [held, lost] = [length, skipped]
-    length = 0
-    skipped = 0
-    if (lost > 0) {
-      handler.tooLong(carry.subarray(0, keptBytes), held + lost)
-    } else {
-      emit(carry, 0, held)
-    }
+    const end = length
+    held = length = 0
+    emit(carry, 0, end)
   }
 
   return {
-    push(chunk) {
+    /** Takes a chunk whole; keeps no reference to it. */
+    push(chunk: Buffer): void {
       let start = 0
       for (;;) {
         const newline = chunk.indexOf(NEWLINE, start)
         if (newline < 0) break
-        if (length === 0 && skipped === 0) {
+        if (length === 0) {
           emit(chunk, start, newline)
         } else {
           hold(chunk, start, newline)
@@ -87,9 +65,11 @@ export function createLineSplitter(maxBytes: number, handler: LineHandler): Line
       }
       if (start < chunk.length) hold(chunk, start, chunk.length)
     },
-    end() {
-      if (length > 0 || skipped > 0) emitHeld()
+    /** The input has ended: what is held, if anything, is the last line. */
+    end(): void {
+      if (length > 0) emitHeld()
     },
-    held: () => length,
+    /** Bytes held of a line whose newline has not come. */
+    held: () => held,
   }
 }

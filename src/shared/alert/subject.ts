@@ -37,9 +37,11 @@ export function parseTemplate(text: string): SubjectTemplate {
   return { text, literals, fields: names as AlertField[] }
 }
 
-/** A function from alert to subject. */
-export function createSubjects(template: SubjectTemplate): (alert: Alert) => string {
-  return (alert) => render(template, alert)
+export function subjectOf({ literals, fields }: SubjectTemplate, alert: Alert): string {
+  const tokens = fields.map(
+    (field, index) => subjectToken(field, textOf(alert, field)) + literals[index + 1],
+  )
+  return literals[0] + tokens.join('')
 }
 
 /**
@@ -51,14 +53,6 @@ export function streamSubject({ text }: SubjectTemplate): string | undefined {
   const varying = tokens.findIndex((token) => token.includes('<'))
   if (varying === 0) return undefined
   return varying < 0 ? text : [...tokens.slice(0, varying), '>'].join('.')
-}
-
-function render({ literals, fields }: SubjectTemplate, alert: Alert): string {
-  let subject = literals[0]!
-  fields.forEach((field, index) => {
-    subject += subjectToken(field, textOf(alert, field)) + literals[index + 1]
-  })
-  return subject
 }
 
 /**

@@ -7,7 +7,7 @@ import { openSpool, type Spool } from '../../../src/forward/buffer/spool/spool.t
 import { createBatchPool, payloadAt } from '../../../src/forward/encoding/batch.ts'
 import { createEncoder } from '../../../src/forward/encoding/encoder.ts'
 import { type Alert, PRIORITIES } from '../../../src/shared/alert/alert.ts'
-import { createSubjects, parseTemplate } from '../../../src/shared/alert/subject.ts'
+import { parseTemplate, subjectOf } from '../../../src/shared/alert/subject.ts'
 import { generator, SEED } from '../../support/random.ts'
 import { tempDir } from '../../support/temp.ts'
 
@@ -22,7 +22,8 @@ function setUp({
 } = {}) {
   const counters = createCounters()
   const pool = createBatchPool(BATCH_BYTES)
-  const subjectFor = createSubjects(parseTemplate('<priority>.<rule>'))
+  const template = parseTemplate('<priority>.<rule>')
+  const subjectFor = (alert: Alert) => subjectOf(template, alert)
   const encoder = createEncoder(subjectFor, headersFor, () => counters.rejected.internal_error++)
   const log = pino({ level: 'silent' })
   const backlog = createAlertBuffer({ bufferBytes, whenFull, spool, encoder, pool, counters, log })

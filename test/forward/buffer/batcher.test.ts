@@ -14,13 +14,14 @@ import {
   subjectAt,
 } from '../../../src/forward/encoding/batch.ts'
 import { createEncoder } from '../../../src/forward/encoding/encoder.ts'
-import { markBy } from '../../../src/forward/encoding/structural-index.ts'
+import { indexBy } from '../../../src/forward/encoding/structural-index.ts'
 import { type Alert, PRIORITIES } from '../../../src/shared/alert/alert.ts'
-import { createSubjects, parseTemplate } from '../../../src/shared/alert/subject.ts'
+import { parseTemplate, subjectOf } from '../../../src/shared/alert/subject.ts'
 import { createNotifier } from '../../../src/shared/notifier.ts'
 import { alertLines, fixture, numberedAlert } from '../../support/fixtures.ts'
 
-const subjectFor = createSubjects(parseTemplate('falco.<priority>.<rule>'))
+const template = parseTemplate('falco.<priority>.<rule>')
+const subjectFor = (alert: Alert) => subjectOf(template, alert)
 
 function setUp({
   batchBytes = 1024 * 1024,
@@ -197,7 +198,7 @@ describe('createBatcher', () => {
   })
 
   it('takes a line for what it is, whatever was in its place before, also by WebAssembly', async () => {
-    markBy('WebAssembly')
+    indexBy('WebAssembly')
     const writes = [
       '{"x":1,"y":2,"priority":"Notice","rule":"R"}',
       '}\n',

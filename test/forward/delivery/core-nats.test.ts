@@ -18,10 +18,7 @@ function fill() {
   const encoder = createEncoder(() => 'falco.test')
   const batch = createBatchPool(64 * 1024).borrow()
   const lines = alertLines().filter((line) => typeof parseAlert(line, 0, line.length) !== 'string')
-  const add = (line: Buffer) => {
-    const kind = encoder.read(line, 0, line.length)
-    if (typeof kind !== 'string') encoder.add(batch, kind, line, 0, line.length)
-  }
+  const add = (line: Buffer) => encoder.addLines(batch, line)
   return { batch, lines, add }
 }
 

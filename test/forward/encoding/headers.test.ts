@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { createHeaders, parseHeaders } from '../../../src/forward/encoding/headers.ts'
+import { headersOf, parseHeaders } from '../../../src/forward/encoding/headers.ts'
 import { runFalcoNats } from '../../support/cli.ts'
 import { createStream, readStream, startNats, subscribe } from '../../support/nats.ts'
 import { tempDir } from '../../support/temp.ts'
@@ -11,12 +11,11 @@ const ALERT = JSON.stringify({ priority: 'Notice', rule: HOSTILE, source: 'sysca
 const FALCO = { 'Falco-Rule': ENCODED, 'Falco-Priority': 'Notice', 'Falco-Source': 'syscall' }
 const ARGS = ['--headers', 'on', '--add-header', 'Cluster=eu-1,node=n=7']
 
-describe('createHeaders', () => {
+describe('headersOf', () => {
   it('gives those that the alert has, and nothing when nothing is wanted', () => {
-    expect(createHeaders({ falco: false, added: [] })).toBeUndefined()
-    const headersFor = createHeaders({ falco: true, added: [['a', 'b']] })!
     const alert = { priority: 'Error', rule: 'R', hostname: 'h', source: 7 }
-    expect(String(headersFor(alert))).toBe(
+    expect(headersOf({ falco: false, added: [] }, alert)).toBeUndefined()
+    expect(String(headersOf({ falco: true, added: [['a', 'b']] }, alert))).toBe(
       'NATS/1.0\r\na: b\r\nFalco-Rule: R\r\nFalco-Priority: Error\r\nFalco-Hostname: h\r\n\r\n',
     )
   })

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import {
-  createSubjects,
   parseTemplate,
   streamSubject,
+  subjectOf,
   subjectToken,
 } from '../../../src/shared/alert/subject.ts'
 import { fixture, linesOf } from '../../support/fixtures.ts'
@@ -104,9 +104,9 @@ describe('parseTemplate', () => {
   })
 })
 
-describe('createSubjects', () => {
+describe('subjectOf', () => {
   const subject = (template: string, alert: object) =>
-    createSubjects(parseTemplate(template))({ priority: 'Notice', rule: 'A b', ...alert })
+    subjectOf(parseTemplate(template), { priority: 'Notice', rule: 'A b', ...alert })
 
   it.each([
     ['falco.<priority>.<rule>', {}, 'falco.notice.a_b'],
