@@ -36,12 +36,12 @@ export type OnReject = (
   error?: unknown,
 ) => void
 
-/** Whoever takes batches. */
-export interface Taker {
+/** What the taking side asks for. */
+export interface Demand {
   /** Whether a batch is wanted now, given whether it is full (or the last); asked anew at each change. */
   wants(full: boolean): boolean
   /** Is shown the batch being filled after each read. True: it need not be offered yet. */
-  readonly early?: (batch: Batch) => boolean
+  readonly writePartial?: (batch: Batch) => boolean
 }
 
 export type Batcher = ReturnType<typeof createBatcher>
@@ -60,7 +60,7 @@ export function createBatcher(options: BatcherOptions) {
   } = options
   const splitter = createLineSplitter(maxLineBytes, { line, tooLong })
   let batch = pool.borrow()
-  let taker: Taker | undefined
+  let demand: Demand | undefined
   let ended = false
   let cutOff = false
 
@@ -114,7 +114,7 @@ export function createBatcher(options: BatcherOptions) {
     write(chunk: Buffer): boolean {
       counters.bytesRead += chunk.length
       splitter.push(chunk)
-      if (batch.count > 0 && !taker?.early?.(batch)) stateChanged.notify()
+      if (batch.count > 0 && !demand?.writePartial?.(batch)) stateChanged.notify()
       return !isFull()
     },
 
@@ -140,8 +140,8 @@ export function createBatcher(options: BatcherOptions) {
     isMidLine: () => splitter.held() > 0,
 
     /** Batches of at least one alert, in order, as they are wanted, until the input has ended. */
-    async *batches(by: Taker): AsyncGenerator<Batch> {
-      taker = by
+    async *batches(by: Demand): AsyncGenerator<Batch> {
+      demand = by
       for (;;) {
         while (batch.count === 0 || !by.wants(ended || isFull())) {
           if (batch.count === 0 && ended) return

@@ -5,7 +5,7 @@ import type { Output } from '../../shared/process/output.ts'
 import type { Counters } from '../accounting/counters.ts'
 import { observe } from '../accounting/histogram.ts'
 import { type Batch, type BatchPool, payloadAt, subjectAt } from '../encoding/batch.ts'
-import type { Sink } from './publisher.ts'
+import type { Sink } from './sink.ts'
 
 const TAB = Buffer.from('\t')
 const NEWLINE = Buffer.from('\n')

@@ -25,10 +25,6 @@ export interface Batch {
   ends: Uint32Array
   /** When each was raised: milliseconds since 1970, or NaN. */
   times: Float64Array
-  /** Where it has been written to while it was still being filled, and how much of it. */
-  sentOn: object | undefined
-  sentBytes: number
-  sentCount: number
 }
 
 /** Lends batches and takes them back, so that a steady stream allocates no buffers. */
@@ -63,9 +59,6 @@ export function createBatchPool(size: number): BatchPool {
         starts: new Uint32Array(alerts),
         ends: new Uint32Array(alerts),
         times: new Float64Array(alerts),
-        sentOn: undefined,
-        sentBytes: 0,
-        sentCount: 0,
       },
     giveBack(batch) {
       if (idle.length >= IDLE_MAX || batch.bytes.length < batchBytes) return
@@ -73,9 +66,6 @@ export function createBatchPool(size: number): BatchPool {
       batch.count = 0
       batch.longest = 0
       batch.leastSevere = 0
-      batch.sentOn = undefined
-      batch.sentBytes = 0
-      batch.sentCount = 0
       idle.push(batch)
     },
   }

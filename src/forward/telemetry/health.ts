@@ -1,7 +1,7 @@
 // What /livez and /readyz judge by. Each gives what is wrong, in plain text, or undefined.
 
 import type { Counters } from '../accounting/counters.ts'
-import { STALLED_MS, type Vitals } from '../delivery/publisher.ts'
+import { STALLED_MS, type Vitals } from '../delivery/sink.ts'
 
 /** Reading that has paused so long, while nothing is on its way to be waited for, is stuck. */
 const STUCK_MS = 30_000

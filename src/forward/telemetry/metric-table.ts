@@ -6,7 +6,7 @@ import { standardError } from '../../shared/process/output.ts'
 import type { Counters } from '../accounting/counters.ts'
 import { EVENT_LABELS, type FalcoEvents } from '../accounting/falco-events.ts'
 import type { Histogram } from '../accounting/histogram.ts'
-import type { Vitals } from '../delivery/publisher.ts'
+import type { Vitals } from '../delivery/sink.ts'
 
 /** Everything that metrics tell of, as it is at one moment. */
 export interface Measured {

@@ -4,7 +4,7 @@
 import { PRIORITIES } from '../../shared/alert/alert.ts'
 import type { Logger } from '../../shared/log.ts'
 import { type Counters, held, totalDropped } from '../accounting/counters.ts'
-import type { Vitals } from '../delivery/publisher.ts'
+import type { Vitals } from '../delivery/sink.ts'
 
 const AGAIN_MS = 30_000
 /** Drops and pauses come and go; they are over when none was seen for so long. */

@@ -60,8 +60,8 @@ export async function openDatabase<T>(
   } catch (error) {
     if (!isDamaged(error) && errcode(error) !== SQLITE_ERROR) throw error
     using reader = openReader(path)
-    const trouble = reader.trouble()
-    if (trouble) throw trouble
+    const failure = reader.failure()
+    if (failure) throw failure
     return open({ movedAside: moveAside(path) })
   }
 }
@@ -149,17 +149,17 @@ export const isDamaged = (error: unknown) =>
 export const damage = (text: string) => Object.assign(new Error(text), { errcode: SQLITE_CORRUPT })
 
 /**
- * SQLite reports damage, too, when the disk fails a read. `trouble` is the error of the first read that
+ * SQLite reports damage, too, when the disk fails a read. `failure` is the error of the first read that
  * fails in the file and its log; undefined when none does. While the database is open this stays open:
  * to close any descriptor of a file gives up the lock on it.
  */
-export function openReader(path: string): Disposable & { trouble(): Error | undefined } {
+export function openReader(path: string): Disposable & { failure(): Error | undefined } {
   const fds: number[] = []
   const buffer = Buffer.allocUnsafe(CHUNK_BYTES)
   /** Where it failed last, to be tried first. */
   let failedAt = 0
   return {
-    trouble() {
+    failure() {
       let at = 0
       try {
         for (const file of [path, `${path}-wal`].slice(fds.length))

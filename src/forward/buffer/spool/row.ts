@@ -5,11 +5,12 @@ const NEWLINE = 0x0a
 const ALERT_BYTES_MIN = 28
 
 /**
- * As numbers and bytes whatever is stored: JavaScript has no number for every INTEGER. To be ordered by
- * `batches.id`: `id` is the number made of it, which no index has.
+ * The query for the oldest row of a kind, as numbers and bytes whatever is stored: JavaScript has no number
+ * for every INTEGER. Ordered by `batches.id`: `id` is the number made of it, which no index has.
  */
-export const ROW = `SELECT CAST(id AS REAL) id, CAST(alerts AS REAL) alerts, CAST(lines AS BLOB) lines,
-  CAST(checksum AS REAL) checksum FROM batches`
+export const oldestRow = (where: string): string =>
+  `SELECT CAST(id AS REAL) id, CAST(alerts AS REAL) alerts, CAST(lines AS BLOB) lines,
+    CAST(checksum AS REAL) checksum FROM batches WHERE ${where} ORDER BY batches.id LIMIT 1`
 
 export interface StoredRow {
   readonly id: number
