@@ -1,11 +1,11 @@
-// The alerts read and not yet in flight, in order: the spool first, if there is one, then memory.
+// What was read and is not in flight yet, in order: the spool first, if there is one, then memory.
 //
 //   take ◀── spool: rows on disk ◀──spill── memory: batches ◀── push
 //            (--spool-dir, --spool-bytes)   (--buffer-bytes)
 //
-// While the server confirms, nothing is spilled. When it stalls, or memory is full, memory goes to
-// disk, oldest first, and so do new batches until all rows are in flight again. When both are full,
-// reading stops or alerts are shed.
+// While the server confirms, nothing is spilled. When it stalls, or memory is full, memory goes to disk,
+// oldest first, and so do new batches until all rows are in flight. When both are full, reading stops or
+// alerts are shed.
 
 import type { Logger } from '../../shared/log.ts'
 import type { Counters } from '../accounting/counters.ts'
@@ -38,25 +38,21 @@ export function createAlertBuffer(options: AlertBufferOptions) {
   //  oldest                                                        newest
   //  inFlight (some are rows as well) │ waiting rows │ memory │ batcher
   const inFlight: InFlight[] = []
-  // So that a stop can leave in the spool all that is in memory and in the pipe.
+  // A stop puts on the disk all that is in memory and in the pipe.
   const stopBytes = bufferBytes + 4 * pool.batchBytes + PIPE_BYTES_MAX
-  const disk = createDisk(spool, stopBytes, counters, log)
+  const disk = createDisk(spool, stopBytes, inFlight, counters, log)
   const memory = createMemory()
-  const shed = createShedding({ encoder, pool, counters, memory, disk })
+  const shed = createShedding(options, memory, disk)
   let pushedAt = 0
-
-  /** Whether new alerts wait behind rows. While those cannot be read, memory goes first. */
-  const isDraining = () => disk.waiting() > 0 && !disk.isUnreadable()
   const isOver = () => memory.bytes() > bufferBytes
-  const isFull = () =>
-    memory.bytes() + pool.batchBytes > bufferBytes && !disk.hasRoom(pool.batchBytes)
 
-  /** Batches in flight are the oldest: their rows must come first. False: the disk fails. */
+  /** What is in flight is the oldest: its rows must come first. False: the disk fails. */
   function storeInFlight(): boolean {
-    return inFlight.every((flight) => {
+    for (const flight of inFlight) {
       flight.row ??= disk.appendTaken(flight.batch)
-      return flight.row !== undefined
-    })
+      if (!flight.row) return false
+    }
+    return true
   }
 
   /** False: nothing is left, or the disk has no room, or fails. */
@@ -71,7 +67,6 @@ export function createAlertBuffer(options: AlertBufferOptions) {
     return true
   }
 
-  /** By the spool, and by shedding where that is wanted. */
   function makeRoom(isNeeded: () => boolean): void {
     while (isNeeded() && (spillOldest() || (whenFull === 'drop' && shed())));
   }
@@ -90,14 +85,15 @@ export function createAlertBuffer(options: AlertBufferOptions) {
     /** Taken and not yet done, in order. */
     inFlight: inFlight as readonly InFlight[],
 
-    isDraining,
+    isDraining: disk.isDraining,
 
-    isEmpty: () => memory.batches.length === 0 && !isDraining(),
+    isEmpty: () => memory.batches.length === 0 && !disk.isDraining(),
 
     /** Whether a batch, full or not, is to be taken from the batcher now, to be held. */
     wants(full: boolean, isStalled = false): boolean {
-      if (whenFull === 'block' && isFull()) return false
-      const isSpilling = (isStalled || isDraining()) && disk.isWritable()
+      const memoryIsFull = memory.bytes() + pool.batchBytes > bufferBytes
+      if (whenFull === 'block' && memoryIsFull && !disk.hasRoom(pool.batchBytes)) return false
+      const isSpilling = (isStalled || disk.isDraining()) && disk.isWritable()
       return full || (isSpilling && performance.now() - pushedAt > SPILL_INTERVAL_MS)
     },
 
@@ -106,24 +102,26 @@ export function createAlertBuffer(options: AlertBufferOptions) {
       memory.push(batch)
       makeRoom(isOver)
       // Behind rows it would wait long in memory, where a crash takes it.
-      while (isDraining() && spillOldest());
+      while (disk.isDraining() && spillOldest());
     },
 
     setOut,
 
-    /** The oldest that is not in flight, which it is now. In the spool it stays until it is done. */
+    /** The oldest that is not in flight is so now. Its row, if any, stays until it is done. */
     take(): InFlight | undefined {
       for (let found = disk.take(); found; found = disk.take()) {
-        const { row, lines } = found
-        const flight = inFlightOf(pool.borrow(), row)
+        const { lines, ...row } = found
+        const flight = setOut(inFlightOf(pool.borrow(), row))
         const unreadable = encoder.addLines(flight.batch, lines)
         if (unreadable > 0) disk.change((spool) => spool.keepCopy({ ...row, lines }))
         counters.unreadable += unreadable
-        if (flight.batch.count > 0) return setOut(flight)
-        release(flight)
+        if (flight.batch.count > 0) return flight
+        release(inFlight.pop()!)
       }
-      const batch = isDraining() ? undefined : memory.replace(0)
-      return batch && setOut(inFlightOf(batch))
+      const batch = disk.isDraining() ? undefined : memory.batches[0]
+      if (!batch) return undefined
+      memory.replace(0)
+      return setOut(inFlightOf(batch))
     },
 
     /** The oldest in flight is delivered. */
@@ -143,15 +141,12 @@ export function createAlertBuffer(options: AlertBufferOptions) {
       disk.close()
     },
 
-    levels() {
-      const unstored = inFlight.filter(({ row }) => !row || !disk.holds(row))
-      return {
-        inFlightAlerts: alertsIn(inFlight),
-        bufferAlerts: alertsIn(unstored) + memory.alerts(),
-        bufferBytes: memory.bytes(),
-        spoolBytes: disk.bytes(),
-      }
-    },
+    levels: () => ({
+      inFlightAlerts: alertsIn(inFlight),
+      bufferAlerts: alertsIn(inFlight.filter(({ row }) => !row)) + memory.alerts(),
+      bufferBytes: memory.bytes(),
+      spoolBytes: disk.bytes(),
+    }),
   }
 }
 

@@ -1,4 +1,4 @@
-// The one record of a batch in flight: written, at least in part, and not confirmed.
+// The one record of a batch in flight: written, at least in part, or about to be, and not confirmed.
 
 import type { Counters } from '../accounting/counters.ts'
 import type { Batch } from '../encoding/batch.ts'
@@ -8,22 +8,18 @@ export interface InFlight {
   readonly batch: Batch
   /** Its row, while it is in the spool, too. */
   row: Row | undefined
-  /** The connection to which the first `written` of its alerts were written. */
+  /** Where the first `written` of its alerts were written. */
   session: object | undefined
   written: number
-  /** When the last of it was written, by `performance.now()`. */
+  /** When all of it was written, by `performance.now()`. */
   publishedAt: number
 }
 
-export const inFlightOf = (batch: Batch, row?: Row): InFlight => ({
-  batch,
-  row,
-  session: undefined,
-  written: 0,
-  publishedAt: 0,
-})
+export const inFlightOf = (batch: Batch, row?: Row): InFlight => {
+  return { batch, row, session: undefined, written: 0, publishedAt: 0 }
+}
 
-/** From now on it is written to `session`. What an earlier one was given, another gets once more. */
+/** It is written to `session` now. What an earlier session was given of it counts as resent. */
 export function moveTo(session: object, flight: InFlight, counters: Counters): void {
   if (flight.session === session) return
   counters.resent += flight.written

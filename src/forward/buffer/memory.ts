@@ -6,27 +6,19 @@ export type Memory = ReturnType<typeof createMemory>
 
 export function createMemory() {
   const batches: Batch[] = []
-  let alerts = 0
   let bytes = 0
-
-  function splice(at: number, count: number, added: Batch[]): Batch | undefined {
-    const [removed] = batches.splice(at, count, ...added)
-    for (const batch of added) add(batch, 1)
-    if (removed) add(removed, -1)
-    return removed
-  }
-
-  function add(batch: Batch, sign: 1 | -1): void {
-    alerts += sign * batch.count
-    bytes += sign * heldBytes(batch)
-  }
-
   return {
     batches: batches as readonly Batch[],
-    alerts: () => alerts,
+    alerts: () => batches.reduce((sum, { count }) => sum + count, 0),
     bytes: () => bytes,
-    push: (batch: Batch) => splice(batches.length, 0, [batch]),
+    push(batch: Batch): void {
+      batches.push(batch)
+      bytes += heldBytes(batch)
+    },
     /** Removes the batch at an index, and puts another in its place, if any. */
-    replace: (at: number, batch?: Batch) => splice(at, 1, batch ? [batch] : []),
+    replace(at: number, ...by: Batch[]): void {
+      for (const batch of by) bytes += heldBytes(batch)
+      for (const batch of batches.splice(at, 1, ...by)) bytes -= heldBytes(batch)
+    },
   }
 }

@@ -6,55 +6,45 @@ import type { Encoder } from '../encoding/encoder.ts'
 import type { Memory } from './memory.ts'
 import type { Disk } from './spool/disk.ts'
 
-export interface SheddingOptions {
-  readonly encoder: Encoder
-  readonly pool: BatchPool
-  readonly counters: Counters
-  readonly memory: Memory
-  readonly disk: Disk
-}
-
 /**
- * Gives a function that sheds the least severe alerts, those of the oldest row or batch that has any. It
- * returns false when nothing is left.
+ * The result sheds the least severe alerts, those of the oldest row or batch that has any; it returns
+ * false when nothing is left.
  */
-export function createShedding(options: SheddingOptions): () => boolean {
-  const { encoder, pool, counters, memory, disk } = options
-
-  /** Counts the alerts of that severity once `keep` has put the others in the place of all. */
-  function shed(
-    severity: number,
-    lines: Buffer,
-    alerts: number,
-    keep: (left: Batch | undefined) => void,
-  ): void {
+export function createShedding(
+  { encoder, pool, counters }: { encoder: Encoder; pool: BatchPool; counters: Counters },
+  memory: Memory,
+  disk: Disk,
+): () => boolean {
+  /** Has the alerts of other severities kept, and then counts the rest of `alerts`. */
+  function shed(severity: number, lines: Buffer, alerts: number, keep: (left: Batch) => void) {
     const left = pool.borrow()
     const failedBefore = counters.rejected.internal_error
     const unreadable = encoder.addLines(left, lines, severity)
     const failed = counters.rejected.internal_error - failedBefore
-    const shed = alerts - left.count - unreadable - failed
-    keep(left.count > 0 ? left : undefined)
+    const dropped = alerts - left.count - unreadable - failed
+    keep(left)
     counters.unreadable += unreadable
-    counters.dropped[severity]! += shed
+    counters.dropped[severity]! += dropped
     pool.giveBack(left)
   }
 
-  const shedRow = (severity: number) =>
-    disk.change((spool, takenId) => {
+  function shedRow(severity: number): boolean | undefined {
+    return disk.change((spool, takenId) => {
       const row = spool.oldestWith(severity, takenId)
       if (!row) return false
       shed(severity, row.lines, row.alerts, (left) => {
-        if (left) spool.replace(row, linesOf(left), left.count, left.leastSevere)
+        if (left.count > 0) spool.replace(row, linesOf(left), left.count, left.leastSevere)
         else spool.remove(row)
       })
       return true
     })
+  }
 
   function shedInMemory(severity: number): void {
     const index = memory.batches.findIndex(({ leastSevere }) => leastSevere === severity)
     const batch = memory.batches[index]!
     shed(severity, linesOf(batch), batch.count, (left) => {
-      memory.replace(index, left && compactCopy(left))
+      memory.replace(index, ...(left.count > 0 ? [compactCopy(left)] : []))
     })
     pool.giveBack(batch)
   }

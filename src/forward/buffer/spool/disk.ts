@@ -1,12 +1,12 @@
 // The rows of the spool as a queue, on a disk that may fail: every access goes through here, and none
-// throws. A row that is taken stays in the file until it is released.
+// throws. A row that is taken, and so in flight, stays in the file until it is released.
 
 import { messageOf } from '../../../shared/errors.ts'
 import type { Logger } from '../../../shared/log.ts'
 import type { Counters } from '../../accounting/counters.ts'
 import { type Batch, linesOf } from '../../encoding/batch.ts'
 import { damage, isDamaged } from './database.ts'
-import type { Row, Spool } from './spool.ts'
+import type { Row, Spool, SpooledBatch } from './spool.ts'
 
 /** After the disk has failed, it is tried again this often. */
 const RETRY_MS = 5_000
@@ -35,12 +35,12 @@ export type Disk = ReturnType<typeof createDisk>
 export function createDisk(
   spool: Spool | undefined,
   stopBytes: number,
+  inFlight: readonly { row: Row | undefined }[],
   counters: Counters,
   log: Logger,
 ) {
   let reserved = Math.min(stopBytes, (spool?.limitBytes ?? 0) / 2)
-  /** Rows in flight, and the highest id that was. */
-  const taken = new Set<Row>()
+  /** The row taken last: those behind it wait. */
   let takenId = 0
   /** When to try again what has failed. */
   const retryAt: { [access in Access]?: number } = {}
@@ -49,7 +49,7 @@ export function createDisk(
   counters.restored = counters.spooled + counters.unreadable
 
   const isDue = (access: Access) => performance.now() >= (retryAt[access] ?? 0)
-  const waiting = () => (spool ? spool.rows() - taken.size : 0)
+  const waiting = () => (spool ? spool.rows() - inFlight.filter(({ row }) => row).length : 0)
 
   /** Undefined: the disk fails. `proves`: that this access works again. */
   function attempt<T>(access: Access, step: (spool: Spool) => T, proves = true): T | undefined {
@@ -77,16 +77,18 @@ export function createDisk(
     }
   }
 
-  /** The file is damaged. The alerts of rows in flight are in memory as well. */
+  /** The file is damaged; what is in flight is in memory, too. */
   function giveUp(reason: string): void {
     countAlerts()
     let alerts = spool!.alerts()
-    for (const row of taken) alerts -= row.alerts
+    for (const flight of inFlight) {
+      alerts -= flight.row?.alerts ?? 0
+      flight.row = undefined
+    }
     log.error({ reason, alerts }, 'the spool is damaged; the next start moves it aside')
     counters.unreadable += alerts
     close()
     spool = undefined
-    taken.clear()
   }
 
   function close(): void {
@@ -113,47 +115,36 @@ export function createDisk(
   const append = (batch: Batch): Row | undefined =>
     attempt('write', (spool) => spool.append(linesOf(batch), batch.count, batch.leastSevere))
 
-  function take(row: Row): Row {
-    taken.add(row)
-    takenId = row.id
-    return row
-  }
-
   return {
-    /** How many rows are not taken. */
+    /** How many rows are not in flight. */
     waiting,
+    /** Whether new alerts wait behind rows. While these cannot be read, memory goes first. */
+    isDraining: () => waiting() > 0 && retryAt.read === undefined,
     bytes: () => spool?.bytes() ?? 0,
     isWritable: () => spool !== undefined && isDue('write'),
-    /** Whether the last attempt to read a row failed. */
-    isUnreadable: () => retryAt.read !== undefined,
     hasRoom: (bytes: number) =>
       attempt('write', (spool) => spool.hasRoom(bytes + reserved), false) ?? false,
     append,
-    /** A batch in flight: its row is taken at once. */
+    /** A batch in flight: its row is as good as taken. */
     appendTaken(batch: Batch): Row | undefined {
       const row = append(batch)
-      return row && take(row)
+      takenId = row?.id ?? takenId
+      return row
     },
     /** The oldest row that waits. */
-    take(): { row: Row; lines: Buffer } | undefined {
+    take(): SpooledBatch | undefined {
       if (waiting() === 0) return undefined
       const found = attempt('read', (spool) => {
         const next = spool.after(takenId)
         if (!next && waiting() > 0) throw damage('rows have vanished')
         return next
       })
-      if (!found) return undefined
-      // Without its lines, which would stay in memory.
-      const { lines, ...row } = found
-      return { row: take(row), lines }
+      takenId = found?.id ?? takenId
+      return found
     },
-    holds: (row: Row) => taken.has(row),
     /** A row that was taken is delivered. */
-    release(row: Row): void {
-      taken.delete(row)
-      attempt('remove', (spool) => spool.release(row))
-    },
-    /** Anything else that reads or changes rows; `takenId`: those behind it wait. */
+    release: (row: Row) => attempt('remove', (spool) => spool.release(row)),
+    /** Anything else that reads or changes rows. */
     change: <T>(step: (spool: Spool, takenId: number) => T) =>
       attempt('write', (spool) => step(spool, takenId), false),
     /** The end is near: nothing is kept free, and whatever has failed is tried at once. */

@@ -113,8 +113,7 @@ function createSpool(
     for (;;) {
       const row = statement.get(...values) as StoredRow | undefined
       if (row === undefined) return undefined
-      const alerts = alertsIn(row)
-      const lines = linesIn(row)
+      const [alerts, lines] = [alertsIn(row), linesIn(row)]
       if (alerts !== undefined) return { id: row.id, alerts, bytes: lines.length, lines }
       keepAside(row)
     }
