@@ -25,6 +25,8 @@ export function createCoalescing(
   let closedAt = 0
 
   function write(session: Session, batch: Batch): boolean {
+    // The one before it has been taken and not been put.
+    if (partial && partial.batch !== batch) return false
     const from = partial?.session === session ? partial.written : 0
     if (batch.used - messageStart(batch, from) >= WRITE_BYTES) return false
     if (!writePartial(session, batch, from)) return false
@@ -52,11 +54,12 @@ export function createCoalescing(
     },
 
     /** The batch is closed. Gives its record, when something of it is written. */
-    close(): InFlight | undefined {
-      const closed = partial
-      partial = undefined
+    close(batch: Batch): InFlight | undefined {
       isOpen = false
       closedAt = performance.now()
+      const closed = partial
+      if (closed?.batch !== batch) return undefined
+      partial = undefined
       return closed
     },
   }

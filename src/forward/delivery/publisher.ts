@@ -128,7 +128,7 @@ export function openPublisher(options: PublisherOptions): Sink {
       writePartial: (batch) => coalescing.write(isFree() ? session : undefined, batch),
     }),
     put(batch) {
-      const partial = coalescing?.close()
+      const partial = coalescing?.close(batch)
       // It was written when nothing was ahead of it.
       if (partial) start(buffer.setOut(partial))
       else buffer.push(batch)
