@@ -61,6 +61,7 @@ export function createBatcher(options: BatcherOptions) {
   const splitter = createLineSplitter(maxLineBytes, { line, tooLong })
   let batch = pool.borrow()
   let demand: Demand | undefined
+  let handingOver = false
   let ended = false
   let cutOff = false
 
@@ -114,7 +115,8 @@ export function createBatcher(options: BatcherOptions) {
     write(chunk: Buffer): boolean {
       counters.bytesRead += chunk.length
       splitter.push(chunk)
-      if (batch.count > 0 && !demand?.writePartial?.(batch)) stateChanged.notify()
+      // While a batch is handed over, the next must not get ahead of it.
+      if (batch.count > 0 && (handingOver || !demand?.writePartial?.(batch))) stateChanged.notify()
       return !isFull()
     },
 
@@ -147,7 +149,9 @@ export function createBatcher(options: BatcherOptions) {
           if (batch.count === 0 && ended) return
           await stateChanged.wait()
         }
+        handingOver = true
         yield takeBatch()
+        handingOver = false
       }
     },
 
