@@ -9,11 +9,10 @@
 
 import type { Logger } from '../../shared/log.ts'
 import type { Counters } from '../accounting/counters.ts'
-import type { Batch, BatchPool } from '../encoding/batch.ts'
+import { type Batch, type BatchPool, heldBytes } from '../encoding/batch.ts'
 import type { Encoder } from '../encoding/encoder.ts'
 import { PIPE_BYTES_MAX } from '../input/fifo.ts'
 import { type InFlight, inFlightOf } from './in-flight.ts'
-import { createMemory } from './memory.ts'
 import { createShedding } from './shedding.ts'
 import { createDisk } from './spool/disk.ts'
 import type { Spool } from './spool/spool.ts'
@@ -41,15 +40,22 @@ export function createAlertBuffer(options: AlertBufferOptions) {
   // A stop puts on the disk all that is in memory and in the pipe.
   const stopBytes = bufferBytes + 4 * pool.batchBytes + PIPE_BYTES_MAX
   const disk = createDisk(spool, stopBytes, inFlight, counters, log)
-  const memory = createMemory()
-  const shed = createShedding(options, memory, disk)
+  const memory: Batch[] = []
+  let memoryBytes = 0
+  const shed = createShedding(options, disk, memory, replace)
   let pushedAt = 0
-  const isOver = () => memory.bytes() > bufferBytes
+  const isOver = () => memoryBytes > bufferBytes
 
-  /** What is in flight is the oldest: its rows must come first. False: the disk fails. */
+  /** Puts others, or none, in the place of a batch in memory. */
+  function replace(index: number, ...by: Batch[]): void {
+    for (const batch of by) memoryBytes += heldBytes(batch)
+    for (const batch of memory.splice(index, 1, ...by)) memoryBytes -= heldBytes(batch)
+  }
+
+  /** Its rows must come first: it is the oldest. False: the disk fails. */
   function storeInFlight(): boolean {
     for (const flight of inFlight) {
-      flight.row ??= disk.appendTaken(flight.batch)
+      flight.row ??= disk.append(flight.batch, true)
       if (!flight.row) return false
     }
     return true
@@ -57,12 +63,12 @@ export function createAlertBuffer(options: AlertBufferOptions) {
 
   /** False: nothing is left, or the disk has no room, or fails. */
   function spillOldest(): boolean {
-    const oldest = memory.batches[0]
+    const oldest = memory[0]
     if (!oldest || !disk.hasRoom(oldest.used)) return false
-    // What is in flight went ahead of rows that could not be read: it would be taken for newer.
+    // Only while no rows wait: those of what is in flight would hide the ones that it went ahead of.
     if (disk.waiting() === 0 && !storeInFlight()) return false
     if (!disk.append(oldest)) return false
-    memory.replace(0)
+    replace(0)
     pool.giveBack(oldest)
     return true
   }
@@ -82,16 +88,16 @@ export function createAlertBuffer(options: AlertBufferOptions) {
   }
 
   return {
-    /** Taken and not yet done, in order. */
+    /** In order. */
     inFlight: inFlight as readonly InFlight[],
 
     isDraining: disk.isDraining,
 
-    isEmpty: () => memory.batches.length === 0 && !disk.isDraining(),
+    isEmpty: () => memory.length === 0 && !disk.isDraining(),
 
     /** Whether a batch, full or not, is to be taken from the batcher now, to be held. */
     wants(full: boolean, isStalled = false): boolean {
-      const memoryIsFull = memory.bytes() + pool.batchBytes > bufferBytes
+      const memoryIsFull = memoryBytes + pool.batchBytes > bufferBytes
       if (whenFull === 'block' && memoryIsFull && !disk.hasRoom(pool.batchBytes)) return false
       const isSpilling = (isStalled || disk.isDraining()) && disk.isWritable()
       return full || (isSpilling && performance.now() - pushedAt > SPILL_INTERVAL_MS)
@@ -99,7 +105,7 @@ export function createAlertBuffer(options: AlertBufferOptions) {
 
     push(batch: Batch): void {
       pushedAt = performance.now()
-      memory.push(batch)
+      replace(memory.length, batch)
       makeRoom(isOver)
       // Behind rows it would wait long in memory, where a crash takes it.
       while (disk.isDraining() && spillOldest());
@@ -118,9 +124,9 @@ export function createAlertBuffer(options: AlertBufferOptions) {
         if (flight.batch.count > 0) return flight
         release(inFlight.pop()!)
       }
-      const batch = disk.isDraining() ? undefined : memory.batches[0]
+      const batch = disk.isDraining() ? undefined : memory[0]
       if (!batch) return undefined
-      memory.replace(0)
+      replace(0)
       return setOut(inFlightOf(batch))
     },
 
@@ -137,18 +143,18 @@ export function createAlertBuffer(options: AlertBufferOptions) {
     /** We are about to end: all to the disk. */
     close(): void {
       disk.useReserve()
-      if (storeInFlight()) makeRoom(() => memory.batches.length > 0)
+      if (storeInFlight()) makeRoom(() => memory.length > 0)
       disk.close()
     },
 
     levels: () => ({
-      inFlightAlerts: alertsIn(inFlight),
-      bufferAlerts: alertsIn(inFlight.filter(({ row }) => !row)) + memory.alerts(),
-      bufferBytes: memory.bytes(),
+      inFlightAlerts: alertsIn(inFlight.map(batchOf)),
+      bufferAlerts: alertsIn(inFlight.filter(({ row }) => !row).map(batchOf)) + alertsIn(memory),
+      bufferBytes: memoryBytes,
       spoolBytes: disk.bytes(),
     }),
   }
 }
 
-const alertsIn = (flights: readonly InFlight[]) =>
-  flights.reduce((sum, { batch }) => sum + batch.count, 0)
+const batchOf = ({ batch }: InFlight) => batch
+const alertsIn = (batches: readonly Batch[]) => batches.reduce((sum, { count }) => sum + count, 0)

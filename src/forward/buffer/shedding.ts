@@ -3,19 +3,16 @@
 import type { Counters } from '../accounting/counters.ts'
 import { type Batch, type BatchPool, compactCopy, linesOf } from '../encoding/batch.ts'
 import type { Encoder } from '../encoding/encoder.ts'
-import type { Memory } from './memory.ts'
 import type { Disk } from './spool/disk.ts'
 
-/**
- * The result sheds the least severe alerts, those of the oldest row or batch that has any; it returns
- * false when nothing is left.
- */
+/** The result sheds the least severe alerts of the oldest row or batch that has any. False: nothing is left. */
 export function createShedding(
   { encoder, pool, counters }: { encoder: Encoder; pool: BatchPool; counters: Counters },
-  memory: Memory,
   disk: Disk,
+  memory: readonly Batch[],
+  replace: (index: number, ...by: Batch[]) => void,
 ): () => boolean {
-  /** Has the alerts of other severities kept, and then counts the rest of `alerts`. */
+  /** Of these alerts; counts them when `keep` has put the others in their place. */
   function shed(severity: number, lines: Buffer, alerts: number, keep: (left: Batch) => void) {
     const left = pool.borrow()
     const failedBefore = counters.rejected.internal_error
@@ -41,16 +38,16 @@ export function createShedding(
   }
 
   function shedInMemory(severity: number): void {
-    const index = memory.batches.findIndex(({ leastSevere }) => leastSevere === severity)
-    const batch = memory.batches[index]!
+    const index = memory.findIndex(({ leastSevere }) => leastSevere === severity)
+    const batch = memory[index]!
     shed(severity, linesOf(batch), batch.count, (left) => {
-      memory.replace(index, ...(left.count > 0 ? [compactCopy(left)] : []))
+      replace(index, ...(left.count > 0 ? [compactCopy(left)] : []))
     })
     pool.giveBack(batch)
   }
 
   return () => {
-    const inMemory = memory.batches.reduce((max, { leastSevere }) => Math.max(max, leastSevere), -1)
+    const inMemory = memory.reduce((max, { leastSevere }) => Math.max(max, leastSevere), -1)
     const inSpool = disk.change((spool, takenId) => spool.leastSevereAfter(takenId)) ?? -1
     if (inSpool >= Math.max(inMemory, 0) && shedRow(inSpool)) return true
     if (inMemory >= 0) shedInMemory(inMemory)

@@ -4,7 +4,7 @@ import { FatalError, messageOf } from '../../shared/errors.ts'
 import type { Output } from '../../shared/process/output.ts'
 import type { Counters } from '../accounting/counters.ts'
 import { observe } from '../accounting/histogram.ts'
-import { type Batch, type BatchPool, payloadAt, subjectAt } from '../encoding/batch.ts'
+import { type BatchPool, payloadAt, subjectAt } from '../encoding/batch.ts'
 import type { Sink } from './sink.ts'
 
 const TAB = Buffer.from('\t')
@@ -13,7 +13,7 @@ const NEWLINE = Buffer.from('\n')
 export function openDryRun(output: Output, pool: BatchPool, counters: Counters): Sink {
   return {
     wants: () => true,
-    async put(batch: Batch) {
+    async put(batch) {
       const parts: Buffer[] = []
       for (let index = 0; index < batch.count; index++)
         parts.push(subjectAt(batch, index), TAB, payloadAt(batch, index), NEWLINE)

@@ -8,13 +8,16 @@ import { isCutShort } from './wal.ts'
 
 /** Left for the write-ahead log beside the file, so that both together keep the limit. */
 const WAL_BYTES = 1024 * 1024
-export const PAGE_BYTES = 4096
+const PAGE_BYTES = 4096
 
-/** What was damaged at the opening, and where it is now. */
-export interface Aside {
-  readonly movedAside?: string | undefined
-  /** A copy of the log, of which SQLite could recover but the beginning. */
-  readonly cutLog?: string | undefined
+export interface DatabaseFile {
+  readonly path: string
+  /** What it may come to, with its log. */
+  readonly limitBytes: number
+  /** Where a file is that was damaged at the opening. */
+  readonly movedAside: string | undefined
+  /** A copy of the log, of which SQLite could recover only the beginning. */
+  readonly cutLog: string | undefined
 }
 
 /**
@@ -24,7 +27,7 @@ export interface Aside {
 export async function openDatabase<T>(
   path: string,
   limitBytes: number,
-  use: (database: DatabaseSync, aside: Aside) => T,
+  use: (database: DatabaseSync, file: DatabaseFile) => T,
 ): Promise<T> {
   const { DatabaseSync } = await importSqlite()
   const open = (movedAside?: string): T => {
@@ -37,7 +40,7 @@ export async function openDatabase<T>(
       // Or each start that ends without a write would find the same log, and copy it again.
       if (cutLog !== undefined) database.exec('PRAGMA wal_checkpoint(TRUNCATE)')
       checkStructure(database)
-      return use(database, { movedAside, cutLog })
+      return use(database, { path, limitBytes, movedAside, cutLog })
     } catch (error) {
       database.close()
       throw error

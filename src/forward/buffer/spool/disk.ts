@@ -112,9 +112,6 @@ export function createDisk(
     damagedBefore = { rows, alerts }
   }
 
-  const append = (batch: Batch): Row | undefined =>
-    attempt('write', (spool) => spool.append(linesOf(batch), batch.count, batch.leastSevere))
-
   return {
     /** How many rows are not in flight. */
     waiting,
@@ -124,11 +121,10 @@ export function createDisk(
     isWritable: () => spool !== undefined && isDue('write'),
     hasRoom: (bytes: number) =>
       attempt('write', (spool) => spool.hasRoom(bytes + reserved), false) ?? false,
-    append,
-    /** A batch in flight: its row is as good as taken. */
-    appendTaken(batch: Batch): Row | undefined {
-      const row = append(batch)
-      takenId = row?.id ?? takenId
+    append(batch: Batch, isInFlight = false): Row | undefined {
+      const { count, leastSevere } = batch
+      const row = attempt('write', (spool) => spool.append(linesOf(batch), count, leastSevere))
+      if (row && isInFlight) takenId = row.id
       return row
     },
     /** The oldest row that waits. */

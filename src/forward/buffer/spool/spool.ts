@@ -7,16 +7,15 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { PRIORITIES } from '../../../shared/alert/alert.ts'
 import { FatalError } from '../../../shared/errors.ts'
 import {
-  type Aside,
   atomically,
+  type DatabaseFile,
   damage,
   isLocked,
   openDatabase,
   openReader,
-  PAGE_BYTES,
 } from './database.ts'
 import { alertsIn, checksumOf, linesIn, oldestRow, type StoredRow } from './row.ts'
-import { type Checked, prepareTables } from './tables.ts'
+import { prepareTables } from './tables.ts'
 
 /** A row, and how much it holds. */
 export interface Row {
@@ -26,14 +25,12 @@ export interface Row {
 }
 
 /** A row that was read: the lines of one batch, each with its newline, as Falco wrote them. */
-export interface SpooledBatch extends Row {
-  readonly lines: Buffer
-}
+export type SpooledBatch = Row & { readonly lines: Buffer }
 
 export type Spool = ReturnType<typeof createSpool>
 
-/** What a row may need beyond its lines: its own page, the index, a page that is split. */
-const ROW_PAGES = 8
+/** What a row may need beyond its lines: pages of its own, of the index, and one that is split. */
+const ROW_BYTES = 8 * 4096
 /** Of the limit, at most this part is for damaged rows; the oldest go first. */
 const DAMAGED_PART = 1 / 8
 
@@ -46,21 +43,15 @@ export async function openSpool(directory: string, limitBytes: number): Promise<
   mkdirSync(directory, { recursive: true, mode: 0o700 })
   accessSync(directory, constants.R_OK | constants.W_OK | constants.X_OK)
   try {
-    return await openDatabase(path, limitBytes, (database, aside) =>
-      createSpool(database, prepareTables(database), { path, limitBytes, ...aside }),
-    )
+    return await openDatabase(path, limitBytes, createSpool)
   } catch (error) {
     if (!isLocked(error)) throw error
     throw new FatalError(`--spool-dir ${directory} is in use by another process; give each its own`)
   }
 }
 
-/** `limitBytes`: what its files may come to. */
-function createSpool(
-  database: DatabaseSync,
-  checked: Checked,
-  file: Aside & { readonly path: string; readonly limitBytes: number },
-) {
+function createSpool(database: DatabaseSync, file: DatabaseFile) {
+  let { lastId, damagedIds } = prepareTables(database)
   const prepare = (sql: string): StatementSync => database.prepare(sql)
   const measure = prepare(`SELECT count(*) rows, total(alerts) alerts, total(length(lines)) bytes
     FROM batches`)
@@ -68,26 +59,23 @@ function createSpool(
     VALUES (?, ?, ?, ?, ?)`)
   const next = prepare(oldestRow('id > ?'))
   const drop = prepare('DELETE FROM batches WHERE id = ?')
-  const leastSevere = prepare(
-    'SELECT CAST(max(least_severe) AS REAL) max FROM batches WHERE id > ?',
-  )
+  const least = prepare('SELECT CAST(max(least_severe) AS REAL) max FROM batches WHERE id > ?')
   const oldest = prepare(oldestRow('least_severe = ? AND id > ?'))
   const update = prepare(`UPDATE batches SET alerts = ?, least_severe = ?, lines = ?, checksum = ?
     WHERE id = ?`)
-  const pages = prepare(`SELECT max_page_count - page_count + freelist_count AS free
-    FROM pragma_max_page_count, pragma_page_count, pragma_freelist_count`)
+  const space = prepare(`SELECT (max_page_count - page_count + freelist_count) * page_size AS free
+    FROM pragma_max_page_count, pragma_page_count, pragma_freelist_count, pragma_page_size`)
   const keep = prepare('INSERT INTO damaged (found, alerts, lines) VALUES (?, ?, ?)')
   const trim = prepare(`DELETE FROM damaged WHERE id IN (SELECT id FROM (SELECT id,
     sum(length(lines)) OVER (ORDER BY id DESC) bytes FROM damaged) WHERE bytes > ?)`)
 
-  let { lastId } = checked
   /** Rows that were delivered and are still in the file. */
   const released: number[] = []
   const damaged = { rows: 0, alerts: 0 }
-  let reader: ReturnType<typeof openReader> | undefined
+  const reader = openReader(file.path)
   const sums = { rows: 0, alerts: 0, bytes: 0 }
   Object.assign(sums, measure.get())
-  for (const id of checked.damagedIds) keepAside(next.get(id - 1) as unknown as StoredRow)
+  for (const id of damagedIds) keepAside(next.get(id - 1) as unknown as StoredRow)
 
   function keepCopy({ alerts, lines }: Pick<StoredRow, 'alerts' | 'lines'>): void {
     keep.run(new Date().toISOString(), alerts, lines)
@@ -138,12 +126,8 @@ function createSpool(
     /** Rows that were found damaged and are kept aside, since the opening, and their alerts. */
     damaged: (): Readonly<typeof damaged> => damaged,
     /** Why it cannot be read, after an error that may be damage; undefined when it can. */
-    readFailure(): Error | undefined {
-      reader ??= openReader(file.path)
-      return reader.failure()
-    },
-    hasRoom: (more: number) =>
-      more / PAGE_BYTES + ROW_PAGES < (pages.get() as { free: number }).free,
+    readFailure: reader.failure,
+    hasRoom: (bytes: number) => bytes + ROW_BYTES < (space.get() as { free: number }).free,
     /** Adds at the end; on disk when it returns. Throws when the disk does not take it. */
     append(lines: Buffer, alerts: number, leastSevere: number): Row {
       const row = { id: ++lastId, alerts, bytes: lines.length }
@@ -168,7 +152,7 @@ function createSpool(
       atomically(database, () => keepCopy(row)),
     /** The least severe priority in the rows behind `id`, as an index into PRIORITIES; or -1. */
     leastSevereAfter(id: number): number {
-      const { max } = leastSevere.get(id) as { max: number | null }
+      const { max } = least.get(id) as { max: number | null }
       if (max !== null && PRIORITIES[max] === undefined) throw damage('a severity is none')
       return max ?? -1
     },
@@ -187,7 +171,7 @@ function createSpool(
         // They are sent again at the next start.
       }
       database.close()
-      reader?.[Symbol.dispose]()
+      reader[Symbol.dispose]()
     },
   }
 }

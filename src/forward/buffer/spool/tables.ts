@@ -11,29 +11,15 @@ const LEAST_SEVERE = PRIORITIES.length - 1
 
 // Without constraints: for one value that breaks them, SQLite would give up the whole file.
 const SCHEMA = `
-  CREATE TABLE IF NOT EXISTS batches (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    alerts INTEGER,
-    least_severe INTEGER,
-    lines BLOB,
-    checksum INTEGER
-  );
+  CREATE TABLE IF NOT EXISTS batches (id INTEGER PRIMARY KEY AUTOINCREMENT,
+    alerts INTEGER, least_severe INTEGER, lines BLOB, checksum INTEGER);
   CREATE INDEX IF NOT EXISTS by_severity ON batches (least_severe, id);
-  CREATE TABLE IF NOT EXISTS damaged (
-    id INTEGER PRIMARY KEY,
-    found TEXT,
-    alerts INTEGER,
-    lines BLOB
-  );`
+  CREATE TABLE IF NOT EXISTS damaged (id INTEGER PRIMARY KEY,
+    found TEXT, alerts INTEGER, lines BLOB);`
 const NAMES = `'batches', 'by_severity', 'damaged', 'sqlite_sequence'`
 
-/** The highest id, and the ids of rows whose lines are damaged. */
-export interface Checked {
-  readonly lastId: number
-  readonly damagedIds: readonly number[]
-}
-
-export function prepareTables(database: DatabaseSync): Checked {
+/** Gives the highest id, and the ids of rows whose lines are damaged. */
+export function prepareTables(database: DatabaseSync) {
   const one = (sql: string) => Object.values(database.prepare(sql).get()!)[0]
   atomically(database, () => {
     database.exec(SCHEMA)
