@@ -1,4 +1,4 @@
-// The one record of a batch in flight: written, at least in part, or about to be, and not confirmed.
+// The one record of a batch in flight: what of it was written, where and when, and its row in the spool.
 
 import type { Counters } from '../accounting/counters.ts'
 import type { Batch } from '../encoding/batch.ts'
@@ -6,7 +6,6 @@ import type { Row } from './spool/spool.ts'
 
 export interface InFlight {
   readonly batch: Batch
-  /** Its row, while it is in the spool, too. */
   row: Row | undefined
   /** Where the first `written` of its alerts were written. */
   session: object | undefined
@@ -15,11 +14,15 @@ export interface InFlight {
   publishedAt: number
 }
 
-export const inFlightOf = (batch: Batch, row?: Row): InFlight => {
-  return { batch, row, session: undefined, written: 0, publishedAt: 0 }
-}
+export const inFlightOf = (batch: Batch, row?: Row): InFlight => ({
+  batch,
+  row,
+  session: undefined,
+  written: 0,
+  publishedAt: 0,
+})
 
-/** It is written to `session` now. What an earlier session was given of it counts as resent. */
+/** From now on it is written to `session`: what an earlier one was given is resent. */
 export function moveTo(session: object, flight: InFlight, counters: Counters): void {
   if (flight.session === session) return
   counters.resent += flight.written

@@ -57,9 +57,8 @@ export function createCoalescing(
     close(batch: Batch): InFlight | undefined {
       isOpen = false
       closedAt = performance.now()
-      const closed = partial
-      if (closed?.batch !== batch) return undefined
-      partial = undefined
+      const closed = partial?.batch === batch ? partial : undefined
+      if (closed) partial = undefined
       return closed
     },
   }

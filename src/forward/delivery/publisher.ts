@@ -1,5 +1,5 @@
-// From the buffer to NATS. A batch is held until the server confirms it, and published again, in order,
-// on the next session.
+// From the buffer to NATS. A batch is held until the server confirms it; when the session is lost before,
+// it is published again, in order, on the next.
 //
 //   buffer ──take──▶ in flight: at most WINDOW batches ──confirmed──▶ done
 //                              └──── session lost ────▶ published again
