@@ -32,12 +32,12 @@ export interface BatcherOptions {
 /** `error`: what was thrown, where that is the reason. */
 export type OnReject = (reason: ReadReject, bytes: Buffer, length: number, error?: unknown) => void
 
-/** Whoever takes batches. */
-export interface Taker {
+/** What the taking side asks for. */
+export interface Demand {
   /** Whether a batch is wanted now, given whether it is full (or the last); asked anew at each change. */
   wants(full: boolean): boolean
   /** Is shown the batch being filled after each read. True: it need not be offered yet. */
-  readonly early?: (batch: Batch) => boolean
+  readonly writePartial?: (batch: Batch) => boolean
 }
 
 export type Batcher = ReturnType<typeof createBatcher>
@@ -58,7 +58,8 @@ export function createBatcher({
     tooLong: (head, length) => reject('too_long', head, length),
   })
   let batch = pool.borrow()
-  let taker: Taker | undefined
+  let demand: Demand | undefined
+  let handingOver = false
   let ended = false
   let cutOff = false
 
@@ -108,7 +109,8 @@ export function createBatcher({
     write(chunk: Buffer): boolean {
       counters.bytesRead += chunk.length
       splitter.push(chunk)
-      if (batch.count > 0 && !taker?.early?.(batch)) stateChanged.notify()
+      // While a batch is handed over, the next must not get ahead of it.
+      if (batch.count > 0 && (handingOver || !demand?.writePartial?.(batch))) stateChanged.notify()
       return !isFull()
     },
 
@@ -134,14 +136,16 @@ export function createBatcher({
     isMidLine: () => splitter.held() > 0,
 
     /** Batches of at least one alert, in order, as they are wanted, until the input has ended. */
-    async *batches(by: Taker): AsyncGenerator<Batch> {
-      taker = by
+    async *batches(by: Demand): AsyncGenerator<Batch> {
+      demand = by
       for (;;) {
         while (batch.count === 0 || !by.wants(ended || isFull())) {
           if (batch.count === 0 && ended) return
           await stateChanged.wait()
         }
+        handingOver = true
         yield takeBatch()
+        handingOver = false
       }
     },
 

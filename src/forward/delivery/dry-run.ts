@@ -3,8 +3,8 @@
 import { FatalError, messageOf } from '../../shared/errors.ts'
 import type { Output } from '../../shared/process/output.ts'
 import { type Counters, observe } from '../accounting/counters.ts'
-import { type Batch, type BatchPool, payloadAt, subjectAt } from '../encoding/batch.ts'
-import type { Sink } from './publisher.ts'
+import { type BatchPool, payloadAt, subjectAt } from '../encoding/batch.ts'
+import type { Sink } from './sink.ts'
 
 const TAB = Buffer.from('\t')
 const NEWLINE = Buffer.from('\n')
@@ -12,7 +12,7 @@ const NEWLINE = Buffer.from('\n')
 export function openDryRun(output: Output, pool: BatchPool, counters: Counters): Sink {
   return {
     wants: () => true,
-    async put(batch: Batch) {
+    async put(batch) {
       const parts: Buffer[] = []
       for (let index = 0; index < batch.count; index++)
         parts.push(subjectAt(batch, index), TAB, payloadAt(batch, index), NEWLINE)

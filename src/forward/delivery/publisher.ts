@@ -1,7 +1,7 @@
-// From the buffer to NATS. A batch is delivered when the server has confirmed it (core-nats.ts). Until
-// then it is held, and published again, in order, on the next session.
+// From the buffer to NATS. A batch is held until the server confirms it; when the session is lost before,
+// it is published again, in order, on the next.
 //
-//   buffer ──take──▶ on their way: at most WINDOW batches ──confirmed──▶ done
+//   buffer ──take──▶ in flight: at most WINDOW batches ──confirmed──▶ done
 //                              └──── session lost ────▶ published again
 //
 // Backpressure: when the buffer wants no more, the batcher fills, reading stops, the pipe fills,
@@ -11,54 +11,17 @@ import { messageOf } from '../../shared/errors.ts'
 import type { Notifier } from '../../shared/notifier.ts'
 import { type Counters, observe } from '../accounting/counters.ts'
 import type { RejectLog } from '../accounting/rejects.ts'
-import type { AlertBuffer, Held } from '../buffer/alert-buffer.ts'
-import type { Taker } from '../buffer/batcher.ts'
-import type { Batch } from '../encoding/batch.ts'
+import type { AlertBuffer } from '../buffer/alert-buffer.ts'
+import { type InFlight, moveTo } from '../buffer/in-flight.ts'
+import { createCoalescing } from './coalescing.ts'
 import type { Connector } from './connector.ts'
-import type { Refusal, Transport } from './core-nats.ts'
 import type { Session } from './session.ts'
+import { LAGGING_MS, type Sink, STALLED_MS, type Vitals } from './sink.ts'
+import type { Refusal, Transport } from './transport.ts'
 
-/** One on its way and one right behind it. */
+/** One that is being confirmed, and one right behind it. */
 const WINDOW = 2
-/** A server that has not confirmed for so long is as good as away: what is held goes to disk. */
-export const STALLED_MS = 1_000
-/**
- * While it confirms, reading waits for it, which costs no memory. When it has not for so long, the
- * buffer is filled: a flood at full speed would otherwise fill it for nothing.
- */
-const LAGGING_MS = 100
 const LOOK_INTERVAL_MS = 100
-/**
- * A PING at most so often while little comes: alerts are written as they come, and gather for one that
- * follows them. Each PING costs a wake-up for its PONG, at a low rate as much as the alert itself.
- */
-const GATHER_MS = 10
-/** At once, and in one batch: more is no longer little. */
-const EARLY_BYTES = 8 * 1024
-const GATHER_BYTES = 32 * 1024
-
-export interface Sink extends Taker {
-  /** Takes the batch over. */
-  put(batch: Batch): void | Promise<void>
-  /** Resolves when everything taken is delivered. */
-  drain(): Promise<void>
-  /** After a bug, at once: keeps what it can, and the batch not put yet, for the next start. */
-  salvage(takeRest: () => Batch | undefined): void
-  /** How it is, at this moment; a dry run has nothing to tell. */
-  readonly vitals?: () => Vitals
-  [Symbol.asyncDispose](): Promise<void>
-}
-
-export interface Vitals {
-  readonly connected: boolean
-  /** How long something has been on its way with nothing confirmed, in ms. */
-  readonly waitingMs: number
-  readonly inFlightAlerts: number
-  /** Not in the spool. */
-  readonly bufferAlerts: number
-  readonly bufferBytes: number
-  readonly spoolBytes: number
-}
 
 export interface PublisherOptions {
   readonly connector: Connector
@@ -74,13 +37,12 @@ export interface PublisherOptions {
 
 export function openPublisher(options: PublisherOptions): Sink {
   const { connector, transport, buffer, counters, stateChanged, onReject } = options
-  /** When it was last published, perhaps in vain. */
-  const sentAt = new WeakMap<Held, number>()
+  const { inFlight } = buffer
+  const { writePartial } = transport
+  const coalescing = writePartial && createCoalescing(writePartial, counters, stateChanged)
   const stop = new AbortController()
   let session: Session | undefined
   let progressAt = performance.now()
-  let gathering = false
-  let takenAt = 0
 
   async function keepConnected(): Promise<void> {
     while (!stop.signal.aborted) {
@@ -88,7 +50,7 @@ export function openPublisher(options: PublisherOptions): Sink {
       if (stop.signal.aborted) current.close()
       else transport.opened?.(current)
       session = current
-      for (const held of buffer.inFlight) send(current, held)
+      for (const flight of inFlight) publish(current, flight)
       refill()
       await current.closed
       session = undefined
@@ -96,29 +58,32 @@ export function openPublisher(options: PublisherOptions): Sink {
   }
 
   function refill(): void {
-    while (buffer.inFlight.length < WINDOW) {
-      if (buffer.inFlight.length === 0) progressAt = performance.now()
-      const held = buffer.take()
-      if (!held) return
-      if (session) send(session, held)
-    }
+    while (inFlight.length < WINDOW && start(buffer.take()));
   }
 
-  function send(current: Session, held: Held): void {
-    if (sentAt.has(held)) counters.resent += held.batch.count
-    else if (held.batch.sentOn !== current) counters.resent += held.batch.sentCount
-    sentAt.set(held, performance.now())
-    transport(current, held.batch).then(
-      (refusals) => settle(current, held, refusals),
-      // Either the session is over, although `closed` has not been heard yet, or it is of no use.
+  function start(flight: InFlight | undefined): boolean {
+    if (!flight) return false
+    if (inFlight.length === 1) progressAt = performance.now()
+    if (session) publish(session, flight)
+    return true
+  }
+
+  function publish(current: Session, flight: InFlight): void {
+    moveTo(current, flight, counters)
+    const { batch, written } = flight
+    flight.written = batch.count
+    flight.publishedAt = performance.now()
+    transport.publish(current, batch, written).then(
+      (refusals) => settle(current, flight, refusals),
+      // Either the session is over, although `closed` has not resolved yet, or it is of no use.
       (error) => current.close(messageOf(error)),
     )
   }
 
-  function settle(current: Session, held: Held, refusals: readonly Refusal[]): void {
-    if (session !== current || buffer.inFlight[0] !== held) return
-    counters.delivered += held.batch.count - refusals.length
-    observeDelivery(counters, held.batch, sentAt.get(held)!)
+  function settle(current: Session, flight: InFlight, refusals: readonly Refusal[]): void {
+    if (session !== current || inFlight[0] !== flight) return
+    counters.delivered += flight.batch.count - refusals.length
+    observeDelivery(counters, flight)
     for (const { reason, detail } of refusals) {
       counters.rejected[reason]++
       onReject(reason, () => detail)
@@ -129,71 +94,47 @@ export function openPublisher(options: PublisherOptions): Sink {
     stateChanged.notify()
   }
 
-  /** Writes what little has come at once, but lets it gather for one PING. */
-  function early(batch: Batch): boolean {
-    const left = takenAt + GATHER_MS - performance.now()
-    const wasGathering = gathering
-    gathering =
-      left > 0 &&
-      batch.used < GATHER_BYTES &&
-      batch.used - batch.sentBytes < EARLY_BYTES &&
-      session !== undefined &&
-      isFree() &&
-      transport.early!(session, batch)
-    if (gathering && !wasGathering) setTimeout(gathered, left)
-    return gathering
-  }
-
-  function gathered(): void {
-    gathering = false
-    stateChanged.notify()
-  }
-
-  /** Whether what comes now can be on its way at once. */
-  const isFree = () => buffer.isEmpty() && buffer.inFlight.length < WINDOW
-
-  /** How long something has been on its way with nothing confirmed, in ms. */
-  const waitingFor = () => (buffer.inFlight.length > 0 ? performance.now() - progressAt : 0)
-
-  /** Whether what comes now would wait longer than reading should. */
-  const isBehind = () => waitingFor() > LAGGING_MS || buffer.isDraining()
-
-  const vitals = (): Vitals => ({
+  const waitingMs = () => (inFlight.length > 0 ? performance.now() - progressAt : 0)
+  const isLagging = () => waitingMs() > LAGGING_MS || buffer.isDraining()
+  const isStalled = () => waitingMs() > STALLED_MS
+  /** Whether new alerts can be in flight at once. */
+  const isFree = () => buffer.isEmpty() && inFlight.length < WINDOW
+  const vitals = () => ({
     connected: session !== undefined,
-    waitingMs: waitingFor(),
-    inFlightAlerts: buffer.inFlight.reduce((sum, { batch }) => sum + batch.count, 0),
-    bufferAlerts: buffer.bufferAlerts(),
-    bufferBytes: buffer.bufferBytes(),
-    spoolBytes: buffer.spoolBytes(),
+    waitingMs: waitingMs(),
+    ...buffer.levels(),
   })
 
   const looking = setInterval(() => {
-    const stalled = waitingFor() > STALLED_MS
-    buffer.setStalled(stalled)
-    if (stalled) buffer.spill()
-    // The disk may give again what it has refused.
+    if (isStalled()) buffer.spill()
+    // The disk may work again.
     refill()
     options.onLook?.(vitals())
-    if (isBehind()) stateChanged.notify()
+    if (isLagging()) stateChanged.notify()
   }, LOOK_INTERVAL_MS)
 
-  // Only an abort ends it early, and then nobody waits for it.
+  // Only an abort ends it before us, and then its error is expected.
   const connected = keepConnected().catch((error) => {
     if (!stop.signal.aborted) throw error
   })
   refill()
 
   return {
-    wants: (full) => (isFree() && (full || !gathering)) || (isBehind() && buffer.wants(full)),
-    ...(transport.early && { early }),
+    wants: (full) =>
+      (isFree() && (full || !coalescing?.isOpen())) ||
+      (isLagging() && buffer.wants(full, isStalled())),
+    ...(coalescing && {
+      writePartial: (batch) => coalescing.write(isFree() ? session : undefined, batch),
+    }),
     put(batch) {
-      gathering = false
-      takenAt = performance.now()
-      buffer.push(batch)
+      const partial = coalescing?.close(batch)
+      // It was written when nothing was ahead of it.
+      if (partial) start(buffer.setOut(partial))
+      else buffer.push(batch)
       refill()
     },
     async drain() {
-      while (buffer.inFlight.length > 0) await stateChanged.wait()
+      while (inFlight.length > 0) await stateChanged.wait()
     },
     salvage(takeRest) {
       try {
@@ -214,9 +155,9 @@ export function openPublisher(options: PublisherOptions): Sink {
   }
 }
 
-function observeDelivery(counters: Counters, batch: Batch, sentAt: number): void {
+function observeDelivery(counters: Counters, { batch, publishedAt }: InFlight): void {
   observe(counters.batchAlerts, batch.count)
-  observe(counters.ackSeconds, (performance.now() - sentAt) / 1000)
+  observe(counters.ackSeconds, (performance.now() - publishedAt) / 1000)
   const now = Date.now()
   for (let index = 0; index < batch.count; index++) {
     // NaN where the alert has no time. A clock may be ahead of ours.

@@ -25,10 +25,6 @@ export interface Batch {
   ends: Uint32Array<ArrayBuffer>
   /** When each was raised: milliseconds since 1970, or NaN. */
   times: Float64Array<ArrayBuffer>
-  /** Where it has been written to while it was still being filled, and how much of it. */
-  sentOn: object | undefined
-  sentBytes: number
-  sentCount: number
 }
 
 /** What is in use while all is well; what an outage needed beyond that goes back to the system. */
@@ -43,9 +39,6 @@ const EMPTY = {
   count: 0,
   longest: 0,
   leastSevere: 0,
-  sentOn: undefined,
-  sentBytes: 0,
-  sentCount: 0,
 }
 
 export type BatchPool = ReturnType<typeof createBatchPool>

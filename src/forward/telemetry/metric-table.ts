@@ -10,7 +10,7 @@ import {
   total,
 } from '../accounting/counters.ts'
 import { EVENT_LABELS, type FalcoEvents } from '../accounting/falco-events.ts'
-import type { Vitals } from '../delivery/publisher.ts'
+import type { Vitals } from '../delivery/sink.ts'
 import METRICS from './metric-names.json' with { type: 'json' }
 
 /** Everything that metrics report, at one moment. */

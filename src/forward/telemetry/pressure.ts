@@ -10,7 +10,7 @@ import {
   pausedFor,
   totalDropped,
 } from '../accounting/counters.ts'
-import type { Vitals } from '../delivery/publisher.ts'
+import type { Vitals } from '../delivery/sink.ts'
 
 const AGAIN_MS = 30_000
 /** Drops and pauses come and go; they are over when none was seen for this time. */

@@ -4,7 +4,7 @@ import type { Endpoint, Routes } from '../../shared/http-endpoint.ts'
 import type { Logger } from '../../shared/log.ts'
 import type { Address } from '../../shared/options/parsers.ts'
 import { pausedFor } from '../accounting/counters.ts'
-import { STALLED_MS } from '../delivery/publisher.ts'
+import { STALLED_MS } from '../delivery/sink.ts'
 import type { Measured } from './metric-table.ts'
 import { seconds } from './pressure.ts'
 

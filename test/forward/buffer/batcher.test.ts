@@ -121,6 +121,25 @@ describe('createBatcher', () => {
     await waiting
   })
 
+  it('does not have the next batch written while one is handed over', async () => {
+    const { intake } = setUp()
+    const partial: number[] = []
+    const batches = intake.batches({
+      wants: () => true,
+      writePartial: (batch) => partial.push(batch.count) === 0,
+    })
+    const first = batches.next()
+    intake.write(Buffer.from(`${numberedAlert(1)}\n`))
+    await first
+    intake.write(Buffer.from(`${numberedAlert(2)}\n`))
+    expect(partial).toEqual([1])
+    await batches.next()
+    const third = batches.next()
+    intake.write(Buffer.from(`${numberedAlert(3)}\n`))
+    await third
+    expect(partial).toEqual([1, 1])
+  })
+
   it('keeps every batch within its limit, or to one alert that alone is larger', async () => {
     const lines = alertLines()
     const chunks = lines.map((line) => Buffer.concat([line, Buffer.from('\n')]))

@@ -28,13 +28,13 @@ it('writes what has come so far, and with the rest nothing twice', async () => {
   const session = await dial(server.url)
   const { batch, lines, add } = fill()
   const sent = lines.slice(0, 4)
-  for (const line of sent.slice(0, 3)) {
+  for (const [from, line] of sent.slice(0, 3).entries()) {
     add(line)
-    expect(coreNats.early!(session, batch)).toBe(true)
+    expect(coreNats.writePartial!(session, batch, from)).toBe(true)
   }
   await subscriber.count(3)
   add(sent[3]!)
-  expect(await coreNats(session, batch)).toEqual([])
+  expect(await coreNats.publish(session, batch, 3)).toEqual([])
   await subscriber.count(4)
   expect(subscriber.messages.map(({ data }) => data.toString())).toEqual(sent.map(String))
   session.close()
@@ -46,12 +46,12 @@ it('writes all of it to another session', async () => {
   const { batch, lines, add } = fill()
   add(lines[0]!)
   const first = await dial(server.url)
-  coreNats.early!(first, batch)
+  coreNats.writePartial!(first, batch, 0)
   await subscriber.count(1)
   first.close()
   add(lines[1]!)
   const second = await dial(server.url)
-  await coreNats(second, batch)
+  await coreNats.publish(second, batch, 0)
   await subscriber.count(3)
   expect(subscriber.messages.map(({ data }) => data.toString())).toEqual(
     [lines[0], lines[0], lines[1]].map(String),
@@ -66,11 +66,11 @@ it('leaves a batch alone in which something is too large, and refuses only that'
   const { batch, lines, add } = fill()
   const small = lines.filter(({ length }) => length < 4096)
   add(small[0]!)
-  expect(coreNats.early!(session, batch)).toBe(true)
+  expect(coreNats.writePartial!(session, batch, 0)).toBe(true)
   add(Buffer.from(`{"rule":"r","priority":"Error","output":"${'x'.repeat(5000)}"}`))
   add(small[1]!)
-  expect(coreNats.early!(session, batch)).toBe(false)
-  const refused = await coreNats(session, batch)
+  expect(coreNats.writePartial!(session, batch, 1)).toBe(false)
+  const refused = await coreNats.publish(session, batch, 1)
   expect(refused.map(({ reason }) => reason)).toEqual(['exceeds_max_payload'])
   await subscriber.count(2)
   expect(subscriber.messages.map(({ data }) => data.toString())).toEqual(

@@ -94,10 +94,15 @@ describe.each(Object.entries(BUGS))('an error that %s', (_, code) => {
 it('is the same for an error in the way of an alert', async () => {
   using dir = tempDir()
   await using server = await startNats()
-  // The publisher notes when a batch is sent.
-  const code = `const { set } = WeakMap.prototype
+  // The list of batches in flight has just got another.
+  const code = `const { push } = Array.prototype
     process.on('SIGUSR2', () => {
-      WeakMap.prototype.set = function () { WeakMap.prototype.set = set; throw new TypeError('boom') }
+      Array.prototype.push = function (...items) {
+        const length = push.apply(this, items)
+        if (!items[0]?.batch) return length
+        Array.prototype.push = push
+        throw new TypeError('boom')
+      }
     })`
   await using running = start(server.url, code, ['--spool-dir', dir.file('spool')])
   await running.logged('connected')

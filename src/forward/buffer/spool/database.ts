@@ -1,32 +1,23 @@
 // One SQLite file (node:sqlite), for one process at a time: opened, checked, readable by us alone; and
 // moved aside when it is damaged.
 
-import {
-  chmodSync,
-  closeSync,
-  copyFileSync,
-  lstatSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  readSync,
-  renameSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs'
-import { basename, dirname } from 'node:path'
+import fs from 'node:fs'
+import { basename, dirname, join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { isCutShort } from './wal.ts'
 
 /** Left for the write-ahead log beside the file, so that both together keep the limit. */
 const WAL_BYTES = 1024 * 1024
-export const PAGE_BYTES = 4096
+const PAGE_BYTES = 4096
 
-/** What was damaged at the opening, and where it is now. */
-export interface Aside {
-  readonly movedAside?: string
-  /** A copy of the log, of which SQLite could recover but the beginning. */
-  readonly cutLog?: string
+export interface DatabaseFile {
+  readonly path: string
+  /** What it may come to, with its log. */
+  readonly limitBytes: number
+  /** Where a file is that was damaged at the opening. */
+  readonly movedAside: string | undefined
+  /** A copy of the log, of which SQLite could recover only the beginning. */
+  readonly cutLog: string | undefined
 }
 
 /**
@@ -36,10 +27,10 @@ export interface Aside {
 export async function openDatabase<T>(
   path: string,
   limitBytes: number,
-  use: (database: DatabaseSync, aside: Aside) => T,
+  use: (database: DatabaseSync, file: DatabaseFile) => T,
 ): Promise<T> {
   const { DatabaseSync } = await importSqlite()
-  const open = (aside: Aside): T => {
+  const open = (movedAside?: string): T => {
     keepPrivate(path)
     const database = new DatabaseSync(path)
     try {
@@ -49,20 +40,20 @@ export async function openDatabase<T>(
       // Or each start that ends without a write would find the same log, and copy it again.
       if (cutLog !== undefined) database.exec('PRAGMA wal_checkpoint(TRUNCATE)')
       checkStructure(database)
-      return use(database, cutLog === undefined ? aside : { ...aside, cutLog })
+      return use(database, { path, limitBytes, movedAside, cutLog })
     } catch (error) {
       database.close()
       throw error
     }
   }
   try {
-    return open({})
+    return open()
   } catch (error) {
     if (!isDamaged(error) && errcode(error) !== SQLITE_ERROR) throw error
     using reader = openReader(path)
-    const trouble = reader.trouble()
-    if (trouble) throw trouble
-    return open({ movedAside: moveAside(path) })
+    const failure = reader.failure()
+    if (failure) throw failure
+    return open(moveAside(path))
   }
 }
 
@@ -77,20 +68,23 @@ async function importSqlite() {
   }
 }
 
+/** Throws when the disk does not answer. */
+const exists = (path: string) => fs.statSync(path, { throwIfNoEntry: false }) !== undefined
+
 /** SQLite gives the log the mode of the file. Files of earlier versions could be read by all. */
 function keepPrivate(path: string): void {
   const [directory, name] = [dirname(path), basename(path)]
-  for (const file of readdirSync(directory).filter((file) => file.startsWith(name))) {
-    const stat = lstatSync(`${directory}/${file}`, { throwIfNoEntry: false })
+  for (const entry of fs.readdirSync(directory).filter((entry) => entry.startsWith(name))) {
+    const file = join(directory, entry)
+    const stat = fs.lstatSync(file, { throwIfNoEntry: false })
     if (!stat?.isFile() || stat.uid !== process.getuid!() || (stat.mode & 0o077) === 0) continue
     try {
-      chmodSync(`${directory}/${file}`, 0o600)
+      fs.chmodSync(file, 0o600)
     } catch {
       // Not every file system has modes.
     }
   }
-  if (!statSync(path, { throwIfNoEntry: false }))
-    writeFileSync(path, '', { flag: 'a', mode: 0o600 })
+  if (!exists(path)) fs.writeFileSync(path, '', { flag: 'a', mode: 0o600 })
 }
 
 function lock(database: DatabaseSync, limitBytes: number): void {
@@ -109,15 +103,12 @@ function lock(database: DatabaseSync, limitBytes: number): void {
 }
 
 function checkStructure(database: DatabaseSync): void {
-  const check = () => {
-    const { integrity_check } = database.prepare('PRAGMA integrity_check(1)').get()!
-    return integrity_check as string
-  }
+  const check = () => database.prepare('PRAGMA integrity_check(1)').get()!.integrity_check as string
   if (check() === 'ok') return
   // An index can be made again from its table.
   database.exec('REINDEX')
-  const trouble = check()
-  if (trouble !== 'ok') throw damage(trouble)
+  const result = check()
+  if (result !== 'ok') throw damage(result)
 }
 
 /** Runs `step` as a whole or not at all. */
@@ -133,10 +124,7 @@ export function atomically(database: DatabaseSync, step: () => void): void {
 }
 
 /** SQLite's result codes (sqlite.org/rescode.html). */
-const SQLITE_ERROR = 1
-const SQLITE_BUSY = 5
-const SQLITE_CORRUPT = 11
-const SQLITE_NOTADB = 26
+const [SQLITE_ERROR, SQLITE_BUSY, SQLITE_CORRUPT, SQLITE_NOTADB] = [1, 5, 11, 26]
 
 const errcode = (error: unknown) => ((error as { errcode?: number }).errcode ?? 0) & 0xff
 export const isLocked = (error: unknown) => errcode(error) === SQLITE_BUSY
@@ -149,43 +137,41 @@ export const isDamaged = (error: unknown) =>
 export const damage = (text: string) => Object.assign(new Error(text), { errcode: SQLITE_CORRUPT })
 
 /**
- * SQLite reports damage, too, when the disk fails a read. `trouble` is the error of the first read that
+ * SQLite reports damage, too, when the disk fails a read. `failure` is the error of the first read that
  * fails in the file and its log; undefined when none does. While the database is open this stays open:
  * to close any descriptor of a file gives up the lock on it.
  */
-export function openReader(path: string): Disposable & { trouble(): Error | undefined } {
+export function openReader(path: string): Disposable & { failure(): Error | undefined } {
   const fds: number[] = []
-  const buffer = Buffer.allocUnsafe(CHUNK_BYTES)
+  const buffer = Buffer.allocUnsafe(256 * 1024)
+  const read = (fd: number, at: number) => fs.readSync(fd, buffer, 0, buffer.length, at)
   /** Where it failed last, to be tried first. */
   let failedAt = 0
   return {
-    trouble() {
+    failure() {
       let at = 0
       try {
         for (const file of [path, `${path}-wal`].slice(fds.length))
-          if (statSync(file, { throwIfNoEntry: false })) fds.push(openSync(file, 'r'))
-        for (const fd of fds) readSync(fd, buffer, 0, CHUNK_BYTES, failedAt)
-        for (const fd of fds)
-          for (at = 0; readSync(fd, buffer, 0, CHUNK_BYTES, at) > 0; at += CHUNK_BYTES);
+          if (exists(file)) fds.push(fs.openSync(file, 'r'))
+        for (const fd of fds) read(fd, failedAt)
+        for (const fd of fds) for (at = 0; read(fd, at) > 0; at += buffer.length);
       } catch (error) {
         failedAt = at || failedAt
         return error as Error
       }
     },
-    [Symbol.dispose]: () => fds.forEach(closeSync),
+    [Symbol.dispose]: () => fds.forEach(fs.closeSync),
   }
 }
-
-const CHUNK_BYTES = 256 * 1024
 
 const asideOf = (path: string) =>
   `${path}.damaged-${new Date().toISOString().replace(/[:.]/g, '-')}`
 
 function keepCutLog(path: string): string | undefined {
   const log = `${path}-wal`
-  if (!statSync(log, { throwIfNoEntry: false }) || !isCutShort(readFileSync(log))) return undefined
+  if (!exists(log) || !isCutShort(fs.readFileSync(log))) return undefined
   const aside = `${asideOf(path)}-wal`
-  copyFileSync(log, aside)
+  fs.copyFileSync(log, aside)
   return aside
 }
 
@@ -193,7 +179,6 @@ function keepCutLog(path: string): string | undefined {
 function moveAside(path: string): string {
   const aside = asideOf(path)
   for (const suffix of ['', '-wal', '-shm'])
-    if (statSync(path + suffix, { throwIfNoEntry: false }))
-      renameSync(path + suffix, aside + suffix)
+    if (exists(path + suffix)) fs.renameSync(path + suffix, aside + suffix)
   return aside
 }

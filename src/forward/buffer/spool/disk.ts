@@ -1,14 +1,17 @@
-// The spool on a disk that may fail: every access to it goes through here, and none throws.
+// The rows of the spool as a queue, on a disk that may fail: every access goes through here, and none
+// throws. A row that is taken, and so in flight, stays in the file until it is released.
 
 import { messageOf } from '../../../shared/errors.ts'
 import type { Logger } from '../../../shared/log.ts'
 import type { Counters } from '../../accounting/counters.ts'
-import { isDamaged } from './database.ts'
-import type { Spool } from './spool.ts'
+import { type Batch, linesOf } from '../../encoding/batch.ts'
+import { damage, isDamaged } from './database.ts'
+import type { Row, Spool, SpooledBatch } from './spool.ts'
 
 /** After the disk has failed, it is tried again this often. */
 const RETRY_MS = 5_000
 
+/** What is logged when an access fails, and when it succeeds again. */
 const MESSAGES = {
   write: [
     'the spool cannot be written; holding alerts in memory',
@@ -28,54 +31,60 @@ type Access = keyof typeof MESSAGES
 
 export type Disk = ReturnType<typeof createDisk>
 
-/** `forgetRows` is called when the file is given up: how many alerts of its rows are in memory, too. */
+/** `stopBytes` are kept free until the end, as far as the limit allows. */
 export function createDisk(
   spool: Spool | undefined,
+  stopBytes: number,
+  inFlight: readonly { row: Row | undefined }[],
   counters: Counters,
   log: Logger,
-  forgetRows: () => number,
 ) {
-  const limitBytes = spool?.limitBytes ?? 0
+  let reserved = Math.min(stopBytes, (spool?.limitBytes ?? 0) / 2)
+  /** The row taken last: those behind it wait. */
+  let takenId = 0
   /** When to try again what has failed. */
   const retryAt: { [access in Access]?: number } = {}
-  const seen = { rows: 0, alerts: 0 }
-  note()
+  let damagedBefore = { rows: 0, alerts: 0 }
+  countAlerts()
+  counters.restored = counters.spooled + counters.unreadable
 
   const isDue = (access: Access) => performance.now() >= (retryAt[access] ?? 0)
+  const waiting = () => (spool ? spool.rows() - inFlight.filter(({ row }) => row).length : 0)
 
-  /** Gives what the step gives, or undefined when the disk does not go along. */
+  /** Undefined: the disk fails. `proves`: that this access works again. */
   function attempt<T>(access: Access, step: (spool: Spool) => T, proves = true): T | undefined {
-    // What is delivered is subtracted at once, whether or not the disk lets it go.
+    // A delivered row is subtracted at once, whether or not the disk removes it.
     if (!spool || (access !== 'remove' && !isDue(access))) return undefined
     try {
       const result = step(spool)
-      if (proves) end(access)
+      if (proves && retryAt[access] !== undefined) {
+        delete retryAt[access]
+        log.info(MESSAGES[access][1])
+      }
       return result
     } catch (error) {
       counters.spoolErrors++
-      const trouble = isDamaged(error) ? spool.readTrouble() : error
-      if (trouble === undefined) giveUp(messageOf(error))
-      else begin(access, messageOf(trouble))
+      const failure = isDamaged(error) ? spool.readFailure() : error
+      if (failure === undefined) giveUp(messageOf(error))
+      else {
+        const reason = messageOf(failure)
+        if (retryAt[access] === undefined) log.error({ reason }, MESSAGES[access][0])
+        retryAt[access] = performance.now() + RETRY_MS
+      }
       return undefined
     } finally {
-      note()
+      countAlerts()
     }
   }
 
-  function begin(access: Access, reason: string): void {
-    if (retryAt[access] === undefined) log.error({ reason }, MESSAGES[access][0])
-    retryAt[access] = performance.now() + RETRY_MS
-  }
-
-  function end(access: Access): void {
-    if (retryAt[access] === undefined) return
-    delete retryAt[access]
-    log.info(MESSAGES[access][1])
-  }
-
+  /** The file is damaged; what is in flight is in memory, too. */
   function giveUp(reason: string): void {
-    note()
-    const alerts = spool!.alerts() - forgetRows()
+    countAlerts()
+    let alerts = spool!.alerts()
+    for (const flight of inFlight) {
+      alerts -= flight.row?.alerts ?? 0
+      flight.row = undefined
+    }
     log.error({ reason, alerts }, 'the spool is damaged; the next start moves it aside')
     counters.unreadable += alerts
     close()
@@ -91,34 +100,52 @@ export function createDisk(
     }
   }
 
-  /** Takes over what the spool has counted. */
-  function note(): void {
+  function countAlerts(): void {
     counters.spooled = spool?.alerts() ?? 0
-    if (!spool) return
-    const { rows, alerts } = spool.damaged()
-    if (rows > seen.rows && seen.rows === 0) {
-      const advice = `sqlite3 ${spool.path} 'select lines from damaged', after a stop, shows them; check the disk`
+    const { rows, alerts } = spool?.damaged() ?? damagedBefore
+    if (rows === damagedBefore.rows) return
+    if (damagedBefore.rows === 0) {
+      const advice = `sqlite3 ${spool!.path} 'select lines from damaged', after a stop, shows them; check the disk`
       log.error({ rows, alerts }, `the spool has damaged rows, which are kept aside: ${advice}`)
     }
-    counters.unreadable += alerts - seen.alerts
-    Object.assign(seen, { rows, alerts })
+    counters.unreadable += alerts - damagedBefore.alerts
+    damagedBefore = { rows, alerts }
   }
 
   return {
-    limitBytes,
-    rows: () => spool?.rows() ?? 0,
+    /** How many rows are not in flight. */
+    waiting,
+    /** Whether new alerts wait behind rows. While these cannot be read, memory goes first. */
+    isDraining: () => waiting() > 0 && retryAt.read === undefined,
     bytes: () => spool?.bytes() ?? 0,
     isWritable: () => spool !== undefined && isDue('write'),
-    /** Whether the last attempt to read a row was in vain. */
-    isUnreadable: () => retryAt.read !== undefined,
-    hasRoom: (bytes: number) => attempt('write', (spool) => spool.hasRoom(bytes), false) ?? false,
-    read: <T>(step: (spool: Spool) => T) => attempt('read', step),
-    append: <T>(step: (spool: Spool) => T) => attempt('write', step),
-    /** Anything else that changes it. */
-    change: <T>(step: (spool: Spool) => T) => attempt('write', step, false),
-    remove: (step: (spool: Spool) => void) => attempt('remove', step),
-    /** Whatever has failed is tried at once. */
-    retryNow(): void {
+    hasRoom: (bytes: number) =>
+      attempt('write', (spool) => spool.hasRoom(bytes + reserved), false) ?? false,
+    append(batch: Batch, isInFlight = false): Row | undefined {
+      const { count, leastSevere } = batch
+      const row = attempt('write', (spool) => spool.append(linesOf(batch), count, leastSevere))
+      if (row && isInFlight) takenId = row.id
+      return row
+    },
+    /** The oldest row that waits. */
+    take(): SpooledBatch | undefined {
+      if (waiting() === 0) return undefined
+      const found = attempt('read', (spool) => {
+        const next = spool.after(takenId)
+        if (!next && waiting() > 0) throw damage('rows have vanished')
+        return next
+      })
+      takenId = found?.id ?? takenId
+      return found
+    },
+    /** A row that was taken is delivered. */
+    release: (row: Row) => attempt('remove', (spool) => spool.release(row)),
+    /** Anything else that reads or changes rows. */
+    change: <T>(step: (spool: Spool, takenId: number) => T) =>
+      attempt('write', (spool) => step(spool, takenId), false),
+    /** The end is near: nothing is kept free, and whatever has failed is tried at once. */
+    useReserve(): void {
+      reserved = 0
       for (const access of Object.keys(retryAt) as Access[]) retryAt[access] = 0
     },
     close,

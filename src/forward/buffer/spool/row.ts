@@ -5,16 +5,18 @@ const NEWLINE = 0x0a
 const ALERT_BYTES_MIN = 28
 
 /**
- * As numbers and bytes whatever is stored: JavaScript has no number for every INTEGER. To be ordered by
- * `batches.id`: `id` is the number made of it, which no index has.
+ * The query for the oldest row of a kind, as numbers and bytes whatever is stored: JavaScript has no number
+ * for every INTEGER. Ordered by `batches.id`: `id` is the number made of it, which no index has.
  */
-export const ROW = `SELECT CAST(id AS REAL) id, CAST(alerts AS REAL) alerts, CAST(lines AS BLOB) lines,
-  CAST(checksum AS REAL) checksum FROM batches`
+export const oldestRow = (where: string): string =>
+  `SELECT CAST(id AS REAL) id, ifnull(CAST(alerts AS REAL), 0) alerts,
+    ifnull(CAST(lines AS BLOB), x'') lines, CAST(checksum AS REAL) checksum
+    FROM batches WHERE ${where} ORDER BY batches.id LIMIT 1`
 
 export interface StoredRow {
   readonly id: number
-  readonly alerts: number | null
-  readonly lines: Uint8Array | null
+  readonly alerts: number
+  readonly lines: Uint8Array
   /** None in a row of an earlier version. */
   readonly checksum: number | null
 }
@@ -24,9 +26,7 @@ export const checksumOf = (lines: Buffer): number =>
   process.getBuiltinModule('node:zlib').crc32(lines)
 
 export const linesIn = ({ lines }: StoredRow): Buffer =>
-  lines === null ? NOTHING : Buffer.from(lines.buffer, lines.byteOffset, lines.byteLength)
-
-const NOTHING = Buffer.alloc(0)
+  Buffer.from(lines.buffer, lines.byteOffset, lines.byteLength)
 
 /** How many alerts a row has; undefined when its lines are not those that were written. */
 export function alertsIn(row: StoredRow): number | undefined {
@@ -39,10 +39,8 @@ export function alertsIn(row: StoredRow): number | undefined {
 
 /** How many a damaged row had: its own number, where that can be. */
 export function likelyAlerts(row: StoredRow): number {
-  const lines = linesIn(row)
-  if (row.alerts !== null && row.alerts > 0 && row.alerts * ALERT_BYTES_MIN <= lines.length)
-    return row.alerts
-  return Math.max(1, newlinesIn(lines))
+  const canBe = row.alerts > 0 && row.alerts * ALERT_BYTES_MIN <= row.lines.length
+  return canBe ? row.alerts : Math.max(1, newlinesIn(linesIn(row)))
 }
 
 function newlinesIn(bytes: Buffer): number {

@@ -1,5 +1,5 @@
-// The spool: batches on disk, oldest first, in an SQLite file of its own (node:sqlite). What is in it
-// outlives us: a stop, a crash, a power cut. A row whose bytes have changed is kept aside.
+// The spool: batches on disk, oldest first, in an SQLite file of its own (node:sqlite). It outlives us: a
+// stop, a crash, a power cut. A row whose bytes have changed is kept aside.
 
 import { accessSync, constants, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -7,15 +7,15 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { PRIORITIES } from '../../../shared/alert/alert.ts'
 import { FatalError } from '../../../shared/errors.ts'
 import {
-  type Aside,
   atomically,
+  type DatabaseFile,
   damage,
   isLocked,
   openDatabase,
   openReader,
-  PAGE_BYTES,
 } from './database.ts'
-import { alertsIn, checksumOf, likelyAlerts, linesIn, ROW, type StoredRow } from './row.ts'
+import { alertsIn, checksumOf, linesIn, oldestRow, type StoredRow } from './row.ts'
+import { prepareTables } from './tables.ts'
 
 /** A row, and how much it holds. */
 export interface Row {
@@ -25,65 +25,14 @@ export interface Row {
 }
 
 /** A row that was read: the lines of one batch, each with its newline, as Falco wrote them. */
-export interface SpooledBatch extends Row {
-  readonly lines: Buffer
-}
+export type SpooledBatch = Row & { readonly lines: Buffer }
 
-export interface Spool extends Disposable, Aside {
-  readonly path: string
-  /** Alerts in it. */
-  alerts(): number
-  /** Batches in it. */
-  rows(): number
-  /** Bytes of lines in it. */
-  bytes(): number
-  /** Rows that were found damaged and are kept aside, since the opening, and their alerts. */
-  damaged(): { readonly rows: number; readonly alerts: number }
-  /** What its files may come to. */
-  readonly limitBytes: number
-  /** Why it cannot be read, after an error that may be damage; undefined when it can. */
-  readTrouble(): Error | undefined
-  hasRoom(bytes: number): boolean
-  /** Adds at the end; on disk when it returns. Throws when the disk does not take it. */
-  append(lines: Buffer, alerts: number, leastSevere: number): Row
-  /** The oldest row behind `id` that is not damaged. Throws when the file is. */
-  after(id: number): SpooledBatch | undefined
-  remove(row: Row): void
-  /** Removes a row that was delivered. When the disk does not let it go, the next call tries again. */
-  release(row: Row): void
-  /** Copies a row to those that are kept aside: some of its lines are no alerts. */
-  keepCopy(row: SpooledBatch): void
-  /** The least severe priority in the rows behind `id`, as an index into PRIORITIES; or -1. */
-  leastSevereAfter(id: number): number
-  /** The oldest row behind `id` whose least severe alert is as severe as that. */
-  oldestWith(leastSevere: number, id: number): SpooledBatch | undefined
-  replace(row: Row, lines: Buffer, alerts: number, leastSevere: number): void
-}
+export type Spool = ReturnType<typeof createSpool>
 
-/** What a row may need beyond its lines: its own page, the index, a page that is split. */
-const ROW_PAGES = 8
+/** What a row may need beyond its lines: pages of its own, of the index, and one that is split. */
+const ROW_BYTES = 8 * 4096
 /** Of the limit, at most this part is for damaged rows; the oldest go first. */
 const DAMAGED_PART = 1 / 8
-/** No file comes to more rows; what is above is a damaged number, and beyond 2^53 not even one. */
-const ID_MAX = 2 ** 52
-
-// Without constraints: for one value that breaks them, SQLite would give up the whole file.
-const SCHEMA = `
-  CREATE TABLE IF NOT EXISTS batches (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    alerts INTEGER,
-    least_severe INTEGER,
-    lines BLOB,
-    checksum INTEGER
-  );
-  CREATE INDEX IF NOT EXISTS by_severity ON batches (least_severe, id);
-  CREATE TABLE IF NOT EXISTS damaged (
-    id INTEGER PRIMARY KEY,
-    found TEXT,
-    alerts INTEGER,
-    lines BLOB
-  );`
-const NAMES = ['batches', 'by_severity', 'damaged', 'sqlite_sequence']
 
 /**
  * Opens `directory`/spool.db, making both. A file that is damaged is moved aside and a new one begun.
@@ -94,86 +43,43 @@ export async function openSpool(directory: string, limitBytes: number): Promise<
   mkdirSync(directory, { recursive: true, mode: 0o700 })
   accessSync(directory, constants.R_OK | constants.W_OK | constants.X_OK)
   try {
-    return await openDatabase(path, limitBytes, (database, aside) => {
-      prepareTables(database)
-      return createSpool(database, { path, limitBytes, ...aside })
-    })
+    return await openDatabase(path, limitBytes, createSpool)
   } catch (error) {
     if (!isLocked(error)) throw error
     throw new FatalError(`--spool-dir ${directory} is in use by another process; give each its own`)
   }
 }
 
-function prepareTables(database: DatabaseSync): void {
-  const one = (sql: string) => Object.values(database.prepare(sql).get()!)[0]
-  atomically(database, () => {
-    database.exec(SCHEMA)
-    // Of a version that had no checksums.
-    if (one(`SELECT count(*) FROM pragma_table_info('batches') WHERE name = 'checksum'`) === 0)
-      database.exec('ALTER TABLE batches ADD COLUMN checksum INTEGER')
-    const known = NAMES.map((name) => `'${name}'`).join()
-    // A table whose name has changed: its rows would never be seen again.
-    if (one(`SELECT count(*) FROM sqlite_schema WHERE name NOT IN (${known})`) !== 0)
-      throw damage('the schema has unknown names')
-  })
-}
-
-function createSpool(
-  database: DatabaseSync,
-  about: Aside & Pick<Spool, 'path' | 'limitBytes'>,
-): Spool {
-  const statement = (sql: string): StatementSync => database.prepare(sql)
-  const sums = statement(`SELECT count(*) rows, total(alerts) alerts, total(length(lines)) bytes
+function createSpool(database: DatabaseSync, file: DatabaseFile) {
+  let { lastId, damagedIds } = prepareTables(database)
+  const prepare = (sql: string): StatementSync => database.prepare(sql)
+  const measure = prepare(`SELECT count(*) rows, total(alerts) alerts, total(length(lines)) bytes
     FROM batches`)
-  const insert = statement(`INSERT INTO batches (id, alerts, least_severe, lines, checksum)
+  const insert = prepare(`INSERT INTO batches (id, alerts, least_severe, lines, checksum)
     VALUES (?, ?, ?, ?, ?)`)
-  const next = statement(`${ROW} WHERE id > ? ORDER BY batches.id LIMIT 1`)
-  const drop = statement('DELETE FROM batches WHERE id = ?')
-  const leastSevere = statement(
-    'SELECT CAST(max(least_severe) AS REAL) least FROM batches WHERE id > ?',
-  )
-  const oldest = statement(`${ROW} WHERE least_severe = ? AND id > ? ORDER BY batches.id LIMIT 1`)
-  const update = statement(`UPDATE batches SET alerts = ?, least_severe = ?, lines = ?, checksum = ?
+  const next = prepare(oldestRow('id > ?'))
+  const drop = prepare('DELETE FROM batches WHERE id = ?')
+  const least = prepare('SELECT CAST(max(least_severe) AS REAL) max FROM batches WHERE id > ?')
+  const oldest = prepare(oldestRow('least_severe = ? AND id > ?'))
+  const update = prepare(`UPDATE batches SET alerts = ?, least_severe = ?, lines = ?, checksum = ?
     WHERE id = ?`)
-  const pages = statement(`SELECT max_page_count - page_count + freelist_count AS free
-    FROM pragma_max_page_count, pragma_page_count, pragma_freelist_count`)
-  const keep = statement('INSERT INTO damaged (found, alerts, lines) VALUES (?, ?, ?)')
-  const trim = statement(`DELETE FROM damaged WHERE id IN (SELECT id FROM (SELECT id,
+  const space = prepare(`SELECT (max_page_count - page_count + freelist_count) * page_size AS free
+    FROM pragma_max_page_count, pragma_page_count, pragma_freelist_count, pragma_page_size`)
+  const keep = prepare('INSERT INTO damaged (found, alerts, lines) VALUES (?, ?, ?)')
+  const trim = prepare(`DELETE FROM damaged WHERE id IN (SELECT id FROM (SELECT id,
     sum(length(lines)) OVER (ORDER BY id DESC) bytes FROM damaged) WHERE bytes > ?)`)
 
-  let lastId = repairNumbers(database)
   /** Rows that were delivered and are still in the file. */
   const released: number[] = []
   const damaged = { rows: 0, alerts: 0 }
-  let reader: ReturnType<typeof openReader> | undefined
-  const damagedIds = checkRows()
-  let { rows, alerts, bytes } = measure()
-  for (const id of damagedIds) keepAside(rowBehind(id - 1)!)
-
-  /** Sets the numbers of alerts right, so that their sum is. Gives the rows that are damaged. */
-  function checkRows(): number[] {
-    const setAlerts = statement('UPDATE batches SET alerts = ? WHERE id = ?')
-    const ids: number[] = []
-    for (let row = rowBehind(0); row; row = rowBehind(row.id)) {
-      const count = alertsIn(row)
-      if (count === undefined) ids.push(row.id)
-      const likely = count ?? likelyAlerts(row)
-      if (likely !== row.alerts) setAlerts.run(likely, row.id)
-    }
-    return ids
-  }
-
-  function rowBehind(id: number): StoredRow | undefined {
-    return next.get(id) as StoredRow | undefined
-  }
-
-  function measure() {
-    return sums.get() as { rows: number; alerts: number; bytes: number }
-  }
+  const reader = openReader(file.path)
+  const sums = { rows: 0, alerts: 0, bytes: 0 }
+  Object.assign(sums, measure.get())
+  for (const id of damagedIds) keepAside(next.get(id - 1) as unknown as StoredRow)
 
   function keepCopy({ alerts, lines }: Pick<StoredRow, 'alerts' | 'lines'>): void {
     keep.run(new Date().toISOString(), alerts, lines)
-    trim.run(about.limitBytes * DAMAGED_PART)
+    trim.run(file.limitBytes * DAMAGED_PART)
   }
 
   function keepAside(row: StoredRow): void {
@@ -183,14 +89,11 @@ function createSpool(
       drop.run(row.id)
       keepCopy(row)
     })
-    const before = alerts
-    const left = measure()
-    rows = left.rows
-    alerts = left.alerts
-    bytes = left.bytes
+    const before = sums.alerts
+    Object.assign(sums, measure.get())
     damaged.rows++
     // Its own number may be what is damaged.
-    damaged.alerts += Math.max(0, before - alerts)
+    damaged.alerts += Math.max(0, before - sums.alerts)
   }
 
   /** The first intact row that the statement finds. */
@@ -198,69 +101,69 @@ function createSpool(
     for (;;) {
       const row = statement.get(...values) as StoredRow | undefined
       if (row === undefined) return undefined
-      const { id } = row
-      const alerts = alertsIn(row)
-      if (alerts !== undefined) {
-        const lines = linesIn(row)
-        return { id, alerts, bytes: lines.length, lines }
-      }
+      const [alerts, lines] = [alertsIn(row), linesIn(row)]
+      if (alerts !== undefined) return { id: row.id, alerts, bytes: lines.length, lines }
       keepAside(row)
     }
   }
 
   function dropReleased(): void {
-    for (let id = released[0]; id !== undefined; id = released[0]) {
-      drop.run(id)
-      released.shift()
-    }
+    for (; released.length > 0; released.shift()) drop.run(released[0]!)
   }
 
-  function add(row: Omit<Row, 'id'>, sign: 1 | -1): void {
-    rows += sign
-    alerts += sign * row.alerts
-    bytes += sign * row.bytes
+  function add({ alerts, bytes }: Omit<Row, 'id'>, sign: 1 | -1): void {
+    sums.rows += sign
+    sums.alerts += sign * alerts
+    sums.bytes += sign * bytes
   }
 
   return {
-    ...about,
-    alerts: () => alerts,
-    rows: () => rows,
-    bytes: () => bytes,
-    damaged: () => damaged,
-    readTrouble() {
-      reader ??= openReader(about.path)
-      return reader.trouble()
-    },
-    hasRoom: (more) => more / PAGE_BYTES + ROW_PAGES < (pages.get() as { free: number }).free,
-    append(lines, count, least) {
-      const row = { id: ++lastId, alerts: count, bytes: lines.length }
-      insert.run(row.id, count, least, lines, checksumOf(lines))
+    ...file,
+    rows: () => sums.rows,
+    alerts: () => sums.alerts,
+    /** Of lines. */
+    bytes: () => sums.bytes,
+    /** Rows that were found damaged and are kept aside, since the opening, and their alerts. */
+    damaged: (): Readonly<typeof damaged> => damaged,
+    /** Why it cannot be read, after an error that may be damage; undefined when it can. */
+    readFailure: reader.failure,
+    hasRoom: (bytes: number) => bytes + ROW_BYTES < (space.get() as { free: number }).free,
+    /** Adds at the end; on disk when it returns. Throws when the disk does not take it. */
+    append(lines: Buffer, alerts: number, leastSevere: number): Row {
+      const row = { id: ++lastId, alerts, bytes: lines.length }
+      insert.run(row.id, alerts, leastSevere, lines, checksumOf(lines))
       add(row, 1)
       return row
     },
-    after: (id) => read(next, id),
-    remove(row) {
+    /** The oldest row behind `id` that is not damaged. Throws when the file is. */
+    after: (id: number) => read(next, id),
+    remove(row: Row): void {
       drop.run(row.id)
       add(row, -1)
     },
-    release(row) {
+    /** Removes a row that was delivered. When the disk does not, the next call tries again. */
+    release(row: Row): void {
       add(row, -1)
       released.push(row.id)
       dropReleased()
     },
-    keepCopy: (row) => atomically(database, () => keepCopy(row)),
-    leastSevereAfter(id) {
-      const { least } = leastSevere.get(id) as { least: number | null }
-      if (least !== null && PRIORITIES[least] === undefined) throw damage('a severity is none')
-      return least ?? -1
+    /** Copies a row to those that are kept aside: some of its lines are no alerts. */
+    keepCopy: (row: Pick<SpooledBatch, 'alerts' | 'lines'>) =>
+      atomically(database, () => keepCopy(row)),
+    /** The least severe priority in the rows behind `id`, as an index into PRIORITIES; or -1. */
+    leastSevereAfter(id: number): number {
+      const { max } = least.get(id) as { max: number | null }
+      if (max !== null && PRIORITIES[max] === undefined) throw damage('a severity is none')
+      return max ?? -1
     },
-    oldestWith: (least, id) => read(oldest, least, id),
-    replace(row, lines, count, least) {
-      update.run(count, least, lines, checksumOf(lines), row.id)
+    /** The oldest row behind `id` whose least severe alert is as severe as that. */
+    oldestWith: (leastSevere: number, id: number) => read(oldest, leastSevere, id),
+    replace(row: Row, lines: Buffer, alerts: number, leastSevere: number): void {
+      update.run(alerts, leastSevere, lines, checksumOf(lines), row.id)
       add(row, -1)
-      add({ alerts: count, bytes: lines.length }, 1)
+      add({ alerts, bytes: lines.length }, 1)
     },
-    [Symbol.dispose]() {
+    [Symbol.dispose](): void {
       if (!database.isOpen) return
       try {
         dropReleased()
@@ -268,21 +171,7 @@ function createSpool(
         // They are sent again at the next start.
       }
       database.close()
-      reader?.[Symbol.dispose]()
+      reader[Symbol.dispose]()
     },
   }
-}
-
-/** Numbers that nothing could work with are replaced: the lines may be intact. Gives the highest id. */
-function repairNumbers(database: DatabaseSync): number {
-  database.exec(`UPDATE batches SET least_severe = ${PRIORITIES.length - 1}
-    WHERE typeof(least_severe) <> 'integer' OR least_severe NOT BETWEEN 0 AND ${PRIORITIES.length - 1}`)
-  const highest = database.prepare(`SELECT max(id) id FROM batches WHERE id <= ${ID_MAX}`)
-  const strays = database.prepare(
-    `SELECT CAST(id AS TEXT) id FROM batches WHERE id NOT BETWEEN 1 AND ${ID_MAX}`,
-  )
-  const move = database.prepare('UPDATE batches SET id = ? WHERE id = CAST(? AS INTEGER)')
-  let lastId = Math.max(0, (highest.get() as { id: number | null }).id ?? 0)
-  for (const { id } of strays.all() as { id: string }[]) move.run(++lastId, id)
-  return lastId
 }

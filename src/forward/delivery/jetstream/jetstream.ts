@@ -21,8 +21,8 @@ import { messageOf } from '../../../shared/errors.ts'
 import type { Logger } from '../../../shared/log.ts'
 import type { Counters } from '../../accounting/counters.ts'
 import { type Batch, subjectAt } from '../../encoding/batch.ts'
-import { denial, type Refusal, type Transport, takeDenial, tooLarge } from '../core-nats.ts'
 import type { Session } from '../session.ts'
+import { denial, type Refusal, type Transport, takeDenial, tooLarge } from '../transport.ts'
 import {
   type Answer,
   createAnswerReader,
@@ -60,8 +60,7 @@ export function createJetStreamTransport(options: JetStreamOptions): Transport {
     lanes.set(session, lane)
     return lane
   }
-  const transport: Transport = (session, batch) => laneOf(session).deliver(batch)
-  return Object.assign(transport, { opened: laneOf })
+  return { opened: laneOf, publish: (session, batch) => laneOf(session).deliver(batch) }
 }
 
 /** One batch that is not yet stored as a whole. */

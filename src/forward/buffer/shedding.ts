@@ -1,0 +1,56 @@
+// --when-full drop: which alerts go when neither memory nor spool has room.
+
+import type { Counters } from '../accounting/counters.ts'
+import { type Batch, type BatchPool, compactCopy, linesOf } from '../encoding/batch.ts'
+import type { Encoder } from '../encoding/encoder.ts'
+import type { Disk } from './spool/disk.ts'
+
+/** The result sheds the least severe alerts of the oldest row or batch that has any. False: nothing is left. */
+export function createShedding(
+  { encoder, pool, counters }: { encoder: Encoder; pool: BatchPool; counters: Counters },
+  disk: Disk,
+  memory: readonly Batch[],
+  replace: (index: number, ...by: Batch[]) => void,
+): () => boolean {
+  /** Of these alerts; counts them when `keep` has put the others in their place. */
+  function shed(severity: number, lines: Buffer, alerts: number, keep: (left: Batch) => void) {
+    const left = pool.borrow()
+    const failedBefore = counters.rejected.internal_error
+    const unreadable = encoder.addLines(left, lines, severity)
+    const failed = counters.rejected.internal_error - failedBefore
+    const dropped = alerts - left.count - unreadable - failed
+    keep(left)
+    counters.unreadable += unreadable
+    counters.dropped[severity]! += dropped
+    pool.giveBack(left)
+  }
+
+  function shedRow(severity: number): boolean | undefined {
+    return disk.change((spool, takenId) => {
+      const row = spool.oldestWith(severity, takenId)
+      if (!row) return false
+      shed(severity, row.lines, row.alerts, (left) => {
+        if (left.count > 0) spool.replace(row, linesOf(left), left.count, left.leastSevere)
+        else spool.remove(row)
+      })
+      return true
+    })
+  }
+
+  function shedInMemory(severity: number): void {
+    const index = memory.findIndex(({ leastSevere }) => leastSevere === severity)
+    const batch = memory[index]!
+    shed(severity, linesOf(batch), batch.count, (left) => {
+      replace(index, ...(left.count > 0 ? [compactCopy(left)] : []))
+    })
+    pool.giveBack(batch)
+  }
+
+  return () => {
+    const inMemory = memory.reduce((max, { leastSevere }) => Math.max(max, leastSevere), -1)
+    const inSpool = disk.change((spool, takenId) => spool.leastSevereAfter(takenId)) ?? -1
+    if (inSpool >= Math.max(inMemory, 0) && shedRow(inSpool)) return true
+    if (inMemory >= 0) shedInMemory(inMemory)
+    return inMemory >= 0
+  }
+}
