@@ -202,6 +202,7 @@ function openLane(
       probe = -1
       attempt = 0
       for (const other of failedInOrder()) publish(other, AGAIN)
+      void confirm()
     }
     if (failed + again === 0) {
       clearTimeout(retryTimer)
