@@ -1,4 +1,4 @@
-// The client's connection with a check between server and client (wire.ts).
+// The client's connection with a check between server and client (protocol-check.ts).
 
 import {
   type ConnectionOptions,
@@ -40,37 +40,34 @@ class CheckedTransport extends NodeTransport {
   }
 
   /** Of what comes before TLS or CONNECT only the first INFO counts. */
-  override peekInfo(): ReturnType<NodeTransport['peekInfo']> {
-    const { promise, resolve, reject } = Promise.withResolvers<ServerInfo>()
+  override peekInfo(): Promise<ServerInfo> {
     const { socket, wire } = this
-    const settle = (settled: () => void) => {
-      socket.removeAllListeners()
-      settled()
-    }
-    socket.on('data', (chunk: Buffer) => {
-      try {
-        const checked = wire.take(chunk)
-        const { info } = wire
-        if (info) {
-          this.yields.push(checked)
-          settle(() => resolve(info))
-        } else if (wire.said !== undefined) settle(() => reject(new Error(wire.said)))
-      } catch (error) {
-        settle(() => reject(error))
-      }
+    let lost = new Error('the server closed the connection')
+    const peeked = new Promise<ServerInfo>((resolve, reject) => {
+      socket
+        .on('data', (chunk: Buffer) => {
+          try {
+            const checked = wire.take(chunk)
+            if (wire.info) {
+              this.yields.push(checked)
+              resolve(wire.info)
+            } else if (wire.serverError !== undefined) reject(new Error(wire.serverError))
+          } catch (error) {
+            reject(error)
+          }
+        })
+        .on('error', (error) => {
+          lost = error
+        })
+        .on('close', () => reject(lost))
     })
-    let trouble = new Error('the server closed the connection')
-    socket.on('error', (error) => {
-      trouble = error
-    })
-    socket.on('close', () => settle(() => reject(trouble)))
-    return promise
+    return peeked.finally(() => socket.removeAllListeners())
   }
 
   /** What follows INFO in clear could be of another than the server, and would be taken for its own. */
   override async startTLS(): ReturnType<NodeTransport['startTLS']> {
-    const { isOnlyInfo, said } = this.wire
-    if (!isOnlyInfo()) throw new Error(said ?? 'the server sends more than INFO before TLS')
+    const { isOnlyInfo, serverError } = this.wire
+    if (!isOnlyInfo()) throw new Error(serverError ?? 'the server sends more than INFO before TLS')
     // The client reads its files first, and listens to nothing meanwhile.
     const lost = Promise.withResolvers<never>()
     this.socket.on('error', lost.reject)
