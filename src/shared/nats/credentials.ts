@@ -83,8 +83,11 @@ function readAuthenticator(config: CredentialOptions, server: Server): Authentic
     return server.password === undefined
       ? tokenAuthenticator(server.user)
       : usernamePasswordAuthenticator(server.user, server.password)
-  if (config.creds !== undefined) return readSigner('--creds', config.creds, credsAuthenticator)
-  if (config.nkey !== undefined) return readSigner('--nkey', config.nkey, nkeyAuthenticator)
+  const { creds, nkey } = config
+  if (creds !== undefined)
+    return readSigner('--creds', creds, (text) => credsAuthenticator(Buffer.from(text)))
+  if (nkey !== undefined)
+    return readSigner('--nkey', nkey, (text) => nkeyAuthenticator(Buffer.from(text.trim())))
   const { user, passwordFile, tokenFile } = config
   if (user !== undefined) {
     const fromFile = passwordFile && readText('--password-file', passwordFile)
@@ -98,9 +101,9 @@ function readAuthenticator(config: CredentialOptions, server: Server): Authentic
 function readSigner(
   option: string,
   path: string,
-  authenticatorOf: (secret: Uint8Array) => Authenticator,
+  authenticatorOf: (text: string) => Authenticator,
 ): Authenticator {
-  const authenticator = authenticatorOf(Buffer.from(readText(option, path).trim()))
+  const authenticator = authenticatorOf(readText(option, path))
   try {
     authenticator('nonce')
   } catch {
