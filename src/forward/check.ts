@@ -17,7 +17,7 @@ import { whyNotAside } from './input/set-aside.ts'
 import type { Config } from './options.ts'
 
 /** Prints a line for each thing tried. Returns 0 when forwarding would work, else 1. */
-export async function check(config: Config, output: Output): Promise<0 | 1> {
+export async function check(config: Config, output: Pick<Output, 'write'>): Promise<0 | 1> {
   const { subject, minPriority, pipe, spoolDir, spoolBytes, jetstream } = config
   const passes = async (what: string, tryIt: () => string | Promise<string>): Promise<boolean> => {
     try {
