@@ -9,9 +9,6 @@ import {
 import { NodeTransport, nodeResolveHost } from 'nats/lib/node_transport.js'
 import { createWire, type Wire } from './protocol-check.ts'
 
-/** The client's own limit. */
-const PAYLOAD_BYTES_MAX = 64 * 1024 ** 2
-
 export interface CheckedOptions extends ConnectionOptions {
   /** The largest message that is taken. */
   readonly payloadBytesMax?: number
@@ -34,7 +31,7 @@ class CheckedTransport extends NodeTransport {
     server: Parameters<NodeTransport['connect']>[0],
     options: CheckedOptions,
   ): Promise<void> {
-    this.wire = createWire(options.payloadBytesMax ?? PAYLOAD_BYTES_MAX)
+    this.wire = createWire(options.payloadBytesMax)
     options.onWire?.(this.wire)
     return super.connect(server, options)
   }
@@ -46,15 +43,9 @@ class CheckedTransport extends NodeTransport {
     const peeked = new Promise<ServerInfo>((resolve, reject) => {
       socket
         .on('data', (chunk: Buffer) => {
-          try {
-            const checked = wire.take(chunk)
-            if (wire.info) {
-              this.yields.push(checked)
-              resolve(wire.info)
-            } else if (wire.serverError !== undefined) reject(new Error(wire.serverError))
-          } catch (error) {
-            reject(error)
-          }
+          this.pass(chunk, reject)
+          if (wire.info) resolve(wire.info)
+          else if (wire.serverError !== undefined) reject(new Error(wire.serverError))
         })
         .on('error', (error) => {
           lost = error
@@ -76,30 +67,29 @@ class CheckedTransport extends NodeTransport {
 
   override setupHandlers(): void {
     super.setupHandlers()
-    const { socket, wire } = this
+    const { socket } = this
     socket.removeAllListeners('data')
-    socket.on('data', (chunk: Buffer) => {
-      try {
-        const checked = wire.take(chunk)
-        if (checked.length === 0) return
-        this.yields.push(checked)
-        this.signal.resolve()
-      } catch (error) {
-        socket.destroy(error as Error)
-      }
-    })
+    socket.on('data', (chunk: Buffer) => this.pass(chunk, (error) => socket.destroy(error)))
+  }
+
+  private pass(chunk: Buffer, fail: (error: Error) => void): void {
+    try {
+      const checked = this.wire.take(chunk)
+      if (checked.length === 0) return
+      this.yields.push(checked)
+      this.signal.resolve()
+    } catch (error) {
+      fail(error as Error)
+    }
   }
 
   /** The client stops reading for good where it throws, and leaves the connection open. */
   override [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array> {
-    const chunks = this.iterate()
-    return {
-      [Symbol.asyncIterator]: () => chunks,
-      next: () => chunks.next(),
+    return Object.assign(this.iterate(), {
       return: async () => {
         this.socket?.destroy(new Error('what the server sent could not be read'))
-        return { done: true, value: undefined }
+        return { done: true as const, value: undefined }
       },
-    }
+    })
   }
 }

@@ -7,14 +7,14 @@ import { quoted } from '../errors.ts'
 /** One connection, from the server to us. */
 export interface Wire {
   /** The newest INFO: it is the first line, and may come again. */
-  readonly info: ServerInfo | undefined
+  info?: ServerInfo
   /** The text of the newest -ERR, but for those that deny one subject. */
-  readonly serverError: string | undefined
+  serverError?: string
   /** Whether all that came is the first INFO. */
   isOnlyInfo(): boolean
   /**
-   * Gives what may go to the client: whole lines, and payload as it comes; of INFO, what was understood. Throws where
-   * it is not the NATS protocol, or more of it than a server has reason to send; then nothing more may be taken.
+   * Returns the bytes that may go to the client: whole lines, and payload as it comes; of INFO, what was understood.
+   * Throws where it is not the NATS protocol, or more of it than a server has reason to send; nothing may be taken then.
    */
   take(chunk: Buffer): Buffer
 }
@@ -22,7 +22,7 @@ export interface Wire {
 /** INFO with a thousand addresses. A subject, the longest that is in other lines, has 4 KiB. */
 const LINE_BYTES_MAX = 64 * 1024
 const PAYLOAD_BYTES_DEFAULT = 1024 * 1024
-/** The highest limit that a server can be given. One without a limit gives -1. */
+/** The highest limit that a server can be given, and the client's own. A server without a limit gives -1. */
 const PAYLOAD_BYTES_MAX = 64 * 1024 * 1024
 /** PING, +OK, INFO and -ERR in so long a time. A server pings once in two minutes. */
 const UNASKED_MAX = 10_000
@@ -35,7 +35,11 @@ const NOTHING: Buffer = Buffer.alloc(0)
 const DIGITS_MAX = 15
 const [LF, CR, SPACE, ZERO, H, M] = [10, 13, 32, 48, 72, 77]
 
-export function createWire(payloadBytesMax: number): Wire {
+export function createWire(payloadBytesMax = PAYLOAD_BYTES_MAX): Wire {
+  const wire: Wire = {
+    isOnlyInfo: () => wire.info !== undefined && lines === 1 && held.length === 0,
+    take,
+  }
   /** A line that has not ended yet. */
   let held = NOTHING
   /** Of a message: how many bytes of the payload are still to come, and of the line end behind it. */
@@ -44,8 +48,6 @@ export function createWire(payloadBytesMax: number): Wire {
   let lines = 0
   let unasked = 0
   let unaskedSince = performance.now()
-  let info: ServerInfo | undefined
-  let serverError: string | undefined
 
   function take(chunk: Buffer): Buffer {
     const bytes = held.length > 0 ? Buffer.concat([held, chunk]) : chunk
@@ -65,7 +67,10 @@ export function createWire(payloadBytesMax: number): Wire {
         const end = bytes.indexOf(LF, at)
         if (end < 0) break
         if (readLine(bytes, at, bytes[end - 1] === CR ? end - 1 : end) === 'INFO ') {
-          passed.push(bytes.subarray(passedTo, at), Buffer.from(`INFO ${JSON.stringify(info)}\r\n`))
+          passed.push(
+            bytes.subarray(passedTo, at),
+            Buffer.from(`INFO ${JSON.stringify(wire.info)}\r\n`),
+          )
           passedTo = end + 1
         }
         at = end + 1
@@ -79,10 +84,10 @@ export function createWire(payloadBytesMax: number): Wire {
     return passed.length > 0 ? Buffer.concat([...passed, rest]) : rest
   }
 
-  /** Gives which it is, where it has no payload. */
+  /** Returns the operation, where it has no payload. */
   function readLine(bytes: Buffer, at: number, end: number): string | undefined {
     lines++
-    if (info !== undefined && (bytes[at] === M || bytes[at] === H)) {
+    if (wire.info !== undefined && (bytes[at] === M || bytes[at] === H)) {
       payload = sizeOfMessage(bytes, at, end)
       lineEnd = 2
       if (payload > payloadBytesMax)
@@ -95,9 +100,9 @@ export function createWire(payloadBytesMax: number): Wire {
     if (operation === '-ERR ') {
       const text = bytes.toString('utf8', at + 5, end).trim()
       if (DENIES_SUBJECT.test(text)) return operation
-      serverError = text.replace(/^'(.*)'$/s, '$1')
-    } else if (operation === 'INFO ') info = parseInfo(bytes, at, end)
-    else if (operation === undefined || info === undefined) throw strange(bytes, at)
+      wire.serverError = text.replace(/^'(.*)'$/s, '$1')
+    } else if (operation === 'INFO ') wire.info = parseInfo(bytes, at, end)
+    else if (operation === undefined || wire.info === undefined) throw strange(bytes, at)
     if (operation !== 'PONG') countUnasked()
     return operation
   }
@@ -111,16 +116,7 @@ export function createWire(payloadBytesMax: number): Wire {
     unaskedSince = now
   }
 
-  return {
-    get info() {
-      return info
-    },
-    get serverError() {
-      return serverError
-    },
-    isOnlyInfo: () => info !== undefined && lines === 1 && held.length === 0,
-    take,
-  }
+  return wire
 }
 
 /** Whether a line begins with it, as far as the line goes. */
@@ -180,26 +176,23 @@ function parseInfo(bytes: Buffer, at: number, end: number): ServerInfo {
   } catch {
     throw strange(bytes, at)
   }
-  const { version, max_payload: most, connect_urls: urls, nonce = '' } = info ?? {}
+  const { version, max_payload: max, connect_urls: urls, nonce = '' } = info ?? {}
   const known = typeof version === 'string' && /\d+.\d+.\d+/.test(version)
   if (!known || typeof nonce !== 'string') throw strange(bytes, at)
   return {
     ...(info as ServerInfo),
-    max_payload: payloadLimit(most),
+    max_payload: typeof max === 'number' ? limitOf(max) : PAYLOAD_BYTES_DEFAULT,
     connect_urls: Array.isArray(urls) ? urls.filter(isAddress) : [],
   }
 }
 
-/** As a cluster tells of itself, and nothing else that a server could write there. */
+/** As a cluster announces its servers, and nothing else that a server could write there. */
 const ADDRESS = /^(\[[\da-f:.]{2,45}\]|[\w.-]{1,253}):\d{1,5}$/i
 
 const isAddress = (url: unknown) =>
   typeof url === 'string' && ADDRESS.test(url) && URL.canParse(`ftp://${url}`)
 
-function payloadLimit(most: unknown): number {
-  if (typeof most !== 'number') return PAYLOAD_BYTES_DEFAULT
-  return most < 0 ? PAYLOAD_BYTES_MAX : Math.min(most, PAYLOAD_BYTES_MAX)
-}
+const limitOf = (max: number) => Math.min(max < 0 ? PAYLOAD_BYTES_MAX : max, PAYLOAD_BYTES_MAX)
 
 function strange(bytes: Buffer, at: number): Error {
   const line = bytes.toString('latin1', at, at + EXCERPT_BYTES).replace(/\r?\n.*/s, '')

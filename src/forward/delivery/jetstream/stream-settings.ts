@@ -46,23 +46,16 @@ export const STREAM_OPTIONS = {
 type StreamOptions = ValuesOf<typeof STREAM_OPTIONS> & { readonly subject: SubjectTemplate }
 
 /** A stream as `--create-stream` makes it. */
-export interface StreamSettings {
-  readonly name: string
-  readonly subject: string
-  /** 0: no limit. */
-  readonly maxAgeMs: number
-  readonly duplicateWindowMs: number
-}
+export type StreamSettings = ReturnType<typeof streamSettings>
 
-/** What the options make of it; a template without a first fixed token listens to everything. */
-export function streamSettings(config: StreamOptions): StreamSettings {
-  return {
-    name: config.stream ?? 'FALCO',
-    subject: streamSubject(config.subject) ?? '>',
-    maxAgeMs: config.streamMaxAge ?? 7 * DAY_MS,
-    duplicateWindowMs: config.duplicateWindow ?? 2 * MINUTE_MS,
-  }
-}
+/** A template that begins with a token takes everything. */
+export const streamSettings = (config: StreamOptions) => ({
+  name: config.stream ?? 'FALCO',
+  subject: streamSubject(config.subject) ?? '>',
+  /** 0: no limit. */
+  maxAgeMs: config.streamMaxAge ?? 7 * DAY_MS,
+  duplicateWindowMs: config.duplicateWindow ?? 2 * MINUTE_MS,
+})
 
 /** Without the option on the right the one on the left does nothing. */
 const NEEDS = [
