@@ -78,7 +78,7 @@ const checkServer = (config: Config, server: Server) =>
     return `${server.shown} is nats-server ${session.version}, TLS ${session.encrypted ? 'on' : 'off'}, max_payload ${formatBytes(limit)}${note}`
   })
 
-/** Whether a stream takes what the template gives, with an alert that nobody has. */
+/** Whether a stream takes the subjects of the template, by that of an alert that Falco never raises. */
 const checkStream = (config: Config, server: Server) =>
   trySession(config, server, async ({ connection }) => {
     const subject = config.subject.text.replace('<priority>', 'notice').replace(/<[^>]*>/g, 'check')

@@ -1,18 +1,18 @@
-// JetStream: an alert is delivered when a stream has stored it and said so.
+// JetStream: an alert is delivered when a stream has acknowledged that it is stored.
 //
-//   waiting ──publish──▶ sent ──PubAck──▶ done
+//   waiting ──publish──▶ sent ──PubAck──▶ stored
 //                         │
 //                  refused, or no answer in 5 s
 //                         ▼
-//                       failed ──after a pause──▶ again ──PubAck──▶ done
+//                       failed ──after a pause──▶ again ──PubAck──▶ stored
 //                         ▲                         │
 //                         └───── refused again ─────┘
 //
-// An alert keeps its slot from its first publication to its end, so no more than `maxInFlight` are
-// ever on their way, retries included. While any has failed nothing new is published: the oldest
-// failed one is tried alone, with backoff, and when it is stored the others follow in order.
-// So the order in the stream differs from the order of reading by at most those that were
-// on their way behind an alert when it failed.
+// An alert keeps its slot (slots.ts) from its first publication until it is settled, so no more than
+// `maxInFlight` are ever in flight, retries included. While any has failed nothing new is published: the
+// oldest failed one is the probe, tried alone with backoff, and when it is stored the others follow in
+// order. So the order in the stream differs from the order of reading by at most the alerts that were
+// in flight behind one that failed.
 
 import { createInbox } from 'nats'
 import { backoff } from '../../../shared/backoff.ts'
@@ -40,7 +40,7 @@ const ANSWER_TICKS = 5
 const TICK_MS = 1000
 
 export interface JetStreamOptions {
-  /** The stream that is meant: for `create`, and for the advice in the log. */
+  /** For `create`, and for the advice in the log. */
   readonly settings: StreamSettings
   /** Whether to make the stream when it is missing. */
   readonly create: boolean
@@ -74,7 +74,7 @@ interface Delivery {
   readonly count: number
   /** How many have had a slot. */
   published: number
-  /** How many are not settled. */
+  /** How many are not settled: neither stored nor refused. */
   open: number
   duplicates: number
   readonly refusals: Refusal[]
