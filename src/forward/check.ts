@@ -1,4 +1,4 @@
-// --check: tries what forwarding needs, once, and says what it found.
+// --check: tries what forwarding needs, once, and prints what it found.
 
 import { accessSync, constants, statSync } from 'node:fs'
 import { dirname } from 'node:path'
@@ -16,9 +16,10 @@ import { fifoExists } from './input/fifo.ts'
 import { whyNotAside } from './input/set-aside.ts'
 import type { Config } from './options.ts'
 
-/** Prints a line per thing tried. Gives 0 when forwarding would work, else 1. */
-export async function check(config: Config, output: Output): Promise<0 | 1> {
-  const tell = async (what: string, tryIt: () => string | Promise<string>): Promise<boolean> => {
+/** Prints a line for each thing tried. Returns 0 when forwarding would work, else 1. */
+export async function check(config: Config, output: Pick<Output, 'write'>): Promise<0 | 1> {
+  const { subject, minPriority, pipe, spoolDir, spoolBytes, jetstream } = config
+  const passes = async (what: string, tryIt: () => string | Promise<string>): Promise<boolean> => {
     try {
       output.write(`ok    ${what}: ${await tryIt()}\n`)
       return true
@@ -27,19 +28,16 @@ export async function check(config: Config, output: Output): Promise<0 | 1> {
       return false
     }
   }
-  await tell('subject', () => `${config.subject.text}, from ${PRIORITIES[config.minPriority]} up`)
-  const pipeOk = await tell('pipe', () => checkPipe(config.pipe))
-  const { spoolDir } = config
-  const spoolOk =
-    spoolDir === undefined || (await tell('spool', () => checkSpool(spoolDir, config.spoolBytes)))
+  await passes('subject', () => `${subject.text}, from ${PRIORITIES[minPriority]} up`)
+  const pipeOk = await passes('pipe', () => checkPipe(pipe))
+  const spoolOk = !spoolDir || (await passes('spool', () => checkSpool(spoolDir, spoolBytes)))
   let serverOk = false
-  // One server that answers is enough, but all are told of.
-  for (const server of config.server)
-    if (
-      (await tell('server', () => checkServer(config, server))) &&
-      (!config.jetstream || (await tell('stream', () => checkStream(config, server))))
-    )
+  // One server that answers is enough, but each is tried.
+  for (const server of config.server) {
+    const answers = await passes('server', () => checkServer(config, server))
+    if (answers && (!jetstream || (await passes('stream', () => checkStream(config, server)))))
       serverOk = true
+  }
   return pipeOk && spoolOk && serverOk ? 0 : 1
 }
 
@@ -61,11 +59,15 @@ function checkPipe(path: string): string {
 /** Opens it, and so makes it, as a start would. */
 async function checkSpool(directory: string, limitBytes: number): Promise<string> {
   using spool = await openSpool(directory, limitBytes)
-  const aside = spool.movedAside === undefined ? '' : `; a damaged one is now ${spool.movedAside}`
   const damaged = spool.damaged().alerts
-  const kept = damaged === 0 ? '' : `; ${damaged} in damaged rows are kept aside`
-  const cut = spool.cutLog === undefined ? '' : `; its log was damaged, a copy is ${spool.cutLog}`
-  return `${directory} takes ${formatBytes(limitBytes)}, ${spool.alerts()} alerts wait in it${kept}${cut}${aside}`
+  return [
+    `${directory} takes ${formatBytes(limitBytes)}, ${spool.alerts()} alerts wait in it`,
+    damaged > 0 && `${damaged} in damaged rows are kept aside`,
+    spool.cutLog !== undefined && `its log was damaged, a copy is ${spool.cutLog}`,
+    spool.movedAside !== undefined && `a damaged one is now ${spool.movedAside}`,
+  ]
+    .filter(Boolean)
+    .join('; ')
 }
 
 const checkServer = (config: Config, server: Server) =>
@@ -76,7 +78,7 @@ const checkServer = (config: Config, server: Server) =>
     return `${server.shown} is nats-server ${session.version}, TLS ${session.encrypted ? 'on' : 'off'}, max_payload ${formatBytes(limit)}${note}`
   })
 
-/** Whether a stream takes what the template gives, with an alert that nobody has. */
+/** Whether a stream takes the subjects of the template, by that of an alert that Falco never raises. */
 const checkStream = (config: Config, server: Server) =>
   trySession(config, server, async ({ connection }) => {
     const subject = config.subject.text.replace('<priority>', 'notice').replace(/<[^>]*>/g, 'check')
@@ -96,14 +98,10 @@ async function trySession(
   server: Server,
   tryIt: (session: Session) => string | Promise<string>,
 ): Promise<string> {
-  const never = new AbortController().signal
   try {
-    const session = await openSession(
-      server,
-      readCredentials(config, server),
-      identityOf(config, 'falco-nats'),
-      never,
-    )
+    const identity = identityOf(config, 'falco-nats')
+    const never = new AbortController().signal
+    const session = await openSession(server, readCredentials(config, server), identity, never)
     try {
       await Promise.race([session.confirm(), session.closed])
       if (!session.proven) throw new Error((await session.closed) ?? 'closed')

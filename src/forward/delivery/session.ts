@@ -1,28 +1,28 @@
-// One connection to one server, from dial to loss. It never reconnects: a lost session is replaced
-// by a new one, so that there is one place that decides what happens then (connection.ts) and one
-// meaning of "confirmed" (publisher.ts).
+// One connection to one server, from dial to loss. It never reconnects: the connector replaces a lost session by
+// a new one, so that there is one place that decides what happens then.
 
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { Socket } from 'node:net'
 import { setImmediate as afterPoll } from 'node:timers/promises'
-import { TLSSocket } from 'node:tls'
+import type { TLSSocket } from 'node:tls'
 import { type NatsConnection, PermissionViolationError } from 'nats'
 import { messageOf, printable } from '../../shared/errors.ts'
 import { connectChecked } from '../../shared/nats/checked-transport.ts'
 import type { Credentials, Identity } from '../../shared/nats/credentials.ts'
 import type { Wire } from '../../shared/nats/protocol-check.ts'
 import type { Server } from '../../shared/nats/servers.ts'
+import { aborted } from '../../shared/process/shutdown.ts'
 
 /**
- * A server that stops answering is let go of after two pings without a pong: at the latest
- * (2 + 1) × this after it froze. Pings wait behind the alerts that are being written, so a window
+ * A server that stops answering is left after two pings without a pong: at the latest (2 + 1) × this
+ * after it froze. Pings wait behind the alerts that are being written, so what is in flight
  * (two batches) must get through within 2 × this.
  */
 const PING_INTERVAL_MS = 10_000
 const UNANSWERED_PINGS_MAX = 2
 /** For each address of the server's name. */
 const DIAL_TIMEOUT_MS = 5_000
-/** All that is sent to us answers something: acknowledgements, and what JetStream tells of streams. */
+/** Everything sent to us answers a request: acknowledgements, and what JetStream reports of streams. */
 const ANSWER_BYTES_MAX = 1024 * 1024
 /** More than all subjects of three batches of the largest size can have. */
 const DENIED_CHARS_MAX = 16 * 1024 * 1024
@@ -44,11 +44,11 @@ export interface Session {
   readonly inboxPrefix: string
   /**
    * Sends messages that are ready as they are, `PUB subject size ↵ payload ↵`. The bytes must stay what they are
-   * until the server has confirmed, or the session is over. Nothing that follows in this turn of the event
-   * loop needs to be in the same packet where they are `alone`.
+   * until the server has confirmed, or the session is over. `alone`: at once, not corked for what follows
+   * in this turn of the event loop.
    */
   write(messages: Uint8Array, alone?: boolean): void
-  /** Whether it was of any use: the server has confirmed something, or kept it for a while. */
+  /** The server has confirmed something, or kept the session for a while. */
   readonly proven: boolean
   /** Resolves when the server has taken all that was published before; otherwise never settles. */
   confirm(): Promise<void>
@@ -57,7 +57,7 @@ export interface Session {
   close(reason?: string): void
 }
 
-/** Dials once. Rejects with the reason, having let go of every socket; so does aborting. */
+/** Dials once. Rejects with the reason, and leaves no socket behind; so does aborting. */
 export async function openSession(
   server: Server,
   credentials: Credentials,
@@ -69,14 +69,11 @@ export async function openSession(
   const destroySockets = () => {
     for (const socket of sockets) socket.destroy()
   }
-  const aborted = Promise.withResolvers<never>()
-  const abort = () => aborted.reject(signal.reason)
-  // The client offers no way to let go of a server that no longer reads (its close waits for the
-  // blocked write) or to give up a dial (its timeout leaves the socket open). Node announces
-  // every client socket on this channel, so ours are known without reaching into the client.
+  // The client cannot leave a server that no longer reads (its close waits for the blocked write)
+  // nor give up a dial (its timeout leaves the socket open). Node announces every client socket
+  // on this channel, so ours are known without reaching into the client.
   const track = (message: unknown) => sockets.push((message as { socket: Socket }).socket)
   subscribe('net.client.socket', track)
-  signal.addEventListener('abort', abort)
   let wire: Wire | undefined
   const dialled = connectChecked({
     ...credentials,
@@ -95,20 +92,20 @@ export async function openSession(
     },
   })
   try {
-    const connection = await Promise.race([dialled, aborted.promise])
-    return watch(connection, wire!, server, identity, destroySockets)
+    const connection = await Promise.race([dialled, aborted(signal)])
+    if (connection === undefined) throw signal.reason
+    return trackSession(connection, wire!, server, identity, destroySockets)
   } catch (error) {
     destroySockets()
-    // It may yet succeed, with a name that is resolved too late: nobody waits for it then.
+    // It may yet succeed, with a name that is resolved too late.
     dialled.then((connection) => connection.close()).catch(() => {})
-    throw wire?.said === undefined ? error : new Error(wire.said)
+    throw wire?.serverError === undefined ? error : new Error(wire.serverError)
   } finally {
     unsubscribe('net.client.socket', track)
-    signal.removeEventListener('abort', abort)
   }
 }
 
-function watch(
+function trackSession(
   connection: NatsConnection,
   wire: Wire,
   server: Server,
@@ -118,41 +115,39 @@ function watch(
   const openedAt = performance.now()
   const denied = new Map<string, number>()
   let reason = ''
-  let ours = false
+  let isOurs = false
   let confirmed = false
-  function destroy(): void {
+
+  function end(why: string): void {
+    reason ||= why
     writtenTo(connection)?.destroy()
     destroySockets()
   }
 
-  async function watchStatus(): Promise<void> {
-    for await (const status of connection.status()) {
-      if (status.type === 'staleConnection') {
-        // The client says so as well when it ends the connection because of another error.
-        reason ||= wire.said ?? `no answer to ${UNANSWERED_PINGS_MAX} pings`
-        destroy()
-      } else if (status.type === 'error') {
-        const { error } = status
-        if (error instanceof PermissionViolationError && error.operation === 'publish')
-          deny(error.subject)
+  async function followStatus(): Promise<void> {
+    for await (const status of connection.status())
+      if (status.type === 'staleConnection')
+        // The client reports this, too, when it ends the connection because of another error.
+        end(wire.serverError ?? `no answer to ${UNANSWERED_PINGS_MAX} pings`)
+      else if (status.type === 'error' && status.error instanceof PermissionViolationError) {
+        const { operation, subject } = status.error
+        if (operation === 'publish') deny(subject)
       }
-    }
   }
+
   function deny(subject: string): void {
     denied.set(subject, (denied.get(subject) ?? 0) + 1)
     if (denied.size % DENIED_CHECK_INTERVAL !== 0) return
-    let chars = 0
-    for (const each of denied.keys()) chars += each.length
-    if (chars < DENIED_CHARS_MAX) return
-    reason ||= 'the server denies subjects on which nothing was published'
-    destroy()
+    const chars = [...denied.keys()].reduce((sum, { length }) => sum + length, 0)
+    if (chars >= DENIED_CHARS_MAX) end('the server denies subjects on which nothing was published')
   }
-  void watchStatus()
+  void followStatus()
 
   return {
     server,
     version: printable(wire.info!.version),
-    encrypted: writtenTo(connection) instanceof TLSSocket,
+    // Not by `instanceof`, which would load TLS where there is none.
+    encrypted: (writtenTo(connection) as Partial<TLSSocket>)?.encrypted === true,
     get maxPayload() {
       return wire.info!.max_payload
     },
@@ -178,16 +173,15 @@ function watch(
       confirmed = true
     },
     closed: connection.closed().then(async (error) => {
-      // The server's last words may be a few microtasks behind the end of its connection.
+      // The server's last error may be a few microtasks behind the end of its connection.
       await afterPoll()
-      if (reason || ours) return printable(reason) || undefined
-      if (wire.said !== undefined) return printable(wire.said)
+      if (reason || isOurs) return printable(reason) || undefined
+      if (wire.serverError !== undefined) return printable(wire.serverError)
       return error ? messageOf(error) : 'the server closed the connection'
     }),
-    close(why) {
-      ours = true
-      if (why) reason ||= why
-      destroy()
+    close(why = '') {
+      isOurs = true
+      end(why)
     },
   }
 }
@@ -195,8 +189,8 @@ function watch(
 /**
  * The socket that the client writes to. We write batches to it, since the client takes one message at a
  * time, and three buffers for each. Under TLS it is wrapped around the one we know, and must be destroyed
- * first, or its unfinished write becomes an error that nobody listens for. The client keeps it to
- * itself; session.test.ts fails should that change.
+ * first, or its unfinished write becomes an error without a listener. It is private to the client;
+ * session.test.ts fails should that change.
  */
 function writtenTo(connection: NatsConnection): Socket | undefined {
   type Internals = { protocol?: { transport?: { socket?: Socket } } }

@@ -1,4 +1,4 @@
-// The client's connection with a check between server and client (wire.ts).
+// The client's connection with a check between server and client (protocol-check.ts).
 
 import {
   type ConnectionOptions,
@@ -8,9 +8,6 @@ import {
 } from 'nats'
 import { NodeTransport, nodeResolveHost } from 'nats/lib/node_transport.js'
 import { createWire, type Wire } from './protocol-check.ts'
-
-/** The client's own limit. */
-const PAYLOAD_BYTES_MAX = 64 * 1024 ** 2
 
 export interface CheckedOptions extends ConnectionOptions {
   /** The largest message that is taken. */
@@ -34,43 +31,34 @@ class CheckedTransport extends NodeTransport {
     server: Parameters<NodeTransport['connect']>[0],
     options: CheckedOptions,
   ): Promise<void> {
-    this.wire = createWire(options.payloadBytesMax ?? PAYLOAD_BYTES_MAX)
+    this.wire = createWire(options.payloadBytesMax)
     options.onWire?.(this.wire)
     return super.connect(server, options)
   }
 
   /** Of what comes before TLS or CONNECT only the first INFO counts. */
-  override peekInfo(): ReturnType<NodeTransport['peekInfo']> {
-    const { promise, resolve, reject } = Promise.withResolvers<ServerInfo>()
+  override peekInfo(): Promise<ServerInfo> {
     const { socket, wire } = this
-    const settle = (settled: () => void) => {
-      socket.removeAllListeners()
-      settled()
-    }
-    socket.on('data', (chunk: Buffer) => {
-      try {
-        const checked = wire.take(chunk)
-        const { info } = wire
-        if (info) {
-          this.yields.push(checked)
-          settle(() => resolve(info))
-        } else if (wire.said !== undefined) settle(() => reject(new Error(wire.said)))
-      } catch (error) {
-        settle(() => reject(error))
-      }
+    let lost = new Error('the server closed the connection')
+    const peeked = new Promise<ServerInfo>((resolve, reject) => {
+      socket
+        .on('data', (chunk: Buffer) => {
+          this.pass(chunk, reject)
+          if (wire.info) resolve(wire.info)
+          else if (wire.serverError !== undefined) reject(new Error(wire.serverError))
+        })
+        .on('error', (error) => {
+          lost = error
+        })
+        .on('close', () => reject(lost))
     })
-    let trouble = new Error('the server closed the connection')
-    socket.on('error', (error) => {
-      trouble = error
-    })
-    socket.on('close', () => settle(() => reject(trouble)))
-    return promise
+    return peeked.finally(() => socket.removeAllListeners())
   }
 
   /** What follows INFO in clear could be of another than the server, and would be taken for its own. */
   override async startTLS(): ReturnType<NodeTransport['startTLS']> {
-    const { isOnlyInfo, said } = this.wire
-    if (!isOnlyInfo()) throw new Error(said ?? 'the server sends more than INFO before TLS')
+    const { isOnlyInfo, serverError } = this.wire
+    if (!isOnlyInfo()) throw new Error(serverError ?? 'the server sends more than INFO before TLS')
     // The client reads its files first, and listens to nothing meanwhile.
     const lost = Promise.withResolvers<never>()
     this.socket.on('error', lost.reject)
@@ -79,30 +67,29 @@ class CheckedTransport extends NodeTransport {
 
   override setupHandlers(): void {
     super.setupHandlers()
-    const { socket, wire } = this
+    const { socket } = this
     socket.removeAllListeners('data')
-    socket.on('data', (chunk: Buffer) => {
-      try {
-        const checked = wire.take(chunk)
-        if (checked.length === 0) return
-        this.yields.push(checked)
-        this.signal.resolve()
-      } catch (error) {
-        socket.destroy(error as Error)
-      }
-    })
+    socket.on('data', (chunk: Buffer) => this.pass(chunk, (error) => socket.destroy(error)))
+  }
+
+  private pass(chunk: Buffer, fail: (error: Error) => void): void {
+    try {
+      const checked = this.wire.take(chunk)
+      if (checked.length === 0) return
+      this.yields.push(checked)
+      this.signal.resolve()
+    } catch (error) {
+      fail(error as Error)
+    }
   }
 
   /** The client stops reading for good where it throws, and leaves the connection open. */
   override [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array> {
-    const chunks = this.iterate()
-    return {
-      [Symbol.asyncIterator]: () => chunks,
-      next: () => chunks.next(),
+    return Object.assign(this.iterate(), {
       return: async () => {
         this.socket?.destroy(new Error('what the server sent could not be read'))
-        return { done: true, value: undefined }
+        return { done: true as const, value: undefined }
       },
-    }
+    })
   }
 }

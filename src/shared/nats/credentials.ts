@@ -10,6 +10,7 @@ import {
   type Authenticator,
   credsAuthenticator,
   nkeyAuthenticator,
+  type TlsOptions,
   tokenAuthenticator,
   usernamePasswordAuthenticator,
 } from 'nats'
@@ -19,27 +20,21 @@ import type { Server } from './servers.ts'
 
 export interface Credentials {
   readonly authenticator?: Authenticator
-  /** Undefined: TLS only if the server asks for it, with the system's authorities. */
-  readonly tls?: {
-    readonly ca?: string
-    readonly cert?: string
-    readonly key?: string
-    readonly handshakeFirst?: boolean
-    /** What to expect in the certificate: a name, or an address. */
-    readonly servername?: string
-    readonly host?: string
-  }
+  /**
+   * Undefined: TLS only if the server asks for it, with the system's authorities. `servername` and
+   * `host`: the name or the address to expect in the certificate.
+   */
+  readonly tls?: TlsOptions & { servername?: string; host?: string }
 }
 
 /** Refuses combinations that cannot work. Throws a UsageError. */
 export function checkCredentialOptions(config: CredentialOptions): void {
-  const token = config.tokenFile !== undefined || config.token !== undefined
-  const ways = [
-    config.creds !== undefined && '--creds',
-    config.nkey !== undefined && '--nkey',
-    config.user !== undefined && '--user',
-    token && '--token-file or NATS_TOKEN',
-  ].filter((way) => way !== false)
+  const ways = Object.entries({
+    '--creds': config.creds,
+    '--nkey': config.nkey,
+    '--user': config.user,
+    '--token-file or NATS_TOKEN': config.tokenFile ?? config.token,
+  }).flatMap(([way, value]) => (value === undefined ? [] : way))
   if (ways.length > 1)
     throw new UsageError(`${ways.join(' and ')} are given; allowed: one of them (or its variable)`)
   if (config.passwordFile !== undefined && config.user === undefined)
@@ -53,30 +48,22 @@ export function checkCredentialOptions(config: CredentialOptions): void {
  * Throws an Error that names the option and the file, and never shows what is in it.
  */
 export function readCredentials(config: CredentialOptions, server: Server): Credentials {
+  const { tlsca, tlscert, tlskey, tlsfirst } = config
   const authenticator = readAuthenticator(config, server)
-  const ca = readText('--tlsca', config.tlsca)
-  const cert = readText('--tlscert', config.tlscert)
-  const key = readText('--tlskey', config.tlskey)
-  const tls = {
-    ...(ca !== undefined && { ca }),
-    ...(cert !== undefined && { cert }),
-    ...(key !== undefined && { key }),
-    ...(config.tlsfirst && { handshakeFirst: true }),
-    ...nameToExpect(server),
-  }
-  const files = [config.tlsca, config.tlscert, config.tlskey]
-  const useTls = server.tlsRequired || config.tlsfirst || files.some((file) => file !== undefined)
-  if (ca !== undefined) checkTls(`--tlsca ${config.tlsca}`, { ca })
-  if (cert !== undefined && key !== undefined)
-    checkTls(`--tlscert ${config.tlscert} and --tlskey ${config.tlskey}`, { cert, key })
+  const pems: { ca?: string; cert?: string; key?: string } = {}
+  if (tlsca !== undefined) pems.ca = readText('--tlsca', tlsca)
+  if (tlscert !== undefined) pems.cert = readText('--tlscert', tlscert)
+  if (tlskey !== undefined) pems.key = readText('--tlskey', tlskey)
+  const { ca, ...pair } = pems
+  if (ca !== undefined) checkTls(`--tlsca ${tlsca}`, { ca })
+  if (tlskey !== undefined) checkTls(`--tlscert ${tlscert} and --tlskey ${tlskey}`, pair)
+  const useTls = server.tlsRequired || tlsfirst || Object.keys(pems).length > 0
+  const tls = { ...pems, ...(tlsfirst && { handshakeFirst: true }), ...nameToExpect(server) }
   return { ...(authenticator && { authenticator }), ...(useTls && { tls }) }
 }
 
 /** What the certificate must be for; the client knows only names, and takes `localhost` for addresses. */
-function nameToExpect({ certificateName, address }: Server): {
-  servername?: string
-  host?: string
-} {
+function nameToExpect({ certificateName, address }: Server): Credentials['tls'] {
   if (certificateName !== undefined) return { servername: certificateName }
   const host = address.replace(/:\d+$/, '').replace(/^\[|\]$/g, '')
   return isIP(host) ? { host } : {}
@@ -96,23 +83,27 @@ function readAuthenticator(config: CredentialOptions, server: Server): Authentic
     return server.password === undefined
       ? tokenAuthenticator(server.user)
       : usernamePasswordAuthenticator(server.user, server.password)
-  if (config.creds !== undefined)
-    return proven('--creds', config.creds, credsAuthenticator(readBytes('--creds', config.creds)))
-  if (config.nkey !== undefined) {
-    const seed = new TextEncoder().encode(readText('--nkey', config.nkey)!.trim())
-    return proven('--nkey', config.nkey, nkeyAuthenticator(seed))
+  const { creds, nkey } = config
+  if (creds !== undefined)
+    return readSigner('--creds', creds, (text) => credsAuthenticator(Buffer.from(text)))
+  if (nkey !== undefined)
+    return readSigner('--nkey', nkey, (text) => nkeyAuthenticator(Buffer.from(text.trim())))
+  const { user, passwordFile, tokenFile } = config
+  if (user !== undefined) {
+    const fromFile = passwordFile && readText('--password-file', passwordFile)
+    return usernamePasswordAuthenticator(user, fromFile?.replace(/\r?\n$/, '') ?? config.password)
   }
-  if (config.user !== undefined)
-    return usernamePasswordAuthenticator(
-      config.user,
-      readText('--password-file', config.passwordFile)?.replace(/\r?\n$/, '') ?? config.password,
-    )
-  const token = readText('--token-file', config.tokenFile)?.trim() ?? config.token
+  const token = (tokenFile && readText('--token-file', tokenFile).trim()) ?? config.token
   return token === undefined ? undefined : tokenAuthenticator(token)
 }
 
 /** The client would find out only inside its handshake, and close: sign something now. */
-function proven(option: string, path: string, authenticator: Authenticator): Authenticator {
+function readSigner(
+  option: string,
+  path: string,
+  authenticatorOf: (text: string) => Authenticator,
+): Authenticator {
+  const authenticator = authenticatorOf(readText(option, path))
   try {
     authenticator('nonce')
   } catch {
@@ -122,7 +113,7 @@ function proven(option: string, path: string, authenticator: Authenticator): Aut
 }
 
 /** The client would give the reason without the file, as OpenSSL has it. */
-function checkTls(what: string, files: { ca?: string; cert?: string; key?: string }): void {
+function checkTls(what: string, files: TlsOptions): void {
   try {
     createSecureContext(files)
     if (files.ca !== undefined) new X509Certificate(files.ca)
@@ -157,25 +148,20 @@ function jwtEnd(path: string): number {
 }
 
 /** An empty file is a rotation half done; the client would go without it, and trust other authorities. */
-function readBytes(option: string, path: string): Buffer {
-  let bytes: Buffer
+function readText(option: string, path: string): string {
+  let text: string
   try {
-    bytes = readFileSync(path)
+    text = readFileSync(path, 'utf8')
   } catch (error) {
     throw new Error(`${option} ${path} cannot be read: ${(error as NodeJS.ErrnoException).code}`)
   }
-  if (bytes.length === 0) throw new Error(`${option} ${path} is empty`)
-  return bytes
+  if (text === '') throw new Error(`${option} ${path} is empty`)
+  return text
 }
 
-function readText(option: string, path: string | undefined): string | undefined {
-  return path === undefined ? undefined : readBytes(option, path).toString('utf8')
-}
-
-/** How the server knows the connection. */
+/** How the server lists the connection, and where it sends answers. */
 export interface Identity {
   readonly name: string
-  /** Of the subjects on which it is answered. */
   readonly inboxPrefix: string
 }
 

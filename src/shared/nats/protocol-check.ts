@@ -7,14 +7,14 @@ import { quoted } from '../errors.ts'
 /** One connection, from the server to us. */
 export interface Wire {
   /** The newest INFO: it is the first line, and may come again. */
-  readonly info: ServerInfo | undefined
+  info?: ServerInfo
   /** The text of the newest -ERR, but for those that deny one subject. */
-  readonly said: string | undefined
+  serverError?: string
   /** Whether all that came is the first INFO. */
   isOnlyInfo(): boolean
   /**
-   * Gives what may go to the client: whole lines, and payload as it comes; of INFO, what was understood. Throws where
-   * it is not the NATS protocol, or more of it than a server has reason to send; then nothing more may be taken.
+   * Returns the bytes that may go to the client: whole lines, and payload as it comes; of INFO, what was understood.
+   * Throws where it is not the NATS protocol, or more of it than a server has reason to send; nothing may be taken then.
    */
   take(chunk: Buffer): Buffer
 }
@@ -22,7 +22,7 @@ export interface Wire {
 /** INFO with a thousand addresses. A subject, the longest that is in other lines, has 4 KiB. */
 const LINE_BYTES_MAX = 64 * 1024
 const PAYLOAD_BYTES_DEFAULT = 1024 * 1024
-/** The highest limit that a server can be given. One without a limit gives -1. */
+/** The highest limit that a server can be given, and the client's own. A server without a limit gives -1. */
 const PAYLOAD_BYTES_MAX = 64 * 1024 * 1024
 /** PING, +OK, INFO and -ERR in so long a time. A server pings once in two minutes. */
 const UNASKED_MAX = 10_000
@@ -32,21 +32,22 @@ const EXCERPT_BYTES = 60
 const OPERATIONS = ['MSG ', 'HMSG ', 'PONG', 'PING', '+OK', '-ERR ', 'INFO ']
 const DENIES_SUBJECT = /^'Permissions Violation/i
 const NOTHING: Buffer = Buffer.alloc(0)
-/** The client takes no more for a number. */
 const DIGITS_MAX = 15
-const [LF, CR, SPACE, ZERO, NINE, H, M] = [10, 13, 32, 48, 57, 72, 77]
+const [LF, CR, SPACE, ZERO, H, M] = [10, 13, 32, 48, 72, 77]
 
-export function createWire(payloadBytesMax: number): Wire {
+export function createWire(payloadBytesMax = PAYLOAD_BYTES_MAX): Wire {
+  const wire: Wire = {
+    isOnlyInfo: () => wire.info !== undefined && lines === 1 && held.length === 0,
+    take,
+  }
   /** A line that has not ended yet. */
   let held = NOTHING
-  /** Of a message: how much is still to come, and whether its line end is. */
+  /** Of a message: how many bytes of the payload are still to come, and of the line end behind it. */
   let payload = 0
-  let inMessage = false
+  let lineEnd = 0
   let lines = 0
   let unasked = 0
   let unaskedSince = performance.now()
-  let info: ServerInfo | undefined
-  let said: string | undefined
 
   function take(chunk: Buffer): Buffer {
     const bytes = held.length > 0 ? Buffer.concat([held, chunk]) : chunk
@@ -58,45 +59,37 @@ export function createWire(payloadBytesMax: number): Wire {
         const step = Math.min(payload, bytes.length - at)
         payload -= step
         at += step
-        continue
-      }
-      if (inMessage && bytes[at] === CR && bytes[at + 1] === LF) {
-        inMessage = false
-        at += 2
-        continue
-      }
-      const end = bytes.indexOf(LF, at)
-      if (end < 0) break
-      const lineEnd = end > at && bytes[end - 1] === CR ? end - 1 : end
-      if (!inMessage) {
-        if (readLine(bytes, at, lineEnd) === 'INFO ') {
-          passed.push(bytes.subarray(passedTo, at), Buffer.from(`INFO ${JSON.stringify(info)}\r\n`))
+      } else if (lineEnd > 0) {
+        if (bytes[at] !== (lineEnd === 2 ? CR : LF)) throw strange(bytes, at)
+        lineEnd--
+        at++
+      } else {
+        const end = bytes.indexOf(LF, at)
+        if (end < 0) break
+        if (readLine(bytes, at, bytes[end - 1] === CR ? end - 1 : end) === 'INFO ') {
+          passed.push(
+            bytes.subarray(passedTo, at),
+            Buffer.from(`INFO ${JSON.stringify(wire.info)}\r\n`),
+          )
           passedTo = end + 1
         }
-      } else if (lineEnd === at) inMessage = false
-      else throw strange(bytes, at)
-      at = end + 1
+        at = end + 1
+      }
     }
     held = bytes.subarray(at)
     if (held.length > LINE_BYTES_MAX) throw new Error('the server sends a line of over 64 KiB')
-    if (held.length > 0) checkBeginning(held)
+    if (held.length > 0 && !OPERATIONS.some((each) => isAt(each, held, 0, held.length)))
+      throw strange(held, 0)
     const rest = bytes.subarray(passedTo, at)
     return passed.length > 0 ? Buffer.concat([...passed, rest]) : rest
   }
 
-  function checkBeginning(bytes: Buffer): void {
-    const right = inMessage
-      ? bytes.length === 1 && bytes[0] === CR
-      : OPERATIONS.some((operation) => isAt(operation, bytes, 0, bytes.length))
-    if (!right) throw strange(bytes, 0)
-  }
-
-  /** Gives which it is, where it has no payload. */
+  /** Returns the operation, where it has no payload. */
   function readLine(bytes: Buffer, at: number, end: number): string | undefined {
     lines++
-    if (info !== undefined && (bytes[at] === M || bytes[at] === H)) {
+    if (wire.info !== undefined && (bytes[at] === M || bytes[at] === H)) {
       payload = sizeOfMessage(bytes, at, end)
-      inMessage = true
+      lineEnd = 2
       if (payload > payloadBytesMax)
         throw new Error(`the server sends a message of ${payload} bytes, which is too large`)
       return undefined
@@ -107,9 +100,9 @@ export function createWire(payloadBytesMax: number): Wire {
     if (operation === '-ERR ') {
       const text = bytes.toString('utf8', at + 5, end).trim()
       if (DENIES_SUBJECT.test(text)) return operation
-      said = text.replace(/^'(.*)'$/s, '$1')
-    } else if (operation === 'INFO ') info = parseInfo(bytes, at, end)
-    else if (operation === undefined || info === undefined) throw strange(bytes, at)
+      wire.serverError = text.replace(/^'(.*)'$/s, '$1')
+    } else if (operation === 'INFO ') wire.info = parseInfo(bytes, at, end)
+    else if (operation === undefined || wire.info === undefined) throw strange(bytes, at)
     if (operation !== 'PONG') countUnasked()
     return operation
   }
@@ -123,16 +116,7 @@ export function createWire(payloadBytesMax: number): Wire {
     unaskedSince = now
   }
 
-  return {
-    get info() {
-      return info
-    },
-    get said() {
-      return said
-    },
-    isOnlyInfo: () => info !== undefined && lines === 1 && held.length === 0,
-    take,
-  }
+  return wire
 }
 
 /** Whether a line begins with it, as far as the line goes. */
@@ -143,44 +127,45 @@ function isAt(operation: string, bytes: Buffer, at: number, end: number): boolea
   return same === length
 }
 
-/** `MSG subject sid [reply] size`, `HMSG subject sid [reply] headers size`; where all is well, the size. */
+/** `MSG subject sid [reply] size`, `HMSG subject sid [reply] headers size`: the size, or it throws. */
 function sizeOfMessage(bytes: Buffer, at: number, end: number): number {
   const withHeaders = bytes[at] === H
   const operation = withHeaders ? 'HMSG ' : 'MSG '
   let fields = 0
-  let sid = -1
-  let before = -1
-  let last = -1
-  for (let index = at + operation.length; index < end; ) {
+  /** Of the second, the last but one and the last, as numbers. */
+  let [sid, before, last] = [-1, -1, -1]
+  for (let index = at + operation.length; index < end; index++) {
     // Servers leave two spaces where there is no reply subject.
-    if (bytes[index] === SPACE) {
-      index++
-      continue
-    }
+    if (bytes[index] === SPACE) continue
     const start = index
-    /** What the field is as a number; -1: it is none. */
-    let number = 0
-    if (fields > 0)
-      for (let byte = bytes[index]!; byte >= ZERO && byte <= NINE && index < end; ) {
-        number = number * 10 + (byte - ZERO)
-        byte = bytes[++index]!
-      }
-    if (index < end && bytes[index]! > SPACE) number = -1
     while (index < end && bytes[index]! > SPACE) index++
-    if (index === start) throw strange(bytes, at)
+    if (index < end && bytes[index] !== SPACE) throw strange(bytes, at)
     before = last
-    last = index - start > DIGITS_MAX ? -1 : number
+    last = numberIn(bytes, start, index)
     if (++fields === 2) sid = last
   }
-  const least = withHeaders ? 4 : 3
+  const min = withHeaders ? 4 : 3
+  const headers = withHeaders ? before : 0
   const right =
     isAt(operation, bytes, at, end) &&
-    (fields === least || fields === least + 1) &&
+    (fields === min || fields === min + 1) &&
     sid >= 0 &&
-    last >= (withHeaders ? before : 0) &&
-    (!withHeaders || before >= 0)
+    headers >= 0 &&
+    last >= headers
   if (!right) throw strange(bytes, at)
   return last
+}
+
+/** -1: it is no number, or has more digits than the client takes. */
+function numberIn(bytes: Buffer, start: number, end: number): number {
+  if (end - start > DIGITS_MAX) return -1
+  let number = 0
+  for (let at = start; at < end; at++) {
+    const digit = bytes[at]! - ZERO
+    if (digit < 0 || digit > 9) return -1
+    number = number * 10 + digit
+  }
+  return number
 }
 
 /** Refuses what the client would trip over, and leaves out what is not what it should be. */
@@ -191,26 +176,23 @@ function parseInfo(bytes: Buffer, at: number, end: number): ServerInfo {
   } catch {
     throw strange(bytes, at)
   }
-  const { version, max_payload: most, connect_urls: urls, nonce = '' } = info ?? {}
+  const { version, max_payload: max, connect_urls: urls, nonce = '' } = info ?? {}
   const known = typeof version === 'string' && /\d+.\d+.\d+/.test(version)
   if (!known || typeof nonce !== 'string') throw strange(bytes, at)
   return {
     ...(info as ServerInfo),
-    max_payload: payloadLimit(most),
+    max_payload: typeof max === 'number' ? limitOf(max) : PAYLOAD_BYTES_DEFAULT,
     connect_urls: Array.isArray(urls) ? urls.filter(isAddress) : [],
   }
 }
 
-/** As a cluster tells of itself, and nothing else that a server could write there. */
+/** As a cluster announces its servers, and nothing else that a server could write there. */
 const ADDRESS = /^(\[[\da-f:.]{2,45}\]|[\w.-]{1,253}):\d{1,5}$/i
 
 const isAddress = (url: unknown) =>
   typeof url === 'string' && ADDRESS.test(url) && URL.canParse(`ftp://${url}`)
 
-function payloadLimit(most: unknown): number {
-  if (typeof most !== 'number') return PAYLOAD_BYTES_DEFAULT
-  return most < 0 ? PAYLOAD_BYTES_MAX : Math.min(most, PAYLOAD_BYTES_MAX)
-}
+const limitOf = (max: number) => Math.min(max < 0 ? PAYLOAD_BYTES_MAX : max, PAYLOAD_BYTES_MAX)
 
 function strange(bytes: Buffer, at: number): Error {
   const line = bytes.toString('latin1', at, at + EXCERPT_BYTES).replace(/\r?\n.*/s, '')

@@ -16,26 +16,24 @@ export interface Server {
   readonly certificateName?: string
 }
 
-/** Parses a comma-separated list. Throws an Error that says what is allowed, never the secrets. */
+/** Parses a comma-separated list. Throws an Error with what is allowed, and never the secrets. */
 export function parseServers(text: string): readonly Server[] {
   const urls = text.split(',').map((part) => part.trim())
   return urls.filter((url) => url !== '' || urls.length === 1).map(parseServer)
 }
 
 function parseServer(text: string): Server {
-  const [scheme, rest] = text.includes('://') ? text.split(/:\/\/(.*)/s, 2) : ['nats', text]
+  const [, scheme = 'nats', rest] = /^(?:(.*?):\/\/)?(.*)$/s.exec(text)!
   if (scheme !== 'nats' && scheme !== 'tls')
     throw new Error('allowed: nats://host:port or tls://host:port, comma-separated')
-  let url: URL
-  try {
-    // Any scheme that URL knows makes it check host and port; http would swallow port 80.
-    url = new URL(`ftp://${rest}`)
-  } catch {
-    throw new Error('that is not a URL; an example is nats://nats.example.com:4222')
-  }
+  // Any scheme that URL knows makes it check host and port; http would swallow port 80.
+  const url = URL.parse(`ftp://${rest}`)
+  if (!url) throw new Error('that is not a URL; an example is nats://nats.example.com:4222')
   if (!url.hostname || (url.pathname !== '/' && url.pathname !== '') || url.search || url.hash)
     throw new Error('a server is scheme, host and port only, such as nats://nats.example.com:4222')
-  const address = `${url.hostname}:${portOf(rest!, url)}`
+  // ftp's own port, 21, is the one that URL leaves out when it is given.
+  const port = url.port || (/:21\/?$/.test(rest!) ? '21' : '4222')
+  const address = `${url.hostname}:${port}`
   const [user, password] = [url.username, url.password].map(decoded)
   return {
     address,
@@ -54,27 +52,22 @@ function decoded(text: string): string {
   }
 }
 
-/** ftp's own port, 21, is the one that URL leaves out when it is given. */
-function portOf(rest: string, url: URL): string {
-  return url.port || (/:21\/?$/.test(rest) ? '21' : '4222')
-}
-
 /**
- * Servers that the cluster told of and the user did not, to be dialled after the user's own.
- * They come as bare `ip:port`; the certificate names the host of the server that told of them.
+ * Servers that the cluster announced and the user did not name, to be dialled after the user's own.
+ * They come as bare `ip:port`; the certificate names the host of the server that announced them.
  */
 export function discoveredServers(
   known: readonly Server[],
-  teller: Server,
+  announcer: Server,
   addresses: readonly string[],
 ): Server[] {
-  const host = teller.certificateName ?? teller.address.replace(/:\d+$/, '')
+  const host = announcer.certificateName ?? announcer.address.replace(/:\d+$/, '')
   return addresses
     .filter((address) => !known.some((server) => server.address === address))
     .map((address) => ({
-      ...teller,
+      ...announcer,
       address,
-      shown: printable(`${teller.tlsRequired ? 'tls' : 'nats'}://${address}`),
+      shown: printable(`${announcer.tlsRequired ? 'tls' : 'nats'}://${address}`),
       ...(/[a-z]/i.test(host) && !host.includes(':') && { certificateName: host }),
     }))
 }

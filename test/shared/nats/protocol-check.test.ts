@@ -22,7 +22,7 @@ it('lets all that is the protocol through, in whole lines, however it is cut', (
     for (let at = 0; at < bytes.length; at += size)
       parts.push(Buffer.from(wire.take(bytes.subarray(at, at + size))))
     expect(Buffer.concat(parts).toString()).toBe(SESSION)
-    expect(wire.said).toBe('Slow Consumer')
+    expect(wire.serverError).toBe('Slow Consumer')
     expect(wire.info).toMatchObject({ version: '2.10.0', connect_urls: [] })
   }
 })
@@ -59,14 +59,14 @@ it('wants INFO first, or why there is none', () => {
     expect(() => createWire(100).take(Buffer.from(text))).toThrow('not the NATS protocol')
   const wire = createWire(100)
   wire.take(Buffer.from("-ERR 'maximum connections exceeded'\r\n"))
-  expect([wire.said, wire.info]).toEqual(['maximum connections exceeded', undefined])
+  expect([wire.serverError, wire.info]).toEqual(['maximum connections exceeded', undefined])
 })
 
 it('counts no denial and no answer among what was not asked for', () => {
   const wire = open()
   const denial = `-ERR 'Permissions Violation for Publish to "a"'\r\n`
   for (let n = 0; n < 200; n++) wire.take(Buffer.from(`${denial}PONG\r\n`.repeat(100)))
-  expect(wire.said).toBeUndefined()
+  expect(wire.serverError).toBeUndefined()
 })
 
 it('knows whether anything follows INFO', () => {

@@ -51,7 +51,7 @@ describe('parseServers', () => {
   })
 })
 
-it('adds what a cluster told of, to be checked against the name of the teller', () => {
+it('adds what a cluster announced, to be checked against the name of the announcer', () => {
   const [own] = parseServers('tls://u:p@nats.example.com:4222')
   expect(discoveredServers([own!], own!, ['10.0.0.2:4222', 'nats.example.com:4222'])).toEqual([
     {
@@ -67,4 +67,15 @@ it('adds what a cluster told of, to be checked against the name of the teller', 
   expect(discoveredServers([byAddress!], byAddress!, ['127.0.0.2:1'])[0]).not.toHaveProperty(
     'certificateName',
   )
+})
+
+it('keeps the name to expect from one announced server to those that it announces, and shows no control characters', () => {
+  const [own] = parseServers('nats.example.com')
+  const [announced] = discoveredServers([own!], own!, ['10.0.0.2:4222'])
+  const [next] = discoveredServers([own!], announced!, ['10.0.0.3:4222'])
+  expect(next).toMatchObject({ address: '10.0.0.3:4222', certificateName: 'nats.example.com' })
+  const [byIPv6] = parseServers('[fe80::1]:4222')
+  expect(discoveredServers([byIPv6!], byIPv6!, ['\x1b:1'])).toEqual([
+    { address: '\x1b:1', shown: 'nats://\\u{1b}:1', tlsRequired: false },
+  ])
 })

@@ -1,4 +1,4 @@
-// What JetStream answers to a published alert, what that means, and the log lines on it.
+// JetStream's answer to a published alert, its meaning, and the log lines on it.
 
 import type { Msg } from 'nats'
 import { messageOf, printable } from '../../../shared/errors.ts'
@@ -11,7 +11,7 @@ export interface Failure {
   readonly trouble: Trouble
   /** The server's words. */
   readonly reason: string
-  /** The stream that said so. */
+  /** The stream that answered. */
   readonly stream?: string
 }
 
@@ -60,7 +60,7 @@ function isNumbered(data: Uint8Array, before: Uint8Array): boolean {
 
 function parseAnswer(message: Msg): Answer {
   const { data } = message
-  // An answer without a body is the server's own: nobody listens to the subject.
+  // An answer without a body is the server's own: the subject has no subscriber.
   if (data.length === 0) return { trouble: 'no_responders', reason: 'no responders' }
   try {
     const { stream, duplicate, error } = message.json<{
@@ -81,11 +81,11 @@ function parseAnswer(message: Msg): Answer {
   }
 }
 
-/** Says a line when trouble begins or becomes another, and one when it is over. */
+/** Logs a line when trouble begins or becomes another, and one when it is over. */
 export function createTroubleLog(log: Logger, settings: StreamSettings) {
   let current: Trouble | undefined
   return {
-    /** The trouble that was told of and is not over. */
+    /** The trouble that was logged and is not over. */
     current: () => current,
 
     begin(failure: Failure, subject: string): void {

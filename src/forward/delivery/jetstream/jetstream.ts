@@ -1,23 +1,21 @@
-// JetStream: an alert is delivered when a stream has stored it and said so.
+// JetStream: an alert is delivered when a stream has acknowledged that it is stored.
 //
-//   waiting ──publish──▶ sent ──PubAck──▶ done
+//   waiting ──publish──▶ sent ──PubAck──▶ stored
 //                         │
 //                  refused, or no answer in 5 s
 //                         ▼
-//                       failed ──after a pause──▶ again ──PubAck──▶ done
+//                       failed ──after a pause──▶ again ──PubAck──▶ stored
 //                         ▲                         │
 //                         └───── refused again ─────┘
 //
-// An alert keeps its slot from its first publication to its end, so no more than `maxInFlight` are
-// ever on their way, retries included. While any has failed nothing new is published: the oldest
-// failed one is tried alone, with backoff, and when it is stored the others follow in order.
-// So the order in the stream differs from the order of reading by at most those that were
-// on their way behind an alert when it failed.
+// An alert keeps its slot (slots.ts) from its first publication until it is settled, so no more than
+// `maxInFlight` are ever in flight, retries included. While any has failed nothing new is published: the
+// oldest failed one is the probe, tried alone with backoff, and when it is stored the others follow in
+// order. So the order in the stream differs from the order of reading by at most the alerts that were
+// in flight behind one that failed.
 
-import { setImmediate as afterPoll } from 'node:timers/promises'
 import { createInbox } from 'nats'
 import { backoff } from '../../../shared/backoff.ts'
-import { messageOf } from '../../../shared/errors.ts'
 import type { Logger } from '../../../shared/log.ts'
 import type { Counters } from '../../accounting/counters.ts'
 import { type Batch, subjectAt } from '../../encoding/batch.ts'
@@ -31,7 +29,8 @@ import {
   type TroubleLog,
   UNANSWERED,
 } from './acks.ts'
-import { createOutbox, sizeWithId } from './message-writer.ts'
+import { createMessageWriter, sizeWithId } from './message-writer.ts'
+import { createSlots, type Slot as SlotOf } from './slots.ts'
 import { createStreamMaker, type StreamMaker } from './stream.ts'
 import type { StreamSettings } from './stream-settings.ts'
 
@@ -41,7 +40,7 @@ const ANSWER_TICKS = 5
 const TICK_MS = 1000
 
 export interface JetStreamOptions {
-  /** The stream that is meant: for `create`, and for what is told of troubles. */
+  /** For `create`, and for the advice in the log. */
   readonly settings: StreamSettings
   /** Whether to make the stream when it is missing. */
   readonly create: boolean
@@ -52,243 +51,183 @@ export interface JetStreamOptions {
 
 /** A transport that publishes with acknowledgement, and tries again as long as the session lives. */
 export function createJetStreamTransport(options: JetStreamOptions): Transport {
-  const troubles = createTroubleLog(options.log, options.settings)
-  const makeStream = options.create ? createStreamMaker(options.settings, options.log) : undefined
-  const lanes = new WeakMap<Session, Lane>()
-  const laneOf = (session: Session): Lane => {
-    const lane = lanes.get(session) ?? openLane(session, options, troubles, makeStream)
-    lanes.set(session, lane)
-    return lane
+  const { settings, create, log } = options
+  const troubles = createTroubleLog(log, settings)
+  const makeStream = create ? createStreamMaker(settings, log) : undefined
+  const windows = new WeakMap<Session, PublishWindow>()
+  const windowOf = (session: Session): PublishWindow => {
+    const window = windows.get(session) ?? openPublishWindow(session, options, troubles, makeStream)
+    windows.set(session, window)
+    return window
   }
-  return { opened: laneOf, publish: (session, batch) => laneOf(session).deliver(batch) }
+  return { opened: windowOf, publish: (session, batch) => windowOf(session)(batch) }
 }
+
+/** Publishes a batch. Resolves, with what was refused, when all else is stored. */
+type PublishWindow = (batch: Batch) => Promise<readonly Refusal[]>
 
 /** One batch that is not yet stored as a whole. */
 interface Delivery {
   readonly batch: Batch
   /** What the batch has; once given back it forgets. */
   readonly count: number
-  /** Index of the first alert that has not been published. */
-  next: number
-  /** How many have no end yet. */
+  /** How many have had a slot. */
+  published: number
+  /** How many are not settled: neither stored nor refused. */
   open: number
   duplicates: number
   readonly refusals: Refusal[]
   readonly done: (refusals: Refusal[]) => void
 }
 
-type Lane = ReturnType<typeof openLane>
+type Slot = SlotOf<Delivery>
 
-const [FREE, SENT, FAILED, AGAIN] = [0, 1, 2, 3]
+const isUnpublished = ({ published, count }: Delivery) => published < count
+const subjectOf = ({ delivery, alert }: Slot) =>
+  subjectAt(delivery!.batch, alert).toString('latin1')
 
-/** All that is on its way over one session: slots, and the batches that wait for one. */
-function openLane(
+/** All that is in flight over one session. */
+function openPublishWindow(
   session: Session,
   { maxInFlight, counters }: JetStreamOptions,
   troubles: TroubleLog,
   makeStream: StreamMaker | undefined,
-) {
+): PublishWindow {
   const { connection } = session
   const inbox = createInbox(session.inboxPrefix)
-  const outbox = createOutbox(session)
+  const writer = createMessageWriter(session)
   const readAnswer = createAnswerReader()
-  /** Batches of which not all is published; batches that are not settled. Both in order. */
-  const waiting: Delivery[] = []
-  const unsettled: Delivery[] = []
-
-  // Slots. The token of an alert is what the server answers to; it grows, and tells the slot.
-  const deliveries: (Delivery | undefined)[] = Array(maxInFlight)
-  const indexes = new Uint32Array(maxInFlight)
-  const tokens = new Float64Array(maxInFlight)
-  const states = new Uint8Array(maxInFlight)
-  /** Which publication of this session was the last of the alert. */
-  const publications = new Float64Array(maxInFlight)
-  const free = Array.from({ length: maxInFlight }, (_, slot) => slot)
-  let issued = 0
-  let published = 0
-  /** Publications up to this one have reached the server. */
-  let arrived = 0
-  let confirming = false
-
+  const slots = createSlots<Delivery>(maxInFlight)
+  /** Batches that are not settled, in order. */
+  const deliveries: Delivery[] = []
   let ready = makeStream === undefined
-  /** How many are FAILED, and AGAIN. */
-  let failed = 0
-  let again = 0
+  const arrivedAtTicks: number[] = Array(ANSWER_TICKS).fill(0)
   let attempt = 0
-  let probe = -1
+  let probe: Slot | undefined
   let retryTimer: NodeJS.Timeout | undefined
 
   connection.subscribe(`${inbox}.*`, {
     callback(error, message) {
-      // Denied: then nothing is answered, and the advice on timeouts tells of it.
+      // Denied: then nothing is answered, and the advice on timeouts covers it.
       if (error) return
-      const token = Number(message.subject.slice(inbox.length + 1))
-      const slot = token % maxInFlight
-      // An answer to what has its end already, after a retry: it says nothing new.
-      if (tokens[slot] === token && states[slot] !== FREE) settle(slot, readAnswer(message))
+      const slot = slots.byToken(Number(message.subject.slice(inbox.length + 1)))
+      if (slot) settle(slot, readAnswer(message))
     },
   })
-  // The client would hold it back for a moment, and the outbox does not wait.
+  // The client would hold it back for a moment, and the writer does not wait.
   connection.flush().catch(() => {})
-  const marks: number[] = Array(ANSWER_TICKS).fill(0)
-  const ticker = setInterval(tick, TICK_MS)
+  const ticker = setInterval(failOverdue, TICK_MS)
   void session.closed.then(() => {
     clearInterval(ticker)
     clearTimeout(retryTimer)
   })
   void makeStream?.(connection).then(() => {
     ready = true
-    pump()
+    refill()
   })
 
-  /** Publishes what waits, as far as there are slots. */
-  function pump(): void {
-    if (!ready || failed + again > 0 || connection.isClosed()) return
-    for (let delivery = waiting[0]; delivery && free.length > 0; delivery = waiting[0]) {
-      const index = delivery.next++
-      if (delivery.next === delivery.count) waiting.shift()
-      const slot = free.pop()!
-      deliveries[slot] = delivery
-      indexes[slot] = index
-      tokens[slot] = issued++ * maxInFlight + slot
-      publish(slot, SENT)
-    }
-    void confirm()
+  const unpublished = () => deliveries.find(isUnpublished)
+
+  /** Publishes what waits, as far as there are slots; nothing new while any has failed. */
+  function refill(): void {
+    if (ready && slots.failing() === 0 && !connection.isClosed())
+      for (let delivery = unpublished(); delivery; delivery = unpublished()) {
+        const slot = slots.take(delivery, delivery.published)
+        if (!slot) break
+        delivery.published++
+        publish(slot)
+      }
+    writer.confirm(refuseDenied)
   }
 
-  function publish(slot: number, state: number): void {
-    const [{ batch }, index] = [deliveries[slot]!, indexes[slot]!]
-    const bytes = sizeWithId(batch, index)
-    if (state === AGAIN) counters.resent++
-    enter(slot, state)
+  function publish(slot: Slot): void {
+    const { batch } = slot.delivery!
+    const bytes = sizeWithId(batch, slot.alert)
     if (bytes > session.maxPayload) {
       finish(slot, tooLarge(subjectOf(slot), bytes, session.maxPayload))
       return
     }
-    publications[slot] = ++published
-    outbox.add(batch, index, `${inbox}.${tokens[slot]}`)
+    slot.publication = writer.add(batch, slot.alert, `${inbox}.${slot.token}`)
   }
 
-  const subjectOf = (slot: number) =>
-    subjectAt(deliveries[slot]!.batch, indexes[slot]!).toString('latin1')
-
-  function enter(slot: number, state: number): void {
-    const before = states[slot]
-    failed += Number(state === FAILED) - Number(before === FAILED)
-    again += Number(state === AGAIN) - Number(before === AGAIN)
-    states[slot] = state
+  function publishAgain(slot: Slot): void {
+    counters.resent++
+    slots.retry(slot)
+    publish(slot)
   }
 
-  function settle(slot: number, answer: Answer): void {
+  function settle(slot: Slot, answer: Answer): void {
     if (answer === 'stored' || answer === 'duplicate') {
-      if (answer === 'duplicate') deliveries[slot]!.duplicates++
+      if (answer === 'duplicate') slot.delivery!.duplicates++
       finish(slot)
     } else if (answer.trouble === 'too_large') {
       const { stream, reason } = answer
       finish(slot, { reason: 'refused_by_stream', detail: { stream, said: reason } })
-    } else if (states[slot] !== FAILED) fail(slot, answer)
-    pump()
+    } else if (slot.state !== 'failed') fail(slot, answer)
+    refill()
   }
 
-  /** The alert has its end: it is stored, or it never will be. */
-  function finish(slot: number, refusal?: Refusal): void {
-    const delivery = deliveries[slot]!
+  /** The alert is stored, or it never will be. */
+  function finish(slot: Slot, refusal?: Refusal): void {
+    const delivery = slot.delivery!
     if (refusal) delivery.refusals.push(refusal)
-    deliveries[slot] = undefined
-    enter(slot, FREE)
-    free.push(slot)
+    slots.release(slot)
     if (slot === probe) {
-      probe = -1
+      probe = undefined
       attempt = 0
-      for (const other of failedInOrder()) publish(other, AGAIN)
+      for (const other of slots.failed()) publishAgain(other)
     }
-    if (failed + again === 0) {
+    if (slots.failing() === 0) {
       clearTimeout(retryTimer)
       retryTimer = undefined
       if (!refusal) troubles.end()
     }
     delivery.open--
-    while (unsettled[0]?.open === 0) {
-      const { duplicates, refusals, done } = unsettled.shift()!
+    while (deliveries[0]?.open === 0) {
+      const { duplicates, refusals, done } = deliveries.shift()!
       counters.duplicates += duplicates
       done(refusals)
     }
   }
 
-  function fail(slot: number, failure: Failure): void {
-    if (slot === probe) probe = -1
-    enter(slot, FAILED)
+  function fail(slot: Slot, failure: Failure): void {
+    if (slot === probe) probe = undefined
+    slots.fail(slot)
     troubles.begin(failure, subjectOf(slot))
-    if (probe < 0) retryTimer ??= setTimeout(retry, backoff(++attempt, RETRY_FIRST_MS))
+    if (!probe) retryTimer ??= setTimeout(retry, backoff(++attempt, RETRY_FIRST_MS))
   }
 
   async function retry(): Promise<void> {
     if (troubles.current() === 'no_responders') await makeStream?.(connection)
     retryTimer = undefined
-    if (probe >= 0 || connection.isClosed()) return
-    const [oldest] = failedInOrder()
-    if (oldest === undefined) return
+    if (probe || connection.isClosed()) return
+    const [oldest] = slots.failed()
+    if (!oldest) return
     probe = oldest
-    publish(oldest, AGAIN)
-    void confirm()
-  }
-
-  function failedInOrder(): number[] {
-    const slots: number[] = []
-    for (let slot = 0; slot < maxInFlight; slot++) if (states[slot] === FAILED) slots.push(slot)
-    return slots.sort((a, b) => tokens[a]! - tokens[b]!)
-  }
-
-  /** Asks, once at a time, whether the server has what was published, and hears what it denied. */
-  async function confirm(): Promise<void> {
-    if (confirming) return
-    confirming = true
-    while (arrived < published && !connection.isClosed()) {
-      outbox.flush()
-      const upTo = published
-      // It rejects only when the session is over, although that has not been heard yet.
-      await session.confirm().catch((error) => session.close(messageOf(error)))
-      // See core-nats.ts: what was denied is known a few microtasks later.
-      await afterPoll()
-      arrived = upTo
-      if (session.denied.size > 0) refuseDenied()
-    }
-    confirming = false
+    publishAgain(oldest)
+    writer.confirm(refuseDenied)
   }
 
   function refuseDenied(): void {
-    for (const slot of arrivedUpTo(arrived)) {
+    if (session.denied.size === 0) return
+    for (const slot of slots.waitingFor(writer.arrived())) {
       const subject = subjectOf(slot)
       if (takeDenial(session.denied, subject)) finish(slot, denial(subject))
     }
-    pump()
+    refill()
   }
 
   /** Alerts without an answer that the server has for a while: by a PONG, not by our clock alone. */
-  function tick(): void {
-    marks.push(arrived)
-    for (const slot of arrivedUpTo(marks.shift()!)) fail(slot, UNANSWERED)
+  function failOverdue(): void {
+    arrivedAtTicks.push(writer.arrived())
+    for (const slot of slots.waitingFor(arrivedAtTicks.shift()!)) fail(slot, UNANSWERED)
   }
 
-  function arrivedUpTo(publication: number): number[] {
-    const slots: number[] = []
-    if (free.length === maxInFlight) return slots
-    for (let slot = 0; slot < maxInFlight; slot++) {
-      const onItsWay = states[slot] === SENT || states[slot] === AGAIN
-      if (onItsWay && publications[slot]! <= publication) slots.push(slot)
-    }
-    return slots
-  }
-
-  return {
-    deliver(batch: Batch): Promise<readonly Refusal[]> {
-      const { promise, resolve: done } = Promise.withResolvers<readonly Refusal[]>()
-      const { count } = batch
-      const delivery = { batch, count, next: 0, open: count, duplicates: 0, refusals: [], done }
-      waiting.push(delivery)
-      unsettled.push(delivery)
-      pump()
-      return promise
-    },
+  return (batch) => {
+    const { promise, resolve: done } = Promise.withResolvers<readonly Refusal[]>()
+    const { count } = batch
+    deliveries.push({ batch, count, published: 0, open: count, duplicates: 0, refusals: [], done })
+    refill()
+    return promise
   }
 }

@@ -3,7 +3,7 @@
 import { type SubjectTemplate, streamSubject } from '../../../shared/alert/subject.ts'
 import { UsageError } from '../../../shared/errors.ts'
 import { duration, streamName, wholeNumber } from '../../../shared/options/parsers.ts'
-import { flag, optional, type ValuesOf } from '../../../shared/options/table.ts'
+import { flag, longFlag, optional, type ValuesOf } from '../../../shared/options/table.ts'
 import { formatDuration } from '../../../shared/options/units.ts'
 
 const DAY_MS = 86_400_000
@@ -46,44 +46,34 @@ export const STREAM_OPTIONS = {
 type StreamOptions = ValuesOf<typeof STREAM_OPTIONS> & { readonly subject: SubjectTemplate }
 
 /** A stream as `--create-stream` makes it. */
-export interface StreamSettings {
-  readonly name: string
-  readonly subject: string
-  /** 0: no limit. */
-  readonly maxAgeMs: number
-  readonly duplicateWindowMs: number
-}
+export type StreamSettings = ReturnType<typeof streamSettings>
 
-/** What the options make of it; a template without a first fixed token listens to everything. */
-export function streamSettings(config: StreamOptions): StreamSettings {
-  return {
-    name: config.stream ?? 'FALCO',
-    subject: streamSubject(config.subject) ?? '>',
-    maxAgeMs: config.streamMaxAge ?? 7 * DAY_MS,
-    duplicateWindowMs: config.duplicateWindow ?? 2 * MINUTE_MS,
-  }
-}
+/** A template that begins with a token takes everything. */
+export const streamSettings = (config: StreamOptions) => ({
+  name: config.stream ?? 'FALCO',
+  subject: streamSubject(config.subject) ?? '>',
+  /** 0: no limit. */
+  maxAgeMs: config.streamMaxAge ?? 7 * DAY_MS,
+  duplicateWindowMs: config.duplicateWindow ?? 2 * MINUTE_MS,
+})
+
+/** Without the option on the right the one on the left does nothing. */
+const NEEDS = [
+  ['stream', 'jetstream'],
+  ['createStream', 'jetstream'],
+  ['maxInFlight', 'jetstream'],
+  ['streamMaxAge', 'createStream'],
+  ['duplicateWindow', 'createStream'],
+] as const
 
 /** Throws a UsageError when options are given that do nothing, or contradict each other. */
 export function checkStreamOptions(config: StreamOptions): void {
-  const needs = (needed: string, options: Record<string, unknown>) => {
-    for (const [flag, value] of Object.entries(options))
-      if (value !== undefined && value !== false)
-        throw new UsageError(`${flag} is given without ${needed}; allowed: only with it`)
-  }
-  if (!config.jetstream)
-    needs('--jetstream', {
-      '--stream': config.stream,
-      '--create-stream': config.createStream,
-      '--max-in-flight': config.maxInFlight,
-    })
-  if (!config.createStream) {
-    needs('--create-stream', {
-      '--stream-max-age': config.streamMaxAge,
-      '--duplicate-window': config.duplicateWindow,
-    })
-    return
-  }
+  for (const [option, needed] of NEEDS)
+    if ((config[option] ?? false) !== false && !config[needed]) {
+      const [given, missing] = [option, needed].map((key) => longFlag(STREAM_OPTIONS[key]))
+      throw new UsageError(`${given} is given without ${missing}; allowed: only with it`)
+    }
+  if (!config.createStream) return
   if (streamSubject(config.subject) === undefined)
     throw new UsageError(
       `--create-stream with --subject ${config.subject.text}: it begins with a token, so a stream for it would take everything; allowed: a template such as falco.<priority>.<rule>`,

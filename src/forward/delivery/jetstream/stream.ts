@@ -1,71 +1,58 @@
 // The stream that is to take the alerts: whether it is there, and how to make it.
 
-import { JetStreamApiError, jetstreamManager, type StreamConfig } from '@nats-io/jetstream'
+import { JetStreamApiCodes, JetStreamApiError, jetstreamManager } from '@nats-io/jetstream'
 import type { NatsConnection } from 'nats'
 import { messageOf } from '../../../shared/errors.ts'
 import type { Logger } from '../../../shared/log.ts'
 import { STORAGE_ADVICE, troubleOf } from './error-codes.ts'
 import type { StreamSettings } from './stream-settings.ts'
 
-/** The server's errors: https://github.com/nats-io/nats-server/blob/main/server/errors.json */
-const NOT_FOUND = 10059
+/** https://github.com/nats-io/nats-server/blob/main/server/errors.json */
 const NAME_IN_USE = 10058
 
-/**
- * Makes the stream when there is none of that name, and leaves one that is there alone. Gives
- * whether it was made. Rejects with the server's reason.
- */
-export async function ensureStream(
-  connection: NatsConnection,
-  settings: StreamSettings,
-): Promise<boolean> {
-  const { streams } = await jetstreamManager(connection, { checkAPI: false })
-  try {
-    await streams.info(settings.name)
-    return false
-  } catch (error) {
-    if (codeOf(error) !== NOT_FOUND) throw error
-  }
-  const wanted: Partial<StreamConfig> = {
-    subjects: [settings.subject],
-    storage: 'file',
-    retention: 'limits',
-    discard: 'old',
-    max_age: settings.maxAgeMs * 1e6,
-    duplicate_window: settings.duplicateWindowMs * 1e6,
-  }
-  try {
-    await streams.add({ name: settings.name, ...wanted })
-    return true
-  } catch (error) {
-    // Another node was quicker, with other options.
-    if (codeOf(error) === NAME_IN_USE) return false
-    throw error
-  }
-}
+const streamsOf = async (connection: NatsConnection) =>
+  (await jetstreamManager(connection, { checkAPI: false })).streams
 
 export type StreamMaker = (connection: NatsConnection) => Promise<void>
 
-/** Makes the stream if it is missing; never rejects; says what is new. */
+/** Makes the stream when there is none of that name, and leaves one that is there alone. Never rejects; logs what is new. */
 export function createStreamMaker(settings: StreamSettings, log: Logger): StreamMaker {
-  let said: string | undefined
+  const { name: stream, subject } = settings
+  let lastReason: string | undefined
   return async (connection) => {
     try {
-      const { name: stream, subject } = settings
-      if (await ensureStream(connection, settings)) log.info({ stream, subject }, 'made the stream')
-      said = undefined
+      if (await makeIfMissing(connection, settings))
+        log.info({ stream, subject }, 'made the stream')
+      lastReason = undefined
     } catch (error) {
       const reason = messageOf(error)
-      if (connection.isClosed() || reason === said) return
-      said = reason
+      if (connection.isClosed() || reason === lastReason) return
+      lastReason = reason
       const trouble = troubleOf(codeOf(error), reason)
       const advice = trouble === 'out_of_storage' ? `; ${STORAGE_ADVICE}` : ''
-      log.warn(
-        { stream: settings.name, trouble, reason },
-        `cannot make the stream, will keep trying${advice}`,
-      )
+      log.warn({ stream, trouble, reason }, `cannot make the stream, will keep trying${advice}`)
     }
   }
+}
+
+/** Whether it was made. Rejects with the server's reason. */
+async function makeIfMissing(
+  connection: NatsConnection,
+  { name, subject, maxAgeMs, duplicateWindowMs }: StreamSettings,
+): Promise<boolean> {
+  const streams = await streamsOf(connection)
+  if (await unlessCode(streams.info(name), JetStreamApiCodes.StreamNotFound)) return false
+  const made = streams.add({
+    name,
+    subjects: [subject],
+    storage: 'file',
+    retention: 'limits',
+    discard: 'old',
+    max_age: maxAgeMs * 1e6,
+    duplicate_window: duplicateWindowMs * 1e6,
+  })
+  // Another node may have been quicker, with other options.
+  return (await unlessCode(made, NAME_IN_USE)) !== undefined
 }
 
 /** The name of the stream that takes the subject, undefined when there is none. */
@@ -73,13 +60,15 @@ export async function streamTaking(
   connection: NatsConnection,
   subject: string,
 ): Promise<string | undefined> {
-  const { streams } = await jetstreamManager(connection, { checkAPI: false })
-  try {
-    return await streams.find(subject)
-  } catch (error) {
-    if (codeOf(error) === NOT_FOUND) return undefined
-    throw error
-  }
+  const streams = await streamsOf(connection)
+  return await unlessCode(streams.find(subject), JetStreamApiCodes.StreamNotFound)
 }
+
+/** Undefined where the server answers with this error. */
+const unlessCode = <T>(answer: Promise<T>, code: number): Promise<T | undefined> =>
+  answer.catch((error) => {
+    if (codeOf(error) !== code) throw error
+    return undefined
+  })
 
 const codeOf = (error: unknown) => (error instanceof JetStreamApiError ? error.code : undefined)

@@ -1,0 +1,78 @@
+// The slots of the publish window, one for each alert in flight. They are made once: an alert allocates nothing.
+//
+//   free ──take──▶ sent ──fail──▶ failed ──retry──▶ again ──fail──▶ failed …      any of them ──release──▶ free
+
+export type SlotState = 'free' | 'sent' | 'failed' | 'again'
+
+export interface Slot<D> {
+  readonly index: number
+  state: SlotState
+  delivery: D | undefined
+  /** Index in the batch of the delivery. */
+  alert: number
+  /** The server replies to it. It grows with each alert; modulo the number of slots it is the index. */
+  token: number
+  /** Number of the alert's last publication in this session, once it has one. */
+  publication: number
+}
+
+export type Slots<D> = ReturnType<typeof createSlots<D>>
+
+export function createSlots<D>(max: number) {
+  const slots = Array.from({ length: max }, (_, index) => emptySlot<D>(index))
+  const free = [...slots]
+  let issued = 0
+  let failing = 0
+
+  function enter(slot: Slot<D>, state: SlotState): void {
+    failing += Number(isFailing(state)) - Number(isFailing(slot.state))
+    slot.state = state
+  }
+
+  return {
+    /** How many have failed and are not stored yet, those that are tried again included. */
+    failing: () => failing,
+    /** Undefined: every slot is taken. */
+    take(delivery: D, alert: number): Slot<D> | undefined {
+      const slot = free.pop()
+      if (slot === undefined) return undefined
+      slot.delivery = delivery
+      slot.alert = alert
+      slot.token = issued++ * max + slot.index
+      slot.publication = Number.POSITIVE_INFINITY
+      enter(slot, 'sent')
+      return slot
+    },
+    fail: (slot: Slot<D>) => enter(slot, 'failed'),
+    retry: (slot: Slot<D>) => enter(slot, 'again'),
+    release(slot: Slot<D>): void {
+      enter(slot, 'free')
+      slot.delivery = undefined
+      free.push(slot)
+    },
+    /** Undefined: the alert has released its slot. */
+    byToken(token: number): Slot<D> | undefined {
+      const slot = slots[token % max]
+      return slot?.token === token && slot.state !== 'free' ? slot : undefined
+    },
+    /** In the order in which they were taken. */
+    failed: () => slots.filter(({ state }) => state === 'failed').sort((a, b) => a.token - b.token),
+    /** Those that wait for the answer to a publication up to this one. */
+    waitingFor: (upTo: number) =>
+      free.length === max
+        ? []
+        : slots.filter((slot) => isWaiting(slot) && slot.publication <= upTo),
+  }
+}
+
+const emptySlot = <D>(index: number): Slot<D> => ({
+  index,
+  state: 'free',
+  delivery: undefined,
+  alert: 0,
+  token: 0,
+  publication: 0,
+})
+
+const isFailing = (state: SlotState) => state === 'failed' || state === 'again'
+const isWaiting = ({ state }: Slot<unknown>) => state === 'sent' || state === 'again'

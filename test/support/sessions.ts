@@ -1,0 +1,26 @@
+// Sessions with real servers, as the connector opens them.
+
+import { openSession, type Session } from '../../src/forward/delivery/session.ts'
+import { readCredentials } from '../../src/shared/nats/credentials.ts'
+import type { CredentialOptions } from '../../src/shared/nats/options.ts'
+import { parseServers } from '../../src/shared/nats/servers.ts'
+
+export const IDENTITY = { name: 'test', inboxPrefix: '_INBOX' }
+
+/** The URL may have a user; `options` name the files. Closed, and over, when the scope ends. */
+export async function dial(
+  url: string,
+  options: Partial<CredentialOptions> = {},
+  signal = new AbortController().signal,
+): Promise<Session & AsyncDisposable> {
+  const [server] = parseServers(url)
+  const credentials = readCredentials(options as CredentialOptions, server!)
+  const session = await openSession(server!, credentials, IDENTITY, signal)
+  // Its properties are read when they are asked for: the server may change them.
+  return Object.defineProperty(session, Symbol.asyncDispose, {
+    async value() {
+      session.close()
+      await session.closed
+    },
+  }) as Session & AsyncDisposable
+}
