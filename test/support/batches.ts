@@ -11,11 +11,7 @@ export function batchOf(
 ): Batch {
   const encoder = createEncoder(() => subject, headers ? () => Buffer.from(headers) : undefined)
   const batch = createBatchPool(64 * 1024).borrow()
-  for (const each of lines) {
-    const line = Buffer.from(each)
-    const kind = encoder.read(line, 0, line.length)
-    if (typeof kind === 'string') throw new Error(`${kind}: ${line}`)
-    encoder.add(batch, kind, line, 0, line.length)
-  }
+  for (const line of lines)
+    if (encoder.addLines(batch, Buffer.from(line)) > 0) throw new Error(`not an alert: ${line}`)
   return batch
 }

@@ -59,7 +59,7 @@ it('has no more in flight than it may, and settles batches in their order', asyn
   await using set = await setUp({ maxInFlight: 2 })
   const settled: number[] = []
   const batches = [alerts(3), alerts(1)].map((batch, n) =>
-    set.transport(set.session, batch).then(() => settled.push(n)),
+    set.transport.publish(set.session, batch, 0).then(() => settled.push(n)),
   )
   const [first, second] = await set.take(2)
   second!.respond(STORED)
@@ -78,7 +78,7 @@ it('has no more in flight than it may, and settles batches in their order', asyn
 
 it('tries the oldest that failed alone, then the others in order, then what is new', async () => {
   await using set = await setUp({ maxInFlight: 3 })
-  const done = set.transport(set.session, alerts(4))
+  const done = set.transport.publish(set.session, alerts(4), 0)
   for (const message of (await set.take(3)).reverse()) message.respond(OFFLINE)
   const [probe] = await set.take(1)
   expect(probe!.json()).toMatchObject({ output_fields: { n: 0 } })
@@ -97,7 +97,7 @@ it('tries the oldest that failed alone, then the others in order, then what is n
 
 it('tries again what is not answered, also when it is tried again already', async () => {
   await using set = await setUp({ maxInFlight: 2 })
-  const done = set.transport(set.session, alerts(2))
+  const done = set.transport.publish(set.session, alerts(2), 0)
   for (const message of await set.take(2)) message.respond(OFFLINE)
   const [probe] = await set.take(1)
   // The server has confirmed the probe itself before its answer comes.
@@ -113,7 +113,7 @@ it('tries again what is not answered, also when it is tried again already', asyn
 
 it('takes no answer for another alert that has the slot of an earlier one', async () => {
   await using set = await setUp({ maxInFlight: 1 })
-  const done = set.transport(set.session, alerts(2))
+  const done = set.transport.publish(set.session, alerts(2), 0)
   const [first] = await set.take(1)
   first!.respond(STORED)
   const [second] = await set.take(1)
@@ -133,7 +133,11 @@ it('takes no answer for another alert that has the slot of an earlier one', asyn
 it('refuses what is too large with its id, and sends the rest', async () => {
   await using set = await setUp({ config: 'max_payload: 1024' })
   const large = numberedAlert(1).padEnd(1000)
-  const done = set.transport(set.session, batchOf([numberedAlert(0), large, numberedAlert(2)]))
+  const done = set.transport.publish(
+    set.session,
+    batchOf([numberedAlert(0), large, numberedAlert(2)]),
+    0,
+  )
   for (const message of await set.take(2)) message.respond(STORED)
   expect(await done).toEqual([
     { reason: 'exceeds_max_payload', detail: expect.objectContaining({ maxPayload: 1024 }) },
@@ -146,11 +150,11 @@ it('gives up no batch of a session that ends: nothing settles, nothing is thrown
   const settle = () => {
     settled = true
   }
-  set.transport(set.session, alerts(2)).then(settle, settle)
+  set.transport.publish(set.session, alerts(2), 0).then(settle, settle)
   await set.take(2)
   set.session.close('lost')
   expect(await set.session.closed).toBe('lost')
-  set.transport(set.session, alerts(2)).then(settle, settle)
+  set.transport.publish(set.session, alerts(2), 0).then(settle, settle)
   await turn()
   expect(settled).toBe(false)
 })
