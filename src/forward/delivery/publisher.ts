@@ -30,13 +30,13 @@ export interface PublisherOptions {
   readonly counters: Counters
   /** Notified when it wants what it did not want before, and when something is delivered. */
   readonly stateChanged: Notifier
-  readonly onReject: RejectLog
+  readonly rejectLog: RejectLog
   /** Called at each look, for the log. */
   readonly onLook?: (vitals: Vitals) => void
 }
 
 export function openPublisher(options: PublisherOptions): Sink {
-  const { connector, transport, buffer, counters, stateChanged, onReject } = options
+  const { connector, transport, buffer, counters, stateChanged, rejectLog } = options
   const { inFlight } = buffer
   const { writePartial } = transport
   const coalescing = writePartial && createCoalescing(writePartial, counters, stateChanged)
@@ -86,7 +86,7 @@ export function openPublisher(options: PublisherOptions): Sink {
     observeDelivery(counters, flight)
     for (const { reason, detail } of refusals) {
       counters.rejected[reason]++
-      onReject(reason, () => detail)
+      rejectLog(reason, () => detail)
     }
     buffer.done()
     progressAt = performance.now()

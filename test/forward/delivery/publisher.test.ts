@@ -60,7 +60,7 @@ function start(url: string, spool?: Spool, bufferBytes = 4 * BATCH_BYTES) {
     }),
     counters,
     stateChanged,
-    onReject: (reason) => rejects.push(reason),
+    rejectLog: (reason) => rejects.push(reason),
   })
   const flow = async () => {
     for await (const batch of batcher.batches(sink)) await sink.put(batch)

@@ -1,0 +1,79 @@
+// Where batches go: to NATS through a buffer and perhaps a spool, or to standard output.
+
+import { FatalError, messageOf } from '../shared/errors.ts'
+import { identityOf } from '../shared/nats/credentials.ts'
+import { standardOutput } from '../shared/process/output.ts'
+import { createAlertBuffer } from './buffer/alert-buffer.ts'
+import type { Spool } from './buffer/spool/spool.ts'
+import { createConnector } from './delivery/connector.ts'
+import { coreNats } from './delivery/core-nats.ts'
+import { openDryRun } from './delivery/dry-run.ts'
+import { streamSettings } from './delivery/jetstream/stream-settings.ts'
+import { openPublisher } from './delivery/publisher.ts'
+import type { Sink } from './delivery/sink.ts'
+import type { Transport } from './delivery/transport.ts'
+import type { Parts } from './parts.ts'
+import { createPressureLog } from './telemetry/pressure.ts'
+
+const MAX_IN_FLIGHT = 1024
+
+export async function openSink(parts: Parts, spool: Spool | undefined): Promise<Sink> {
+  const { config, log, counters, pool } = parts
+  if (config.dryRun) return openDryRun(standardOutput(), pool, counters)
+  const { bufferBytes, whenFull, server: servers } = config
+  const identity = identityOf(config, 'falco-nats')
+  return openPublisher({
+    ...parts,
+    buffer: createAlertBuffer({ ...parts, bufferBytes, whenFull, spool }),
+    connector: createConnector({ servers, credentials: config, identity, counters, log }),
+    transport: config.jetstream ? await openJetStream(parts) : coreNats,
+    onLook: createPressureLog(log, counters, spool ? 'buffer and spool' : 'buffer'),
+  })
+}
+
+/** Loaded only where it is used. */
+async function openJetStream({ config, counters, log }: Parts): Promise<Transport> {
+  const { createJetStreamTransport } = await import('./delivery/jetstream/jetstream.ts')
+  const { createStream: create, maxInFlight = MAX_IN_FLIGHT } = config
+  return createJetStreamTransport({
+    settings: streamSettings(config),
+    create,
+    maxInFlight,
+    counters,
+    log,
+  })
+}
+
+/** Undefined where there is none, or its disk cannot be used: alerts are then forwarded from memory. */
+export async function openSpoolOrGoOn({
+  config,
+  counters,
+  log,
+}: Parts): Promise<Spool | undefined> {
+  const { spoolDir, spoolBytes } = config
+  if (config.dryRun || spoolDir === undefined) return undefined
+  const fail = (fields: Record<string, string>, message: string) => {
+    counters.spoolErrors++
+    log.error(fields, message)
+  }
+  try {
+    const { openSpool } = await import('./buffer/spool/spool.ts')
+    const spool = await openSpool(spoolDir, spoolBytes)
+    const { movedAside: movedTo, cutLog: copiedTo } = spool
+    const alerts = spool.alerts()
+    if (movedTo !== undefined)
+      fail({ movedTo }, 'the spool was damaged: moved aside, a new one begun')
+    if (copiedTo !== undefined)
+      fail(
+        { copiedTo },
+        'the log of the spool was damaged: the last alerts of the last run may be missing',
+      )
+    if (alerts > 0) log.info({ alerts }, 'the spool holds alerts of an earlier run: they go first')
+    return spool
+  } catch (error) {
+    if (error instanceof FatalError) throw error
+    const reason = messageOf(error)
+    fail({ spoolDir, reason }, 'the spool cannot be used: going on without it, from memory')
+    return undefined
+  }
+}

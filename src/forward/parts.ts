@@ -1,0 +1,58 @@
+// What the reading and the publishing side share, made from the options.
+
+import { subjectOf } from '../shared/alert/subject.ts'
+import { traceOf } from '../shared/errors.ts'
+import type { Logger } from '../shared/log.ts'
+import { createNotifier, type Notifier } from '../shared/notifier.ts'
+import type { Counters } from './accounting/counters.ts'
+import { createRejectLog, excerpt, type RejectLog } from './accounting/rejects.ts'
+import type { OnReject } from './buffer/batcher.ts'
+import { type BatchPool, createBatchPool } from './encoding/batch.ts'
+import { createEncoder, type Encoder } from './encoding/encoder.ts'
+import { type Header, headersOf } from './encoding/headers.ts'
+import type { Config } from './options.ts'
+
+export interface Parts {
+  readonly config: Config
+  readonly log: Logger
+  readonly counters: Counters
+  readonly pool: BatchPool
+  readonly encoder: Encoder
+  /** Notified whenever one side may have waited for the other. */
+  readonly stateChanged: Notifier
+  /** Logs an alert that NATS refuses; a line that is none, or fails. */
+  readonly rejectLog: RejectLog
+  readonly onReject: OnReject
+}
+
+export function createParts(config: Config, log: Logger, counters: Counters): Parts {
+  const rejectLog = createRejectLog(log)
+  const onReject: OnReject = (reason, bytes, length, error) =>
+    rejectLog(reason, () => ({
+      bytes: length,
+      excerpt: excerpt(bytes),
+      ...(error !== undefined && { error: traceOf(error) }),
+    }))
+  const { stream, addHeader = [] } = config
+  const expected: readonly Header[] = stream === undefined ? [] : [['Nats-Expected-Stream', stream]]
+  const headers = { falco: config.headers === 'on', added: [...expected, ...addHeader] }
+  const encoder = createEncoder(
+    (alert) => subjectOf(config.subject, alert),
+    (alert) => headersOf(headers, alert),
+    (line, error) => {
+      counters.rejected.internal_error++
+      onReject('internal_error', line, line.length, error)
+    },
+  )
+  const pool = createBatchPool(config.batchBytes)
+  return {
+    config,
+    log,
+    counters,
+    pool,
+    encoder,
+    stateChanged: createNotifier(),
+    rejectLog,
+    onReject,
+  }
+}
