@@ -41,7 +41,7 @@ export interface Session {
   readonly denied: Map<string, number>
   /** For requests and subscriptions. */
   readonly connection: NatsConnection
-  readonly inboxPrefix: string
+  readonly inboxPrefix: string | undefined
   /**
    * Sends messages that are ready as they are, `PUB subject size ↵ payload ↵`. The bytes must stay what they are
    * until the server has confirmed, or the session is over. `alone`: at once, not corked for what follows
