@@ -26,7 +26,7 @@ import { createEncoder, type Encoder } from './encoding/encoder.ts'
 import { headersOf } from './encoding/headers.ts'
 import { ensureFifo } from './input/fifo.ts'
 import { openSource } from './input/source.ts'
-import { keepTrim } from './memory-trim.ts'
+import { trimHeap } from './memory-trim.ts'
 import type { Config } from './options.ts'
 import { logSummary } from './summary.ts'
 import type { Measured } from './telemetry/metric-table.ts'
@@ -57,7 +57,7 @@ export async function forward(
     logSummary(log, counters, config.spoolDir !== undefined)
     return 0
   }
-  using _trim = keepTrim(counters)
+  trimHeap()
   const events = endpoint && openEvents(config)
   const pool = createBatchPool(config.batchBytes)
   const readBytes = Math.min(READ_BYTES_MAX, config.batchBytes >> 1)
