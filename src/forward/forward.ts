@@ -12,7 +12,7 @@ import { type Batcher, createBatcher } from './buffer/batcher.ts'
 import type { Sink, Vitals } from './delivery/sink.ts'
 import { ensureFifo } from './input/fifo.ts'
 import { openSource } from './input/source.ts'
-import { keepTrim } from './memory-trim.ts'
+import { trimHeap } from './memory-trim.ts'
 import { openSink, openSpoolOrGoOn } from './open-sink.ts'
 import type { Config } from './options.ts'
 import { createParts, type Parts } from './parts.ts'
@@ -45,7 +45,7 @@ export async function forward(
     finish()
     return 0
   }
-  using _trim = keepTrim(counters)
+  trimHeap()
   const events = endpoint && createEvents(config)
   const parts = createParts(config, log, counters)
   const readBytes = Math.min(READ_BYTES_MAX, config.batchBytes >> 1)

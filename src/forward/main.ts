@@ -4,7 +4,6 @@
 import { runCommand, runJob } from '../shared/process/job.ts'
 import { printing, printText } from '../shared/process/print.ts'
 import { parseCommandLine } from './command-line.ts'
-import { useKernelRandom } from './kernel-random.ts'
 
 runCommand(async () => {
   const invocation = parseCommandLine(process.argv.slice(2), process.env)
@@ -20,7 +19,6 @@ runCommand(async () => {
       return await printing((output) => check(invocation.config, output))
     }
     case 'forward':
-      useKernelRandom()
       return await runJob(invocation.config, async () => {
         const { forward } = await import('./forward.ts')
         return (...signals) => forward(invocation.config, ...signals)

@@ -91,6 +91,25 @@ it('starts as a command by itself', async () => {
   expect(stdout.toString()).toMatch(/^\d/)
 })
 
+it('loads neither TLS nor cryptography where the server asks for none', async () => {
+  using dir = tempDir()
+  const spy = dir.file('spy.cjs')
+  writeFileSync(
+    spy,
+    `process.on('exit', () => require('fs').writeFileSync('${dir.file('loaded')}', process.moduleLoadList.join('\\n')))`,
+  )
+  await using server = await startNats()
+  const { log } = await runFalcoNats(['-f', '-', '-s', server.url], {
+    program: [process.execPath, '--require', spy, BUNDLE],
+    input: numberedAlert(0),
+  })
+  expect(log.at(-1)).toMatchObject({ delivered: 1 })
+  const loaded = readFileSync(dir.file('loaded'), 'utf8').split('\n')
+  expect(loaded).toContain('NativeModule net')
+  expect(loaded).not.toContain('NativeModule tls')
+  expect(loaded).not.toContain('NativeModule crypto')
+})
+
 /** What is in a bundle if the package is: each has been looked up in the responder's. */
 const TELLING = {
   '@kubernetes/client-node': 'loadFromCluster',

@@ -4,10 +4,9 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { Socket } from 'node:net'
 import { setImmediate as afterPoll } from 'node:timers/promises'
-import type { TLSSocket } from 'node:tls'
 import { type NatsConnection, PermissionViolationError } from 'nats'
 import { messageOf, printable } from '../../shared/errors.ts'
-import { connectChecked } from '../../shared/nats/checked-transport.ts'
+import { connectChecked, isEncrypted } from '../../shared/nats/checked-transport.ts'
 import type { Credentials, Identity } from '../../shared/nats/credentials.ts'
 import type { Wire } from '../../shared/nats/protocol-check.ts'
 import type { Server } from '../../shared/nats/servers.ts'
@@ -41,7 +40,7 @@ export interface Session {
   readonly denied: Map<string, number>
   /** For requests and subscriptions. */
   readonly connection: NatsConnection
-  readonly inboxPrefix: string
+  readonly inboxPrefix: string | undefined
   /**
    * Sends messages that are ready as they are, `PUB subject size ↵ payload ↵`. The bytes must stay what they are
    * until the server has confirmed, or the session is over. `alone`: at once, not corked for what follows
@@ -146,8 +145,7 @@ function trackSession(
   return {
     server,
     version: printable(wire.info!.version),
-    // Not by `instanceof`, which would load TLS where there is none.
-    encrypted: (writtenTo(connection) as Partial<TLSSocket>)?.encrypted === true,
+    encrypted: isEncrypted(writtenTo(connection)),
     get maxPayload() {
       return wire.info!.max_payload
     },

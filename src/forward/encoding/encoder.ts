@@ -9,8 +9,7 @@ import {
 } from '../../shared/alert/alert.ts'
 import { append, type Batch } from './batch.ts'
 import { createKindTable, type Kind } from './kind-table.ts'
-import { alertIn, createFound, scan, TIME } from './scanner.ts'
-import { createClockReader } from './timestamp.ts'
+import { alertIn, createFound, scan, TIME, timeOf } from './scanner.ts'
 
 /** What a line is: valid until the next is read. */
 export interface Reading {
@@ -39,7 +38,6 @@ export function createEncoder(
   },
 ) {
   const found = createFound()
-  const timeOf = createClockReader()
   const kindOf = createKindTable(() => {
     const looked = alertIn(found)
     if (!isAlert(looked)) return 'not_an_alert'

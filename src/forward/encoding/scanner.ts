@@ -216,3 +216,9 @@ function skipDigits(bytes: Uint8Array, at: number): number {
   while (DIGIT[bytes[at]!] === 1) at++
   return at
 }
+
+/** When an alert was raised, of a `time` as it stands in JSON: milliseconds since 1970; NaN where it is none. */
+export function timeOf(bytes: Buffer, start: number, end: number): number {
+  if (start < 0 || bytes[start] !== QUOTE) return Number.NaN
+  return Date.parse(bytes.toString('latin1', start + 1, end - 1))
+}

@@ -40,7 +40,7 @@ export const structuralIndex = new Int32Array(memory.buffer, LINE_BYTES)
 
 /**
  * WebAssembly takes half the time, but 4 MB to compile these few bytes. It is loaded when so many lines have
- * come within so many ms.
+ * come within so many ms. A burst without it takes 4.8 CPU seconds a million in place of 3.4 (1.4 times as many).
  */
 const MANY_LINES = 4096
 const SHORT_MS = 400

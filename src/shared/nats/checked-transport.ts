@@ -1,5 +1,7 @@
 // The client's connection with a check between server and client (protocol-check.ts).
 
+import type { Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
 import {
   type ConnectionOptions,
   NatsConnectionImpl,
@@ -24,6 +26,10 @@ export function connectChecked(
   return NatsConnectionImpl.connect(options)
 }
 
+/** By the class of the socket, as the client does it, one would load TLS to learn that there is none. */
+export const isEncrypted = (socket: Socket | undefined): boolean =>
+  (socket as Partial<TLSSocket> | undefined)?.encrypted === true
+
 class CheckedTransport extends NodeTransport {
   wire!: Wire
 
@@ -34,6 +40,10 @@ class CheckedTransport extends NodeTransport {
     this.wire = createWire(options.payloadBytesMax)
     options.onWire?.(this.wire)
     return super.connect(server, options)
+  }
+
+  override isEncrypted(): boolean {
+    return isEncrypted(this.socket)
   }
 
   /** Of what comes before TLS or CONNECT only the first INFO counts. */

@@ -162,7 +162,11 @@ function readText(option: string, path: string): string {
 /** How the server lists the connection, and where it sends answers. */
 export interface Identity {
   readonly name: string
-  readonly inboxPrefix: string
+  /**
+   * Of the subjects on which it is answered; the client's own where nothing is said. With one, the client asks for
+   * random bytes at once, and loads Node's cryptography for them: 1.2 MB.
+   */
+  readonly inboxPrefix?: string
 }
 
 export const identityOf = (
@@ -170,5 +174,5 @@ export const identityOf = (
   program: string,
 ): Identity => ({
   name: connectionName ?? `${program}@${hostname()}`,
-  inboxPrefix: inboxPrefix ?? '_INBOX',
+  ...(inboxPrefix !== undefined && { inboxPrefix }),
 })

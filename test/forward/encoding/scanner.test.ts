@@ -14,6 +14,7 @@ import {
   scan,
   TAGS,
   TIME,
+  timeOf,
 } from '../../../src/forward/encoding/scanner.ts'
 import { indexBy } from '../../../src/forward/encoding/structural-index.ts'
 import { alertLines, fixture, linesOf } from '../../support/fixtures.ts'
@@ -321,3 +322,19 @@ const shown = ({ bytes, start, end }: Placed) =>
   [bytes.subarray(0, start), bytes.subarray(start, end), bytes.subarray(end)].map((part) =>
     part.toString('latin1'),
   )
+
+it('reads a time as Date.parse does, and NaN where it is none', () => {
+  for (const value of [
+    '2026-08-03T01:14:29.502328455Z',
+    '2026-08-03T01:14:29+02:00',
+    'x',
+    '',
+    1754183669,
+    null,
+  ]) {
+    const bytes = Buffer.from(`,${JSON.stringify(value)},`)
+    const time = typeof value === 'string' ? Date.parse(value) : Number.NaN
+    expect([value, timeOf(bytes, 1, bytes.length - 1)]).toEqual([value, time])
+  }
+  expect(timeOf(Buffer.alloc(0), -1, -1)).toBeNaN()
+})

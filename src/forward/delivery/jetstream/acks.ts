@@ -19,49 +19,10 @@ export type Answer = 'stored' | 'duplicate' | Failure
 
 export const UNANSWERED: Failure = { trouble: 'timeout', reason: 'no answer' }
 
-/**
- * Understands answers, whatever they are. Those that a stream gives to what it has stored differ in a
- * number only: the text before it is remembered, so that few have to be parsed.
- */
-export function createAnswerReader(): (message: Msg) => Answer {
-  let stored: Uint8Array = NOTHING
-  return (message) => {
-    const { data } = message
-    if (isNumbered(data, stored)) return 'stored'
-    const answer = parseAnswer(message)
-    if (answer === 'stored') stored = beforeNumber(data)
-    return answer
-  }
-}
-
-const NOTHING = new Uint8Array(0)
-const BRACE_END = 0x7d
-const isDigit = (byte: number) => byte >= 0x30 && byte <= 0x39
-
-/** The text before the number that ends it, `…123}`; nothing where there is none. */
-function beforeNumber(data: Uint8Array): Uint8Array {
-  const end = data.length - 1
-  if (data[end] !== BRACE_END) return NOTHING
-  let at = end
-  while (at > 0 && isDigit(data[at - 1]!)) at--
-  return at < end ? data.slice(0, at) : NOTHING
-}
-
-/** Whether it is this text, not empty, then digits, then a brace. */
-function isNumbered(data: Uint8Array, before: Uint8Array): boolean {
-  const end = data.length - 1
-  if (before.length === 0 || end <= before.length || data[end] !== BRACE_END) return false
-  let at = 0
-  while (at < before.length && data[at] === before[at]) at++
-  if (at < before.length) return false
-  while (at < end && isDigit(data[at]!)) at++
-  return at === end
-}
-
-function parseAnswer(message: Msg): Answer {
-  const { data } = message
+/** Understands answers, whatever they are. */
+export function readAnswer(message: Msg): Answer {
   // An answer without a body is the server's own: the subject has no subscriber.
-  if (data.length === 0) return { trouble: 'no_responders', reason: 'no responders' }
+  if (message.data.length === 0) return { trouble: 'no_responders', reason: 'no responders' }
   try {
     const { stream, duplicate, error } = message.json<{
       stream?: string

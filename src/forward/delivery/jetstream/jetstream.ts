@@ -23,9 +23,9 @@ import type { Session } from '../session.ts'
 import { denial, type Refusal, type Transport, takeDenial, tooLarge } from '../transport.ts'
 import {
   type Answer,
-  createAnswerReader,
   createTroubleLog,
   type Failure,
+  readAnswer,
   type TroubleLog,
   UNANSWERED,
 } from './acks.ts'
@@ -96,7 +96,6 @@ function openPublishWindow(
   const { connection } = session
   const inbox = createInbox(session.inboxPrefix)
   const writer = createMessageWriter(session)
-  const readAnswer = createAnswerReader()
   const slots = createSlots<Delivery>(maxInFlight)
   /** Batches that are not settled, in order. */
   const deliveries: Delivery[] = []
