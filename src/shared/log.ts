@@ -3,7 +3,6 @@
 
 import { isatty } from 'node:tty'
 import pino from 'pino'
-import { printable } from './errors.ts'
 import type { LogOptions } from './options/common.ts'
 import { standardError } from './process/output.ts'
 
@@ -26,10 +25,5 @@ export async function createLogger({ logLevel, logFormat }: LogOptions): Promise
   }
   output.onRecovery = (lines) =>
     log.error({ lines }, `${lines} log lines were dropped because standard error was blocked`)
-  // Node itself would write them, and wait.
-  process.removeAllListeners('warning')
-  process.on('warning', ({ name, message }) =>
-    log.warn({ reason: printable(message) }, `Node.js warns: ${printable(name)}`),
-  )
   return log
 }
