@@ -93,11 +93,9 @@ const checkStream = (config: Config, server: Server) =>
     return `${printable(stream)} takes ${subject}`
   })
 
-async function trySession(
-  config: Config,
-  server: Server,
-  tryIt: (session: Session) => string | Promise<string>,
-): Promise<string> {
+type Try = (session: Session) => string | Promise<string>
+
+async function trySession(config: Config, server: Server, tryIt: Try): Promise<string> {
   try {
     const identity = identityOf(config, 'falco-nats')
     const never = new AbortController().signal

@@ -1,5 +1,4 @@
-// The one table of options: flags, environment names, defaults, parsers, --help and the README's
-// table all come from it.
+// The one table of options: the environment names, --help and the README's table come from it, too.
 
 import { PRIORITIES, priorityIndex } from '../shared/alert/alert.ts'
 import { parseTemplate } from '../shared/alert/subject.ts'

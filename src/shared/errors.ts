@@ -37,10 +37,7 @@ export function traceOf(error: unknown): string {
 
 const SHOWN_CHARS_MAX = 1000
 
-/**
- * Text from outside made safe to show: every character that is not printable ASCII becomes an
- * escape, so that no terminal control, line break or bidirectional override reaches a log. Long text is cut.
- */
+/** Escapes all but printable ASCII, so that no terminal control, line break or bidirectional override reaches a log. */
 export function printable(text: string): string {
   if (text.length > SHOWN_CHARS_MAX) return `${printable(text.slice(0, SHOWN_CHARS_MAX))}...`
   return text.replace(/[^ -~]/gu, (char) => `\\u{${char.codePointAt(0)?.toString(16)}}`)

@@ -19,9 +19,7 @@ export interface CheckedOptions extends ConnectionOptions {
 }
 
 /** `connect` of the client, but what is no NATS protocol ends the connection at once. */
-export function connectChecked(
-  options: CheckedOptions,
-): ReturnType<typeof NatsConnectionImpl.connect> {
+export function connectChecked(options: CheckedOptions) {
   setTransportFactory({ factory: () => new CheckedTransport(), dnsResolveFn: nodeResolveHost })
   return NatsConnectionImpl.connect(options)
 }

@@ -52,10 +52,7 @@ function decoded(text: string): string {
   }
 }
 
-/**
- * Servers that the cluster announced and the user did not name, to be dialled after the user's own.
- * They come as bare `ip:port`; the certificate names the host of the server that announced them.
- */
+/** Announced `ip:port` that the user did not name; their certificates are for the host of the server that announced them. */
 export function discoveredServers(
   known: readonly Server[],
   announcer: Server,

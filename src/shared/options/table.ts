@@ -27,9 +27,7 @@ export interface OptionRow<T> {
   readonly help: string
 }
 
-interface WithDefault<T> extends OptionRow<T> {
-  readonly default: string
-}
+type WithDefault<T> = OptionRow<T> & { readonly default: string }
 
 export type OptionTable = Record<string, OptionRow<unknown>>
 
@@ -40,14 +38,12 @@ export type ValuesOf<Table extends OptionTable> = {
 type MissingValue<Row> = Row extends { readonly default: string } ? never : undefined
 
 /** The flag's long name, such as `--min-priority`; undefined for environment only. */
-export function longFlag({ flags }: OptionRow<unknown>): string | undefined {
-  return flags?.match(/--[a-z-]+/)?.[0]
-}
+export const longFlag = ({ flags }: OptionRow<unknown>): string | undefined =>
+  flags?.match(/--[a-z-]+/)?.[0]
 
 /** `minPriority` → `FALCO_NATS_MIN_PRIORITY`. */
-export function envName(key: string): string {
-  return `FALCO_NATS_${key.replace(/[A-Z]/g, (upper) => `_${upper}`).toUpperCase()}`
-}
+export const envName = (key: string) =>
+  `FALCO_NATS_${key.replace(/[A-Z]/g, (upper) => `_${upper}`).toUpperCase()}`
 
 /** Ours first, then the nats CLI's. */
 export function environmentNames(key: string, row: OptionRow<unknown>): string[] {
@@ -55,13 +51,8 @@ export function environmentNames(key: string, row: OptionRow<unknown>): string[]
   return row.natsEnv ? [envName(key), row.natsEnv] : [envName(key)]
 }
 
-export function required<T>(row: WithDefault<T>): WithDefault<T> {
-  return row
-}
-
-export function optional<T>(row: OptionRow<T>): OptionRow<T> {
-  return row
-}
+export const required = <T>(row: WithDefault<T>) => row
+export const optional = <T>(row: OptionRow<T>) => row
 
 /** A switch: no value on the command line, `true` or `false` in the environment. */
 export function flag(

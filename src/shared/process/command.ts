@@ -2,7 +2,7 @@
 
 import { constants } from 'node:os'
 import { FatalError, messageOf, printable } from '../errors.ts'
-import { createLogger, type Logger } from '../log.ts'
+import { createLogger, type Logger, type LogOptions } from '../log.ts'
 import { catchBugs, end, failed } from './end.ts'
 import { type Output, standardOutput } from './output.ts'
 import { STOP_SIGNALS, stopSignals } from './shutdown.ts'
@@ -16,10 +16,7 @@ export function runCommand(command: () => Promise<number>): Promise<never> {
 export type Job = (log: Logger, stop: AbortSignal, abandon: AbortSignal) => Promise<number>
 
 /** Runs a job with its log and signals. Returns the exit code. */
-export async function runJob(
-  options: Parameters<typeof createLogger>[0],
-  load: () => Promise<Job>,
-): Promise<number> {
+export async function runJob(options: LogOptions, load: () => Promise<Job>): Promise<number> {
   const { stop, abandon } = stopSignals()
   const log = await createLogger(options)
   // Node itself would block while standard error is full.
