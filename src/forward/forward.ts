@@ -52,12 +52,9 @@ export async function forward(
   // There when Falco looks for it; but what Falco wrote into it would be lost with us if the spool is in use.
   if (config.pipe !== '-') ensureFifo(config.pipe)
   const spool = await openSpoolOrGoOn(parts)
-  const source = openSource(config.pipe, readBytes, (reason) =>
-    log.warn(
-      { reason },
-      'the pipe cannot be set aside at a stop: what Falco writes in that moment may be lost',
-    ),
-  )
+  const notAside =
+    'the pipe cannot be set aside at a stop: what Falco writes in that moment may be lost'
+  const source = openSource(config.pipe, readBytes, (reason) => log.warn({ reason }, notAside))
   // A failure ends the job as a stop does, within the drain timeout.
   const failed = new AbortController()
   const ending = AbortSignal.any([stop, failed.signal])
@@ -96,9 +93,9 @@ export async function forward(
     log.info({ input: config.pipe, subject: config.subject.text }, `reading ${source.kind}`)
     const reading = source.pump(batcher, ending, givenUp).catch(fail)
     await Promise.race([flow(reading, batcher, sink, ending).catch(fail), aborted(givenUp)])
-    // It has ended, or ends now: what is still in the pipe is counted even if nothing is delivered any more.
+    // Reading has ended, or ends now: alerts still in the pipe are counted even if they are not delivered.
     await reading
-    // Given up: what is not taken yet can still reach the spool. A dry run has none.
+    // Given up: alerts that the sink has not taken can still reach the spool. A dry run has no spool.
     const rest = batcher.takeRest()
     if (rest && !dryRun) await sink.put(rest)
   }
@@ -108,7 +105,7 @@ export async function forward(
 
 /** The data's whole way: read → batcher → batch → sink. Both sides run until the input ends. */
 async function flow(reading: Promise<void>, batcher: Batcher, sink: Sink, ending: AbortSignal) {
-  // At the end what is read is handed over whether or not there is room: reading does not wait for it then.
+  // At the end the sink takes alerts whether or not it has room: reading no longer waits for it.
   const wants: Sink['wants'] = (full) => (full && ending.aborted) || sink.wants(full)
   for await (const batch of batcher.batches({ ...sink, wants })) await sink.put(batch)
   await sink.drain()

@@ -39,7 +39,7 @@ async function openJetStream({ config, counters, log }: Parts): Promise<Transpor
   return createJetStreamTransport({ settings, create, maxInFlight, counters, log })
 }
 
-/** Undefined where there is none, or its disk cannot be used: alerts are then forwarded from memory. */
+/** Undefined without a spool, or if its disk fails: alerts are then forwarded from memory. */
 export async function openSpoolOrGoOn({ config, counters, log }: Parts) {
   const { spoolDir, spoolBytes } = config
   if (config.dryRun || spoolDir === undefined) return undefined

@@ -1,4 +1,4 @@
-// The one table of options: the environment names, --help and the README's table come from it, too.
+// The one table of options, from which the environment names, --help and the README's table are made.
 
 import { PRIORITIES, priorityIndex } from '../shared/alert/alert.ts'
 import { parseTemplate } from '../shared/alert/subject.ts'

@@ -12,7 +12,7 @@ type SampleOptions = ValuesOf<typeof SAMPLE_OPTIONS>
 /** At full speed, signals are heard after so many alerts. */
 const ALERTS_A_TURN = 100
 
-/** Writes alerts until there are `count`, or until nobody reads any more. Gives the exit code. */
+/** Writes alerts until there are `count`, or until the reader goes away. Returns the exit code. */
 export async function writeSamples(output: Output, { count, rate }: SampleOptions): Promise<0> {
   const startedAt = performance.now()
   for (let index = 0; count === 0 || index < count; index++) {

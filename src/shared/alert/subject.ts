@@ -17,7 +17,7 @@ const HEAD_LENGTH_MAX = 4 * TOKEN_LENGTH_MAX
 /** NATS recommends subjects below 256 characters; its protocol line breaks at 4096. */
 const SUBJECT_LENGTH_MAX = 1024
 
-/** Parses a template. Throws an Error that says what is wrong and what is allowed. */
+/** Throws an Error with what is wrong and what is allowed. */
 export function parseTemplate(text: string): SubjectTemplate {
   const parts = text.split(/<([^<>]*)>/)
   const literals = parts.filter((_, index) => index % 2 === 0)

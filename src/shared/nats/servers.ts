@@ -2,7 +2,7 @@
 
 import { printable } from '../errors.ts'
 
-/** One server to dial. `shown` is its URL without what is secret in it. */
+/** One server to dial. `shown` is its URL without secrets. */
 export interface Server {
   /** `host:port`, IPv6 in brackets. */
   readonly address: string

@@ -1,4 +1,4 @@
-// Parsers of what people give to options. Each throws an Error that says what is allowed.
+// Parsers of the values of options. Each throws an Error with the allowed values.
 
 import { type Parser, parser } from './table.ts'
 import { formatBytes, parseBytes, parseDuration } from './units.ts'

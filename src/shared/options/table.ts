@@ -1,4 +1,4 @@
-// What an option is, and what a table of options gives: values and names.
+// An option as a row of a table, and the values and names that a table gives.
 
 /** What a parser takes, for the chart's schema. */
 export type Allowed =
@@ -6,19 +6,18 @@ export type Allowed =
   | { readonly type: 'choice'; readonly choices: readonly string[] }
   | { readonly type: 'bytes' | 'number'; readonly min: number; readonly max: number }
 
-/** Throws an Error that says what is allowed. Without `allowed`, the text alone decides. */
+/** Throws an Error with the allowed values. Without `allowed`, the text alone decides. */
 export type Parser<T> = ((text: string) => T) & { readonly allowed?: Allowed }
 
 export const parser = <T>(allowed: Allowed, parse: (text: string) => T): Parser<T> =>
   Object.assign(parse, { allowed })
 
-/** One option. */
 export interface OptionRow<T> {
   /** As on the command line: `-s, --server <urls>`. None: environment only. */
   readonly flags?: string
   /** The nats CLI's variable, looked at after our own. */
   readonly natsEnv?: string
-  /** There is no variable for it: it says what this one call is to do. */
+  /** It selects what this one call does, so it has no variable. */
   readonly commandLineOnly?: true
   readonly default?: string
   /** What the tables show where the default depends on the machine. */
@@ -54,16 +53,12 @@ export function environmentNames(key: string, row: OptionRow<unknown>): string[]
 export const required = <T>(row: WithDefault<T>) => row
 export const optional = <T>(row: OptionRow<T>) => row
 
+const trueOrFalse = parser({ type: 'boolean' }, (text) => {
+  if (!/^(true|false|1|0)$/i.test(text)) throw new Error('allowed: true or false')
+  return /^(true|1)$/i.test(text)
+})
+
+type FlagRow = Pick<OptionRow<boolean>, 'commandLineOnly' | 'help'> & { flags: string }
+
 /** A switch: no value on the command line, `true` or `false` in the environment. */
-export function flag(
-  row: Pick<OptionRow<boolean>, 'commandLineOnly' | 'help'> & { flags: string },
-): WithDefault<boolean> {
-  return {
-    ...row,
-    default: 'false',
-    parse: parser({ type: 'boolean' }, (text) => {
-      if (!/^(true|false|1|0)$/i.test(text)) throw new Error('allowed: true or false')
-      return /^(true|1)$/i.test(text)
-    }),
-  }
-}
+export const flag = (row: FlagRow) => required({ ...row, default: 'false', parse: trueOrFalse })
