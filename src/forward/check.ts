@@ -60,14 +60,13 @@ function checkPipe(path: string): string {
 async function checkSpool(directory: string, limitBytes: number): Promise<string> {
   using spool = await openSpool(directory, limitBytes)
   const damaged = spool.damaged().alerts
-  return [
+  const found = [
     `${directory} takes ${formatBytes(limitBytes)}, ${spool.alerts()} alerts wait in it`,
     damaged > 0 && `${damaged} in damaged rows are kept aside`,
     spool.cutLog !== undefined && `its log was damaged, a copy is ${spool.cutLog}`,
     spool.movedAside !== undefined && `a damaged one is now ${spool.movedAside}`,
   ]
-    .filter(Boolean)
-    .join('; ')
+  return found.filter(Boolean).join('; ')
 }
 
 const checkServer = (config: Config, server: Server) =>
@@ -93,11 +92,9 @@ const checkStream = (config: Config, server: Server) =>
     return `${printable(stream)} takes ${subject}`
   })
 
-async function trySession(
-  config: Config,
-  server: Server,
-  tryIt: (session: Session) => string | Promise<string>,
-): Promise<string> {
+type Try = (session: Session) => string | Promise<string>
+
+async function trySession(config: Config, server: Server, tryIt: Try): Promise<string> {
   try {
     const identity = identityOf(config, 'falco-nats')
     const never = new AbortController().signal

@@ -19,10 +19,7 @@ export type Invocation =
   /** --help and --version. */
   | { readonly run: 'print'; readonly text: string }
 
-/**
- * Understands a command line (without node and script) in an environment.
- * Throws a UsageError: one line with the option, what was given and what is allowed.
- */
+/** `argv`: without node and script. Throws a UsageError. */
 export function parseCommandLine(argv: readonly string[], env: Environment): Invocation {
   let invocation: Invocation | undefined
   const program = createProgram(

@@ -1,13 +1,12 @@
 // The main job: alerts from a source to a sink, until the source ends or a signal asks for a stop.
 
 import { FatalError } from '../shared/errors.ts'
-import type { Endpoint } from '../shared/http-endpoint.ts'
 import type { Logger } from '../shared/log.ts'
 import { checkCredentialFiles } from '../shared/nats/credentials.ts'
 import { bug, saveAtBug } from '../shared/process/end.ts'
 import { aborted, giveUpAfter } from '../shared/process/shutdown.ts'
 import { createCounters, lost } from './accounting/counters.ts'
-import { createFalcoEvents, type FalcoEvents } from './accounting/falco-events.ts'
+import { createFalcoEvents } from './accounting/falco-events.ts'
 import { type Batcher, createBatcher } from './buffer/batcher.ts'
 import type { Sink, Vitals } from './delivery/sink.ts'
 import { ensureFifo } from './input/fifo.ts'
@@ -15,7 +14,7 @@ import { openSource } from './input/source.ts'
 import { trimHeap } from './memory-trim.ts'
 import { openSink, openSpoolOrGoOn } from './open-sink.ts'
 import type { Config } from './options.ts'
-import { createParts, type Parts } from './parts.ts'
+import { createParts } from './parts.ts'
 import { logSummary } from './summary.ts'
 import type { Measured } from './telemetry/metric-table.ts'
 import { openTelemetry, routesTo } from './telemetry/telemetry.ts'
@@ -23,42 +22,39 @@ import { openTelemetry, routesTo } from './telemetry/telemetry.ts'
 /** Linux hands over at most a pipe's 64 KiB at once. */
 const READ_BYTES_MAX = 64 * 1024
 
-/**
- * Forwards until the input ends, or until `stop` and all that was read by then is delivered.
- * Gives the exit code: 0 all was delivered, 1 something was lost. `abandon` gives up at once.
- */
+/** Returns the exit code: 0 all was delivered, 1 something was lost. `stop` drains what was read; `abandon` gives up. */
 export async function forward(
   config: Config,
   log: Logger,
   stop: AbortSignal,
   abandon: AbortSignal,
 ): Promise<0 | 1> {
-  if (!config.dryRun) checkCredentialFiles(config, config.server)
+  const { dryRun, metricsAddress, falcoEvents, maxSeries } = config
+  if (!dryRun) checkCredentialFiles(config, config.server)
   const counters = createCounters()
   const finish = (why?: string) => {
     saveAtBug(undefined)
     logSummary(log, counters, config.spoolDir !== undefined, why)
   }
   // First, so that a port that is taken leaves the pipe alone. The name of a host may take long.
-  await using endpoint = await Promise.race([listen(config, log), aborted(stop)])
+  const endpointOpened = metricsAddress && !dryRun ? openTelemetry(metricsAddress, log) : undefined
+  await using endpoint = await Promise.race([endpointOpened, aborted(stop)])
   if (stop.aborted) {
     finish()
     return 0
   }
   trimHeap()
-  const events = endpoint && createEvents(config)
+  const seriesMax = falcoEvents === 'full' ? Number.POSITIVE_INFINITY : maxSeries
+  const events = endpoint && falcoEvents !== 'off' ? createFalcoEvents(seriesMax) : undefined
   const parts = createParts(config, log, counters)
   const readBytes = Math.min(READ_BYTES_MAX, config.batchBytes >> 1)
   const batcher = createBatcher({ ...parts, ...config, readBytes, events })
   // There when Falco looks for it; but what Falco wrote into it would be lost with us if the spool is in use.
   if (config.pipe !== '-') ensureFifo(config.pipe)
   const spool = await openSpoolOrGoOn(parts)
-  const source = openSource(config.pipe, readBytes, (reason) =>
-    log.warn(
-      { reason },
-      'the pipe cannot be set aside at a stop: what Falco writes in that moment may be lost',
-    ),
-  )
+  const notAside =
+    'the pipe cannot be set aside at a stop: what Falco writes in that moment may be lost'
+  const source = openSource(config.pipe, readBytes, (reason) => log.warn({ reason }, notAside))
   // A failure ends the job as a stop does, within the drain timeout.
   const failed = new AbortController()
   const ending = AbortSignal.any([stop, failed.signal])
@@ -82,64 +78,36 @@ export async function forward(
       }
     })
     const { vitals } = sink
-    if (vitals)
-      endpoint?.serve(
-        routesTo(
-          () => measured(parts, vitals(), batcher, events),
-          () => ending.aborted,
-        ),
-      )
+    const measure = (vitals: Vitals): Measured => ({
+      counters,
+      vitals,
+      batcherAlerts: batcher.waiting(),
+      mode: config.jetstream ? 'jetstream' : 'core',
+      bufferLimitBytes: config.bufferBytes,
+      spoolLimitBytes: config.spoolDir === undefined ? undefined : config.spoolBytes,
+      events,
+    })
+    const isStopping = () => ending.aborted
+    if (vitals) endpoint?.serve(routesTo(() => measure(vitals()), isStopping))
     aborted(stop).then(() => log.info('stopping: delivering what was read'))
     log.info({ input: config.pipe, subject: config.subject.text }, `reading ${source.kind}`)
     const reading = source.pump(batcher, ending, givenUp).catch(fail)
     await Promise.race([flow(reading, batcher, sink, ending).catch(fail), aborted(givenUp)])
-    // It has ended, or ends now: what is still in the pipe is counted even if nothing is delivered any more.
+    // Reading has ended, or ends now: alerts still in the pipe are counted even if they are not delivered.
     await reading
-    // Given up: what is not taken yet can still reach the spool. A dry run has none.
+    // Given up: alerts that the sink has not taken can still reach the spool. A dry run has no spool.
     const rest = batcher.takeRest()
-    if (rest && !config.dryRun) await sink.put(rest)
+    if (rest && !dryRun) await sink.put(rest)
   }
   finish(broken)
   return broken === undefined && lost(counters) === 0 ? 0 : 1
 }
 
 /** The data's whole way: read → batcher → batch → sink. Both sides run until the input ends. */
-async function flow(
-  reading: Promise<void>,
-  batcher: Batcher,
-  sink: Sink,
-  ending: AbortSignal,
-): Promise<void> {
-  // At the end what is read is handed over whether or not there is room: reading does not wait for it then.
+async function flow(reading: Promise<void>, batcher: Batcher, sink: Sink, ending: AbortSignal) {
+  // At the end the sink takes alerts whether or not it has room: reading no longer waits for it.
   const wants: Sink['wants'] = (full) => (full && ending.aborted) || sink.wants(full)
   for await (const batch of batcher.batches({ ...sink, wants })) await sink.put(batch)
   await sink.drain()
   await reading
 }
-
-async function listen(
-  { dryRun, metricsAddress }: Config,
-  log: Logger,
-): Promise<Endpoint | undefined> {
-  return dryRun || !metricsAddress ? undefined : await openTelemetry(metricsAddress, log)
-}
-
-function createEvents({ falcoEvents, maxSeries }: Config): FalcoEvents | undefined {
-  if (falcoEvents === 'off') return undefined
-  return createFalcoEvents(falcoEvents === 'full' ? Number.POSITIVE_INFINITY : maxSeries)
-}
-
-const measured = (
-  { config, counters }: Parts,
-  vitals: Vitals,
-  batcher: Batcher,
-  events: FalcoEvents | undefined,
-): Measured => ({
-  counters,
-  vitals,
-  batcherAlerts: batcher.waiting(),
-  mode: config.jetstream ? 'jetstream' : 'core',
-  bufferLimitBytes: config.bufferBytes,
-  spoolLimitBytes: config.spoolDir === undefined ? undefined : config.spoolBytes,
-  events,
-})

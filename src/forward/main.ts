@@ -1,8 +1,7 @@
 #!/usr/bin/env node
 // The process edge: command line in, exit code out. The only place that reads process.argv.
 
-import { runCommand, runJob } from '../shared/process/job.ts'
-import { printing, printText } from '../shared/process/print.ts'
+import { printing, printText, runCommand, runJob } from '../shared/process/command.ts'
 import { parseCommandLine } from './command-line.ts'
 
 runCommand(async () => {

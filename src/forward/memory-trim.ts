@@ -14,10 +14,7 @@ export function trimHeap(collect = collectAll): void {
   setTimeout(collect, STARTED_MS).unref()
 }
 
-/**
- * All that is not in use, and what was compiled as well. An idle process has 14.3 MiB anonymous memory in place of
- * 17.1 (all of it: 57.5 and 60.1), one that gets 1,000 alerts/s 22.6 in place of 25.3. After a burst it gains nothing.
- */
+/** Compiled code, too: an idle process has 14.3 MiB of anonymous memory, not 17.1; at 1,000 alerts/s 22.6, not 25.3. */
 export function collectAll(): void {
   // The only way to V8's collector without an argument for Node, which a file cannot give itself.
   setFlagsFromString('--expose-gc')

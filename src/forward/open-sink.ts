@@ -35,21 +35,12 @@ export async function openSink(parts: Parts, spool: Spool | undefined): Promise<
 async function openJetStream({ config, counters, log }: Parts): Promise<Transport> {
   const { createJetStreamTransport } = await import('./delivery/jetstream/jetstream.ts')
   const { createStream: create, maxInFlight = MAX_IN_FLIGHT } = config
-  return createJetStreamTransport({
-    settings: streamSettings(config),
-    create,
-    maxInFlight,
-    counters,
-    log,
-  })
+  const settings = streamSettings(config)
+  return createJetStreamTransport({ settings, create, maxInFlight, counters, log })
 }
 
-/** Undefined where there is none, or its disk cannot be used: alerts are then forwarded from memory. */
-export async function openSpoolOrGoOn({
-  config,
-  counters,
-  log,
-}: Parts): Promise<Spool | undefined> {
+/** Undefined without a spool, or if its disk fails: alerts are then forwarded from memory. */
+export async function openSpoolOrGoOn({ config, counters, log }: Parts) {
   const { spoolDir, spoolBytes } = config
   if (config.dryRun || spoolDir === undefined) return undefined
   const fail = (fields: Record<string, string>, message: string) => {
@@ -63,11 +54,8 @@ export async function openSpoolOrGoOn({
     const alerts = spool.alerts()
     if (movedTo !== undefined)
       fail({ movedTo }, 'the spool was damaged: moved aside, a new one begun')
-    if (copiedTo !== undefined)
-      fail(
-        { copiedTo },
-        'the log of the spool was damaged: the last alerts of the last run may be missing',
-      )
+    const missing = 'the last alerts of the last run may be missing'
+    if (copiedTo !== undefined) fail({ copiedTo }, `the log of the spool was damaged: ${missing}`)
     if (alerts > 0) log.info({ alerts }, 'the spool holds alerts of an earlier run: they go first')
     return spool
   } catch (error) {

@@ -1,5 +1,4 @@
-// The one table of options: flags, environment names, defaults, parsers, --help and the README's
-// table all come from it.
+// The one table of options, from which the environment names, --help and the README's table are made.
 
 import { PRIORITIES, priorityIndex } from '../shared/alert/alert.ts'
 import { parseTemplate } from '../shared/alert/subject.ts'

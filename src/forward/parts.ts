@@ -3,29 +3,18 @@
 import { subjectOf } from '../shared/alert/subject.ts'
 import { traceOf } from '../shared/errors.ts'
 import type { Logger } from '../shared/log.ts'
-import { createNotifier, type Notifier } from '../shared/notifier.ts'
+import { createNotifier } from '../shared/notifier.ts'
 import type { Counters } from './accounting/counters.ts'
-import { createRejectLog, excerpt, type RejectLog } from './accounting/rejects.ts'
+import { createRejectLog, excerpt } from './accounting/rejects.ts'
 import type { OnReject } from './buffer/batcher.ts'
-import { type BatchPool, createBatchPool } from './encoding/batch.ts'
-import { createEncoder, type Encoder } from './encoding/encoder.ts'
+import { createBatchPool } from './encoding/batch.ts'
+import { createEncoder } from './encoding/encoder.ts'
 import { type Header, headersOf } from './encoding/headers.ts'
 import type { Config } from './options.ts'
 
-export interface Parts {
-  readonly config: Config
-  readonly log: Logger
-  readonly counters: Counters
-  readonly pool: BatchPool
-  readonly encoder: Encoder
-  /** Notified whenever one side may have waited for the other. */
-  readonly stateChanged: Notifier
-  /** Logs an alert that NATS refuses; a line that is none, or fails. */
-  readonly rejectLog: RejectLog
-  readonly onReject: OnReject
-}
+export type Parts = ReturnType<typeof createParts>
 
-export function createParts(config: Config, log: Logger, counters: Counters): Parts {
+export function createParts(config: Config, log: Logger, counters: Counters) {
   const rejectLog = createRejectLog(log)
   const onReject: OnReject = (reason, bytes, length, error) =>
     rejectLog(reason, () => ({
@@ -45,14 +34,7 @@ export function createParts(config: Config, log: Logger, counters: Counters): Pa
     },
   )
   const pool = createBatchPool(config.batchBytes)
-  return {
-    config,
-    log,
-    counters,
-    pool,
-    encoder,
-    stateChanged: createNotifier(),
-    rejectLog,
-    onReject,
-  }
+  /** Notified whenever one side may have waited for the other. */
+  const stateChanged = createNotifier()
+  return { config, log, counters, pool, encoder, stateChanged, rejectLog, onReject }
 }

@@ -1,22 +1,18 @@
-// `falco-nats sample`: alerts as Falco 0.44 writes them (keys in byte order, times in
-// nanoseconds), so that a pipe can be tried with no Falco at all.
+// `falco-nats sample`: alerts as Falco 0.44 writes them, keys in byte order, times in nanoseconds.
 
 import { hostname } from 'node:os'
 import { setImmediate as afterPoll, setTimeout as delay } from 'node:timers/promises'
+import type { ValuesOf } from '../shared/options/table.ts'
 import type { Output } from '../shared/process/output.ts'
+import type { SAMPLE_OPTIONS } from './options.ts'
 import SAMPLES from './sample-alerts.json' with { type: 'json' }
 
-interface SampleOptions {
-  /** 0: without end. */
-  readonly count: number
-  /** Alerts per second; 0: as fast as they are read. */
-  readonly rate: number
-}
+type SampleOptions = ValuesOf<typeof SAMPLE_OPTIONS>
 
 /** At full speed, signals are heard after so many alerts. */
 const ALERTS_A_TURN = 100
 
-/** Writes alerts until there are `count`, or until nobody reads any more. Gives the exit code. */
+/** Writes alerts until there are `count`, or until the reader goes away. Returns the exit code. */
 export async function writeSamples(output: Output, { count, rate }: SampleOptions): Promise<0> {
   const startedAt = performance.now()
   for (let index = 0; count === 0 || index < count; index++) {

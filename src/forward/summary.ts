@@ -14,12 +14,7 @@ import {
 } from './accounting/counters.ts'
 
 /** `broken`: why it ended before its time. */
-export function logSummary(
-  log: Logger,
-  counters: Counters,
-  hasSpool: boolean,
-  broken?: string,
-): void {
+export function logSummary(log: Logger, counters: Counters, hasSpool: boolean, broken?: string) {
   const { read, restored, delivered, duplicates, filtered, unreadable, spooled, resent } = counters
   const sums = {
     read,

@@ -1,8 +1,7 @@
 // The process edge of `falco-nats respond`, as main.ts is that of the forwarder: a file of its own,
 // so that neither loads the other's half.
 
-import { runCommand, runJob } from '../shared/process/job.ts'
-import { printing, printText } from '../shared/process/print.ts'
+import { printing, printText, runCommand, runJob } from '../shared/process/command.ts'
 import { parseRespond } from './command-line.ts'
 import { loadPlan } from './playbook/load.ts'
 

@@ -2,15 +2,11 @@
 
 import { setTimeout as delay } from 'node:timers/promises'
 
-/**
- * Milliseconds before try `attempt` (from 1): grows from `firstMs` by `factor` to `maxMs`. The part
- * `jitter` of it is left to chance, so that a cluster does not knock as one.
- */
-export function backoff(
-  attempt: number,
-  firstMs: number,
-  { factor = 2, maxMs = 5_000, jitter = 0.5 } = {},
-): number {
+const DEFAULTS = { factor: 2, maxMs: 5_000, jitter: 0.5 }
+
+/** Milliseconds before try `attempt` (from 1); the part `jitter` is random, so that a cluster does not retry as one. */
+export function backoff(attempt: number, firstMs: number, options?: Partial<typeof DEFAULTS>) {
+  const { factor, maxMs, jitter } = { ...DEFAULTS, ...options }
   const longest = Math.min(maxMs, firstMs * factor ** Math.min(attempt - 1, 10))
   return longest * (1 - jitter * Math.random())
 }

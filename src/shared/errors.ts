@@ -21,7 +21,7 @@ export function lastWords(error: unknown): { readonly text: string; readonly cod
   return { text: `falco-nats: this is a bug: ${messageOf(error)}\n${stack}\n`, code: EXIT_BUG }
 }
 
-/** What an unknown thrown value says, on one line; deeper causes follow in brackets. */
+/** The message of any thrown value, on one line; deeper causes follow in brackets. */
 export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return printable(String(error))
   const message = printable(error.message.trim() || error.name)
@@ -29,7 +29,7 @@ export function messageOf(error: unknown): string {
   return cause && !message.includes(cause) ? `${message} (${cause})` : message
 }
 
-/** The same with the place in our code, for who mends a bug. */
+/** The same with the place in our code. */
 export function traceOf(error: unknown): string {
   const [, place] = /\n\s+at (.*)/.exec((error instanceof Error && error.stack) || '') ?? []
   return place === undefined ? messageOf(error) : `${messageOf(error)}, at ${printable(place)}`
@@ -37,10 +37,7 @@ export function traceOf(error: unknown): string {
 
 const SHOWN_CHARS_MAX = 1000
 
-/**
- * Text from outside made safe to show: every character that is not printable ASCII becomes an
- * escape, so that no terminal control, line break or bidirectional override reaches a log. Long text is cut.
- */
+/** Escapes all but printable ASCII, so that no terminal control, line break or bidirectional override reaches a log. */
 export function printable(text: string): string {
   if (text.length > SHOWN_CHARS_MAX) return `${printable(text.slice(0, SHOWN_CHARS_MAX))}...`
   return text.replace(/[^ -~]/gu, (char) => `\\u{${char.codePointAt(0)?.toString(16)}}`)

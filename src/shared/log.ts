@@ -1,13 +1,13 @@
-// The log: pino on standard error. Its lines are changes of state, bad input (rate-limited, escaped), and a last
-// line with the sums. Never a secret.
+// The log: pino on standard error. It has changes of state, bad input (rate-limited, escaped) and sums; no secrets.
 
 import { isatty } from 'node:tty'
 import pino from 'pino'
-import { printable } from './errors.ts'
-import type { LogOptions } from './options/common.ts'
+import type { COMMON_OPTIONS } from './options/common.ts'
+import type { ValuesOf } from './options/table.ts'
 import { standardError } from './process/output.ts'
 
 export type Logger = pino.Logger
+export type LogOptions = Pick<ValuesOf<typeof COMMON_OPTIONS>, 'logLevel' | 'logFormat'>
 
 /** A logger that neither waits for standard error nor ends with it (output.ts). */
 export async function createLogger({ logLevel, logFormat }: LogOptions): Promise<Logger> {
@@ -26,10 +26,5 @@ export async function createLogger({ logLevel, logFormat }: LogOptions): Promise
   }
   output.onRecovery = (lines) =>
     log.error({ lines }, `${lines} log lines were dropped because standard error was blocked`)
-  // Node itself would write them, and wait.
-  process.removeAllListeners('warning')
-  process.on('warning', ({ name, message }) =>
-    log.warn({ reason: printable(message) }, `Node.js warns: ${printable(name)}`),
-  )
   return log
 }

@@ -1,19 +1,16 @@
 // The one primitive with which the stages wait for each other.
 
-/** Something to wait for again and again: `notify` wakes whoever waits at that moment. */
-export interface Notifier {
-  wait(): Promise<void>
-  notify(): void
-}
+export type Notifier = ReturnType<typeof createNotifier>
 
-export function createNotifier(): Notifier {
+/** Something to wait for again and again: `notify` wakes all that wait at that moment. */
+export function createNotifier() {
   let waiting: PromiseWithResolvers<void> | undefined
   return {
-    wait() {
+    wait(): Promise<void> {
       waiting ??= Promise.withResolvers()
       return waiting.promise
     },
-    notify() {
+    notify(): void {
       waiting?.resolve()
       waiting = undefined
     },

@@ -73,6 +73,19 @@ playbooks: [{ name: call, on: [falco.notice.>], steps: [{ webhook: { url: "${hoo
     expect(await running.exited()).toBe(0)
   })
 
+  it.skipIf(node === undefined)(`opens a spool on ${name} with no warning`, async () => {
+    using dir = tempDir()
+    const args = ['-f', '-', '-s', 'nats://127.0.0.1:1', '--spool-dir', dir.path]
+    const program = [node!, BUNDLE]
+    const checked = await runFalcoNats([...args, '--check'], { program })
+    expect(checked.stdout.toString()).toMatch(/^ok {4}spool: /m)
+    expect(checked.stderr).toBe('')
+    const { code, log, stderr } = await runFalcoNats(args, { program })
+    expect(code).toBe(0)
+    expect(log.at(-1)).toMatchObject({ msg: 'done: all alerts were delivered' })
+    expect(stderr).not.toMatch(/warn|experimental/i)
+  })
+
   it.skipIf(node === undefined)(`logs for a person on ${name}`, async () => {
     const { code, stderr } = await runFalcoNats(
       ['-f', '-', '--dry-run', '--log-format', 'pretty'],

@@ -1,5 +1,4 @@
-// The NATS subject of an alert: a template such as `falco.<priority>.<rule>` filled with tokens
-// that are always legal, whatever the alert says.
+// The NATS subject of an alert: a template such as `falco.<priority>.<rule>`, filled with legal tokens.
 
 import { hash } from 'node:crypto'
 import slugify from 'slugify'
@@ -18,7 +17,7 @@ const HEAD_LENGTH_MAX = 4 * TOKEN_LENGTH_MAX
 /** NATS recommends subjects below 256 characters; its protocol line breaks at 4096. */
 const SUBJECT_LENGTH_MAX = 1024
 
-/** Parses a template. Throws an Error that says what is wrong and what is allowed. */
+/** Throws an Error with what is wrong and what is allowed. */
 export function parseTemplate(text: string): SubjectTemplate {
   const parts = text.split(/<([^<>]*)>/)
   const literals = parts.filter((_, index) => index % 2 === 0)
@@ -44,10 +43,7 @@ export function subjectOf({ literals, fields }: SubjectTemplate, alert: Alert): 
   return literals[0] + tokens.join('')
 }
 
-/**
- * What a stream must listen to for all subjects of the template: `falco.>` for
- * `falco.<priority>.<rule>`. Undefined where the first token already depends on the alert.
- */
+/** The subject of a stream for all alerts, such as `falco.>`; undefined where the first token depends on the alert. */
 export function streamSubject({ text }: SubjectTemplate): string | undefined {
   const tokens = text.split('.')
   const varying = tokens.findIndex((token) => token.includes('<'))
@@ -56,9 +52,8 @@ export function streamSubject({ text }: SubjectTemplate): string | undefined {
 }
 
 /**
- * One legal token, 1 to 128 characters of `[a-z0-9_]`. ASCII text gives what the Go falco-nats
- * and falcosidekick give; other scripts are transliterated; where nothing is left, and at the end
- * of what is too long, stand 8 hex digits of a hash of the whole. Missing fields are `unknown`.
+ * 1 to 128 characters of `[a-z0-9_]`, for ASCII the same as in the Go falco-nats and falcosidekick. Other scripts are
+ * transliterated. A token that would be empty or too long ends in 8 hex digits of a hash of the whole.
  */
 export function subjectToken(field: AlertField, value: string): string {
   if (value === '') return 'unknown'

@@ -18,15 +18,13 @@ export interface CheckedOptions extends ConnectionOptions {
   readonly onWire?: (wire: Wire) => void
 }
 
-/** `connect` of the client, but what is no NATS protocol ends the connection at once. */
-export function connectChecked(
-  options: CheckedOptions,
-): ReturnType<typeof NatsConnectionImpl.connect> {
+/** `connect` of the client, but anything other than the NATS protocol ends the connection at once. */
+export function connectChecked(options: CheckedOptions) {
   setTransportFactory({ factory: () => new CheckedTransport(), dnsResolveFn: nodeResolveHost })
   return NatsConnectionImpl.connect(options)
 }
 
-/** By the class of the socket, as the client does it, one would load TLS to learn that there is none. */
+/** The client compares the socket's class, which would load TLS even where it is not used. */
 export const isEncrypted = (socket: Socket | undefined): boolean =>
   (socket as Partial<TLSSocket> | undefined)?.encrypted === true
 
@@ -57,9 +55,7 @@ class CheckedTransport extends NodeTransport {
           if (wire.info) resolve(wire.info)
           else if (wire.serverError !== undefined) reject(new Error(wire.serverError))
         })
-        .on('error', (error) => {
-          lost = error
-        })
+        .on('error', (error) => (lost = error))
         .on('close', () => reject(lost))
     })
     return peeked.finally(() => socket.removeAllListeners())

@@ -1,5 +1,4 @@
-// Credentials and certificates. Files are read at every (re)connect, so a rotated secret needs no
-// restart. What is read here goes to the NATS client and nowhere else.
+// Credentials and certificates, read at every dial: a rotated secret needs no restart. Only the client gets them.
 
 import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
@@ -20,10 +19,7 @@ import type { Server } from './servers.ts'
 
 export interface Credentials {
   readonly authenticator?: Authenticator
-  /**
-   * Undefined: TLS only if the server asks for it, with the system's authorities. `servername` and
-   * `host`: the name or the address to expect in the certificate.
-   */
+  /** Undefined: TLS only if the server asks for it. The certificate must be for `servername` or the address `host`. */
   readonly tls?: TlsOptions & { servername?: string; host?: string }
 }
 
@@ -43,10 +39,7 @@ export function checkCredentialOptions(config: CredentialOptions): void {
     throw new UsageError('one of --tlscert and --tlskey is given; allowed: both or none')
 }
 
-/**
- * Reads the files that the options name, for one dial of `server`.
- * Throws an Error that names the option and the file, and never shows what is in it.
- */
+/** For one dial of `server`. Throws an Error that names the option and the file, and never shows its content. */
 export function readCredentials(config: CredentialOptions, server: Server): Credentials {
   const { tlsca, tlscert, tlskey, tlsfirst } = config
   const authenticator = readAuthenticator(config, server)
@@ -98,12 +91,8 @@ function readAuthenticator(config: CredentialOptions, server: Server): Authentic
 }
 
 /** The client would find out only inside its handshake, and close: sign something now. */
-function readSigner(
-  option: string,
-  path: string,
-  authenticatorOf: (text: string) => Authenticator,
-): Authenticator {
-  const authenticator = authenticatorOf(readText(option, path))
+function readSigner(option: string, path: string, signerOf: (text: string) => Authenticator) {
+  const authenticator = signerOf(readText(option, path))
   try {
     authenticator('nonce')
   } catch {
@@ -138,7 +127,7 @@ export function expiredIn(config: CredentialOptions, now = Date.now()): string |
   } catch {
     // Reading them for the dial has given the reason.
   }
-  return expired.length > 0 ? expired.join(', ') : undefined
+  return expired.join(', ') || undefined
 }
 
 /** NaN: never. */
@@ -160,19 +149,12 @@ function readText(option: string, path: string): string {
 }
 
 /** How the server lists the connection, and where it sends answers. */
-export interface Identity {
-  readonly name: string
-  /**
-   * Of the subjects on which it is answered; the client's own where nothing is said. With one, the client asks for
-   * random bytes at once, and loads Node's cryptography for them: 1.2 MB.
-   */
-  readonly inboxPrefix?: string
-}
+export type Identity = ReturnType<typeof identityOf>
 
-export const identityOf = (
-  { connectionName, inboxPrefix }: Pick<NatsOptions, 'connectionName' | 'inboxPrefix'>,
-  program: string,
-): Identity => ({
+type IdentityOptions = Pick<NatsOptions, 'connectionName' | 'inboxPrefix'>
+
+/** With a prefix the client asks for random bytes at once, and loads Node's cryptography for them: 1.2 MB. */
+export const identityOf = ({ connectionName, inboxPrefix }: IdentityOptions, program: string) => ({
   name: connectionName ?? `${program}@${hostname()}`,
   ...(inboxPrefix !== undefined && { inboxPrefix }),
 })

@@ -3,9 +3,8 @@
 const VALUE_LENGTH_MAX = 256
 
 /**
- * Text as a header may have it (ADR-4): what is not printable ASCII is percent-encoded as in a
- * URL, and so is `%` itself; blanks at the ends, which clients cut off, are cut off. So nothing
- * can break out of its line, and `decodeURIComponent` gives the text back. At most 256 characters.
+ * `%` and all but printable ASCII are percent-encoded, so that nothing breaks out of its line (NATS ADR-4) and
+ * `decodeURIComponent` gives the text back, without the blanks at its ends and up to 256 characters.
  */
 export function headerValue(text: string): string {
   if (text.length <= VALUE_LENGTH_MAX && !/[^ -$&-~]/.test(text)) return text.trim()

@@ -4,59 +4,20 @@ import { nonEmpty, subjectPrefix } from '../options/parsers.ts'
 import { flag, optional, required, type ValuesOf } from '../options/table.ts'
 import { parseServers } from './servers.ts'
 
-export const CREDENTIAL_OPTIONS = {
-  creds: optional({
-    flags: '--creds <file>',
-    natsEnv: 'NATS_CREDS',
-    parse: nonEmpty,
-    help: 'credentials file (JWT and seed)',
-  }),
-  nkey: optional({
-    flags: '--nkey <file>',
-    natsEnv: 'NATS_NKEY',
-    parse: nonEmpty,
-    help: 'file with an NKey seed',
-  }),
-  user: optional({
-    flags: '--user <name>',
-    natsEnv: 'NATS_USER',
-    parse: nonEmpty,
-    help: 'user name',
-  }),
-  passwordFile: optional({
-    flags: '--password-file <file>',
-    parse: nonEmpty,
-    help: "file with the user's password",
-  }),
-  password: optional({
-    natsEnv: 'NATS_PASSWORD',
-    parse: nonEmpty,
-    help: "the user's password",
-  }),
-  tokenFile: optional({
-    flags: '--token-file <file>',
-    parse: nonEmpty,
-    help: 'file with a token',
-  }),
+const text = (flags: string, help: string, natsEnv?: string) =>
+  optional({ flags, help, parse: nonEmpty, ...(natsEnv && { natsEnv }) })
+
+const CREDENTIAL_OPTIONS = {
+  creds: text('--creds <file>', 'credentials file (JWT and seed)', 'NATS_CREDS'),
+  nkey: text('--nkey <file>', 'file with an NKey seed', 'NATS_NKEY'),
+  user: text('--user <name>', 'user name', 'NATS_USER'),
+  passwordFile: text('--password-file <file>', "file with the user's password"),
+  password: optional({ natsEnv: 'NATS_PASSWORD', parse: nonEmpty, help: "the user's password" }),
+  tokenFile: text('--token-file <file>', 'file with a token'),
   token: optional({ natsEnv: 'NATS_TOKEN', parse: nonEmpty, help: 'a token' }),
-  tlsca: optional({
-    flags: '--tlsca <file>',
-    natsEnv: 'NATS_CA',
-    parse: nonEmpty,
-    help: 'certificates of the authorities to trust',
-  }),
-  tlscert: optional({
-    flags: '--tlscert <file>',
-    natsEnv: 'NATS_CERT',
-    parse: nonEmpty,
-    help: 'client certificate',
-  }),
-  tlskey: optional({
-    flags: '--tlskey <file>',
-    natsEnv: 'NATS_KEY',
-    parse: nonEmpty,
-    help: 'key of the client certificate',
-  }),
+  tlsca: text('--tlsca <file>', 'certificates of the authorities to trust', 'NATS_CA'),
+  tlscert: text('--tlscert <file>', 'client certificate', 'NATS_CERT'),
+  tlskey: text('--tlskey <file>', 'key of the client certificate', 'NATS_KEY'),
   tlsfirst: flag({ flags: '--tlsfirst', help: 'TLS handshake before the server says anything' }),
 }
 
@@ -77,12 +38,10 @@ export const NATS_OPTIONS = {
     parse: subjectPrefix,
     help: 'where answers to this connection are sent: so that its user can be denied those of others',
   }),
-  connectionName: optional({
-    flags: '--connection-name <name>',
+  connectionName: {
+    ...text('--connection-name <name>', 'how the server lists this connection'),
     defaultText: 'falco-nats@<host>',
-    parse: nonEmpty,
-    help: 'how the server lists this connection',
-  }),
+  },
 }
 
 export type NatsOptions = ValuesOf<typeof NATS_OPTIONS>

@@ -12,10 +12,7 @@ export interface Wire {
   serverError?: string
   /** Whether all that came is the first INFO. */
   isOnlyInfo(): boolean
-  /**
-   * Returns the bytes that may go to the client: whole lines, and payload as it comes; of INFO, what was understood.
-   * Throws where it is not the NATS protocol, or more of it than a server has reason to send; nothing may be taken then.
-   */
+  /** Returns the bytes for the client: whole lines, an INFO as understood, payload as it comes. An error is final. */
   take(chunk: Buffer): Buffer
 }
 
@@ -67,10 +64,8 @@ export function createWire(payloadBytesMax = PAYLOAD_BYTES_MAX): Wire {
         const end = bytes.indexOf(LF, at)
         if (end < 0) break
         if (readLine(bytes, at, bytes[end - 1] === CR ? end - 1 : end) === 'INFO ') {
-          passed.push(
-            bytes.subarray(passedTo, at),
-            Buffer.from(`INFO ${JSON.stringify(wire.info)}\r\n`),
-          )
+          const info = Buffer.from(`INFO ${JSON.stringify(wire.info)}\r\n`)
+          passed.push(bytes.subarray(passedTo, at), info)
           passedTo = end + 1
         }
         at = end + 1
@@ -94,9 +89,8 @@ export function createWire(payloadBytesMax = PAYLOAD_BYTES_MAX): Wire {
         throw new Error(`the server sends a message of ${payload} bytes, which is too large`)
       return undefined
     }
-    const operation = OPERATIONS.find(
-      (each) => end - at >= each.length && isAt(each, bytes, at, end),
-    )
+    const isWhole = (each: string) => end - at >= each.length && isAt(each, bytes, at, end)
+    const operation = OPERATIONS.find(isWhole)
     if (operation === '-ERR ') {
       const text = bytes.toString('utf8', at + 5, end).trim()
       if (DENIES_SUBJECT.test(text)) return operation
@@ -168,7 +162,7 @@ function numberIn(bytes: Buffer, start: number, end: number): number {
   return number
 }
 
-/** Refuses what the client would trip over, and leaves out what is not what it should be. */
+/** Refuses an INFO that the client would trip over, and corrects fields of a wrong type. */
 function parseInfo(bytes: Buffer, at: number, end: number): ServerInfo {
   let info: Record<keyof ServerInfo, unknown> | null
   try {

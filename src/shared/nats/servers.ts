@@ -2,7 +2,7 @@
 
 import { printable } from '../errors.ts'
 
-/** One server to dial. `shown` is its URL without what is secret in it. */
+/** One server to dial. `shown` is its URL without secrets. */
 export interface Server {
   /** `host:port`, IPv6 in brackets. */
   readonly address: string
@@ -52,10 +52,7 @@ function decoded(text: string): string {
   }
 }
 
-/**
- * Servers that the cluster announced and the user did not name, to be dialled after the user's own.
- * They come as bare `ip:port`; the certificate names the host of the server that announced them.
- */
+/** Announced `ip:port` that the user did not name; their certificates are for the host of the server that announced them. */
 export function discoveredServers(
   known: readonly Server[],
   announcer: Server,

@@ -34,17 +34,13 @@ export function runProgram(program: Command, argv: readonly string[]): string | 
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error
     if (error.exitCode === 0) return printed
-    throw usageErrorOf(error, program.name())
+    // The value behind a = may be a secret.
+    const reason = error.message
+      .replace(/^error: /, '')
+      .replace(/=[^']*/g, '=...')
+      .replace(/\s+/g, ' ')
+    throw new UsageError(`${printable(reason)}; ${program.name()} --help lists what is allowed`)
   }
-}
-
-function usageErrorOf(error: CommanderError, command: string): UsageError {
-  // What stands behind a = may be a secret that somebody hoped could be given so.
-  const reason = error.message
-    .replace(/^error: /, '')
-    .replace(/=[^']*/g, '=...')
-    .replace(/\s+/g, ' ')
-  return new UsageError(`${printable(reason)}; ${command} --help lists what is allowed`)
 }
 
 export function addOptions(command: Command, table: OptionTable): void {
@@ -83,8 +79,7 @@ function parseOption(row: OptionRow<unknown>, name: string, text: string): unkno
   try {
     return row.parse(text)
   } catch (error) {
-    // Only options with a flag are shown with their value: the others are secrets. So may be what
-    // stands before the @ in a URL.
+    // Values of options without a flag are secrets, and so may be what stands before the @ of a URL.
     const shown = row.flags ? ` ${JSON.stringify(text.replace(/.*@/s, '***@'))}` : ''
     throw new UsageError(`${name}${printable(shown)}: ${messageOf(error)}`)
   }

@@ -1,7 +1,7 @@
 // Options of both halves that have nothing to do with NATS.
 
 import { listenAddress, oneOf } from './parsers.ts'
-import { optional, required, type ValuesOf } from './table.ts'
+import { optional, required } from './table.ts'
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 export const LOG_FORMATS = ['json', 'pretty'] as const
@@ -26,5 +26,3 @@ export const COMMON_OPTIONS = {
     help: 'json or pretty, on standard error',
   }),
 }
-
-export type LogOptions = Pick<ValuesOf<typeof COMMON_OPTIONS>, 'logLevel' | 'logFormat'>

@@ -1,12 +1,24 @@
-// Parsers of what people give to options. Each throws an Error that says what is allowed.
+// Parsers of the values of options. Each throws an Error with the allowed values.
 
 import { type Parser, parser } from './table.ts'
 import { formatBytes, parseBytes, parseDuration } from './units.ts'
 
-export function nonEmpty(text: string): string {
-  if (text === '') throw new Error('it must not be empty')
+const textThat = (isAllowed: (text: string) => boolean, message: string) => (text: string) => {
+  if (!isAllowed(text)) throw new Error(message)
   return text
 }
+
+export const nonEmpty = textThat((text) => text !== '', 'it must not be empty')
+
+export const streamName = textThat(
+  (text) => /^[!-~]{1,255}$/.test(text) && !/[.*>/\\]/.test(text),
+  'allowed: a name in printable ASCII without blanks, dots, slashes, * and >',
+)
+
+export const subjectPrefix = textThat(
+  (text) => /^[!-~]{1,128}$/.test(text) && !/[*>]/.test(text) && !text.split('.').includes(''),
+  'allowed: a subject in printable ASCII without blanks, * and >',
+)
 
 export function oneOf<const T extends readonly string[]>(choices: T): Parser<T[number]> {
   return parser({ type: 'choice', choices }, (text) => {
@@ -35,18 +47,6 @@ export function duration(max: string): Parser<number> {
   })
 }
 
-export function streamName(text: string): string {
-  if (!/^[!-~]{1,255}$/.test(text) || /[.*>/\\]/.test(text))
-    throw new Error('allowed: a name in printable ASCII without blanks, dots, slashes, * and >')
-  return text
-}
-
-export function subjectPrefix(text: string): string {
-  if (!/^[!-~]{1,128}$/.test(text) || /[*>]/.test(text) || text.split('.').includes(''))
-    throw new Error('allowed: a subject in printable ASCII without blanks, * and >')
-  return text
-}
-
 export function wholeNumber(min: number, max: number): Parser<number> {
   return parser({ type: 'number', min, max }, (text) => {
     const number = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN
@@ -56,16 +56,10 @@ export function wholeNumber(min: number, max: number): Parser<number> {
   })
 }
 
-export interface Address {
-  /** As it was given. */
-  readonly text: string
-  /** Undefined: all of this host's. */
-  readonly host: string | undefined
-  readonly port: number
-}
+export type Address = NonNullable<ReturnType<typeof listenAddress>>
 
-/** `off`, `:9376`, `127.0.0.1:9376`, `[::1]:9376`; port 0 is any that is free. */
-export function listenAddress(text: string): Address | undefined {
+/** `off`, `:9376` (all addresses), `127.0.0.1:9376`, `[::1]:9376`; port 0 is any that is free. */
+export function listenAddress(text: string) {
   if (text === 'off') return undefined
   const [, bracketed, plain, digits] =
     /^(?:\[([\da-f:.]+)\]|([^:[\]]*)):(\d{1,5})$/i.exec(text) ?? []

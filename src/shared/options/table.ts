@@ -1,4 +1,4 @@
-// What an option is, and what a table of options gives: values and names.
+// An option as a row of a table, and the values and names that a table gives.
 
 /** What a parser takes, for the chart's schema. */
 export type Allowed =
@@ -6,19 +6,18 @@ export type Allowed =
   | { readonly type: 'choice'; readonly choices: readonly string[] }
   | { readonly type: 'bytes' | 'number'; readonly min: number; readonly max: number }
 
-/** Throws an Error that says what is allowed. Without `allowed`, the text alone decides. */
+/** Throws an Error with the allowed values. Without `allowed`, the text alone decides. */
 export type Parser<T> = ((text: string) => T) & { readonly allowed?: Allowed }
 
 export const parser = <T>(allowed: Allowed, parse: (text: string) => T): Parser<T> =>
   Object.assign(parse, { allowed })
 
-/** One option. */
 export interface OptionRow<T> {
   /** As on the command line: `-s, --server <urls>`. None: environment only. */
   readonly flags?: string
   /** The nats CLI's variable, looked at after our own. */
   readonly natsEnv?: string
-  /** There is no variable for it: it says what this one call is to do. */
+  /** It selects what this one call does, so it has no variable. */
   readonly commandLineOnly?: true
   readonly default?: string
   /** What the tables show where the default depends on the machine. */
@@ -27,9 +26,7 @@ export interface OptionRow<T> {
   readonly help: string
 }
 
-interface WithDefault<T> extends OptionRow<T> {
-  readonly default: string
-}
+type WithDefault<T> = OptionRow<T> & { readonly default: string }
 
 export type OptionTable = Record<string, OptionRow<unknown>>
 
@@ -40,14 +37,12 @@ export type ValuesOf<Table extends OptionTable> = {
 type MissingValue<Row> = Row extends { readonly default: string } ? never : undefined
 
 /** The flag's long name, such as `--min-priority`; undefined for environment only. */
-export function longFlag({ flags }: OptionRow<unknown>): string | undefined {
-  return flags?.match(/--[a-z-]+/)?.[0]
-}
+export const longFlag = ({ flags }: OptionRow<unknown>): string | undefined =>
+  flags?.match(/--[a-z-]+/)?.[0]
 
 /** `minPriority` → `FALCO_NATS_MIN_PRIORITY`. */
-export function envName(key: string): string {
-  return `FALCO_NATS_${key.replace(/[A-Z]/g, (upper) => `_${upper}`).toUpperCase()}`
-}
+export const envName = (key: string) =>
+  `FALCO_NATS_${key.replace(/[A-Z]/g, (upper) => `_${upper}`).toUpperCase()}`
 
 /** Ours first, then the nats CLI's. */
 export function environmentNames(key: string, row: OptionRow<unknown>): string[] {
@@ -55,24 +50,15 @@ export function environmentNames(key: string, row: OptionRow<unknown>): string[]
   return row.natsEnv ? [envName(key), row.natsEnv] : [envName(key)]
 }
 
-export function required<T>(row: WithDefault<T>): WithDefault<T> {
-  return row
-}
+export const required = <T>(row: WithDefault<T>) => row
+export const optional = <T>(row: OptionRow<T>) => row
 
-export function optional<T>(row: OptionRow<T>): OptionRow<T> {
-  return row
-}
+const trueOrFalse = parser({ type: 'boolean' }, (text) => {
+  if (!/^(true|false|1|0)$/i.test(text)) throw new Error('allowed: true or false')
+  return /^(true|1)$/i.test(text)
+})
+
+type FlagRow = Pick<OptionRow<boolean>, 'commandLineOnly' | 'help'> & { flags: string }
 
 /** A switch: no value on the command line, `true` or `false` in the environment. */
-export function flag(
-  row: Pick<OptionRow<boolean>, 'commandLineOnly' | 'help'> & { flags: string },
-): WithDefault<boolean> {
-  return {
-    ...row,
-    default: 'false',
-    parse: parser({ type: 'boolean' }, (text) => {
-      if (!/^(true|false|1|0)$/i.test(text)) throw new Error('allowed: true or false')
-      return /^(true|1)$/i.test(text)
-    }),
-  }
-}
+export const flag = (row: FlagRow) => required({ ...row, default: 'false', parse: trueOrFalse })

@@ -1,5 +1,4 @@
-// How the process ends: with the rest of its log, although something may be blocked; after a bug, with all alerts
-// saved that can be.
+// How the process ends: with the rest of its log, even if something blocks; after a bug, with what can be saved.
 
 import { EXIT_BUG, lastWords, messageOf, printable } from '../errors.ts'
 import type { Logger } from '../log.ts'

@@ -1,5 +1,4 @@
-// Standard output and standard error, written without ever waiting for their readers: bytes that they do not take
-// at once stay here, in order, and a timer tries them again.
+// Standard output and standard error, without waiting for their readers: a timer writes what they do not take at once.
 
 import { constants, fstatSync, openSync, writeSync } from 'node:fs'
 import { createNotifier } from '../notifier.ts'
@@ -13,16 +12,9 @@ const RETRY_FIRST_MS = 1
 const RETRY_MAX_MS = 100
 
 /** Opened at their first use, and once: each has one queue. */
-export const standardOutput = onFirstUse(() => openOutput(1, Number.POSITIVE_INFINITY))
-export const standardError = onFirstUse(() => openOutput(2, LOG_BYTES_MAX))
-
-function onFirstUse<T>(open: () => T): () => T {
-  let opened: T | undefined
-  return () => {
-    opened ??= open()
-    return opened
-  }
-}
+const opened: { stdout?: Output; stderr?: Output } = {}
+export const standardOutput = () => (opened.stdout ??= openOutput(1, Number.POSITIVE_INFINITY))
+export const standardError = () => (opened.stderr ??= openOutput(2, LOG_BYTES_MAX))
 
 /** Where more than `limitBytes` would wait, the oldest texts are dropped, each as a whole. */
 function openOutput(fd: 1 | 2, limitBytes: number) {

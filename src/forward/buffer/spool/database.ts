@@ -29,7 +29,7 @@ export async function openDatabase<T>(
   limitBytes: number,
   use: (database: DatabaseSync, file: DatabaseFile) => T,
 ): Promise<T> {
-  const { DatabaseSync } = await importSqlite()
+  const { DatabaseSync } = await import('node:sqlite')
   const open = (movedAside?: string): T => {
     keepPrivate(path)
     const database = new DatabaseSync(path)
@@ -54,17 +54,6 @@ export async function openDatabase<T>(
     const failure = reader.failure()
     if (failure) throw failure
     return open(moveAside(path))
-  }
-}
-
-/** Node 22 and 24 warn that it is experimental, on the standard error that is our log. */
-async function importSqlite() {
-  const { emitWarning } = process
-  process.emitWarning = () => {}
-  try {
-    return await import('node:sqlite')
-  } finally {
-    process.emitWarning = emitWarning
   }
 }
 
