@@ -98,8 +98,7 @@ export function losses(counters: Counters, hasSpool = false): Loss[] {
   return all.filter(([count]) => count > 0)
 }
 
-export const lost = (counters: Counters): number =>
-  losses(counters).reduce((sum, [count]) => sum + count, 0)
+export const lost = (counters: Counters) => total(losses(counters).map(([count]) => count))
 
 export const byPriority = (counts: readonly number[]): Record<string, number> =>
   Object.fromEntries(counts.map((count, index) => [PRIORITIES[index], count]))

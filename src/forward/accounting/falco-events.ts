@@ -37,7 +37,7 @@ const VALUE_LENGTH_MAX = 256
 const TAGS_LENGTH_MAX = 1024
 /** The share of all series that is folded at once: finding the oldest costs a look at each. */
 const FOLDED_SHARE = 1 / 16
-/** How many may be folded in this time: more would be gone before the next scrape. */
+/** At most so many are folded in this time: more would be gone before the next scrape. */
 const [FOLDED_MAX, FOLDED_WITHIN_MS] = [2_000, 10_000]
 
 /** `seriesMax` is at least 10; Infinity is without limit. */
@@ -57,7 +57,7 @@ export function createFalcoEvents(seriesMax: number) {
     const now = performance.now()
     if (now - foldedSince > FOLDED_WITHIN_MS) [foldedSince, foldedBefore] = [now, folded]
     if (folded - foldedBefore >= FOLDED_MAX)
-      // The alert counts at once where its series would end.
+      // No more may be folded: the alert counts at once where its series would end.
       for (let less = reduced(values); less; less = reduced(less)) {
         const near = all.find(less)
         if (near) return near
@@ -170,7 +170,7 @@ function clean(value: unknown, length = VALUE_LENGTH_MAX): string {
   return Buffer.from(value.slice(0, length)).toString()
 }
 
-/** Labels given up, as indices into EVENT_LABELS, by rank: first the pod, then the namespace, at last all but the priority. */
+/** Labels given up, as indices into EVENT_LABELS: first the pod, then the namespace, at last all but the priority. */
 const GIVEN_UP: readonly (readonly number[])[] = [[6], [6, 5], [6, 5, 4, 3, 2, 0]]
 
 /** The first rank with a label to give up; -1: none is left. */

@@ -12,7 +12,7 @@ interface Row {
   readonly meaning: string
 }
 
-/** A line is rejected at reading, or fails when it comes back from the spool; NATS refuses an alert at delivery. */
+/** A line is rejected when it is read, at first or again from the spool; an alert when NATS refuses its delivery. */
 export const REJECTS = TABLE satisfies Record<string, Record<string, Row>>
 
 export type ReadReject = keyof typeof REJECTS.reading
@@ -49,8 +49,7 @@ export type RejectLog = ReturnType<typeof createRejectLog>
 export function excerpt(bytes: Buffer): string {
   const shown = bytes
     .toString('latin1', 0, EXCERPT_BYTES)
-    .replace(/[^ -[\]-~]/g, (char) =>
-      char === '\\' ? '\\\\' : `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`,
-    )
+    .replaceAll('\\', '\\\\')
+    .replace(/[^ -~]/g, (char) => `\\x${Buffer.from(char, 'latin1').toString('hex')}`)
   return bytes.length > EXCERPT_BYTES ? `${shown}…` : shown
 }

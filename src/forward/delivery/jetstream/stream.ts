@@ -56,13 +56,8 @@ async function makeIfMissing(
 }
 
 /** The name of the stream that takes the subject, if any. */
-export async function streamTaking(
-  connection: NatsConnection,
-  subject: string,
-): Promise<string | undefined> {
-  const streams = await streamsOf(connection)
-  return await unlessCode(streams.find(subject), JetStreamApiCodes.StreamNotFound)
-}
+export const streamTaking = async (connection: NatsConnection, subject: string) =>
+  unlessCode((await streamsOf(connection)).find(subject), JetStreamApiCodes.StreamNotFound)
 
 /** Undefined where the server answers with this error. */
 const unlessCode = <T>(answer: Promise<T>, code: number): Promise<T | undefined> =>
