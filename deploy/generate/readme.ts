@@ -2,10 +2,9 @@
 
 import { createCounters } from '../../src/forward/accounting/counters.ts'
 import { createFalcoEvents, EVENT_LABELS } from '../../src/forward/accounting/falco-events.ts'
-import { rejectRows } from '../../src/forward/accounting/rejects.ts'
+import { allRejects } from '../../src/forward/accounting/rejects.ts'
 import { OPTIONS, SAMPLE_OPTIONS } from '../../src/forward/options.ts'
-import type { Measured } from '../../src/forward/telemetry/metric-table.ts'
-import { createMetrics } from '../../src/forward/telemetry/metrics.ts'
+import { createMetrics, type Measured } from '../../src/forward/telemetry/metrics.ts'
 import { createRespondMetrics } from '../../src/respond/engine/metrics.ts'
 import { RESPOND_OPTIONS } from '../../src/respond/options.ts'
 import { STEPS } from '../../src/respond/steps/index.ts'
@@ -23,7 +22,7 @@ const TABLES: Readonly<Record<string, () => string>> = {
   rejects: () =>
     table(
       ['rejected because', 'meaning', 'lost?'],
-      rejectRows().map(([reason, { meaning, lost }]) => [
+      Object.entries(allRejects()).map(([reason, { meaning, lost }]) => [
         code(reason),
         meaning,
         lost ? 'yes: exit code 1' : 'no',

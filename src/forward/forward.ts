@@ -16,7 +16,7 @@ import { openSink, openSpoolOrGoOn } from './open-sink.ts'
 import type { Config } from './options.ts'
 import { createParts } from './parts.ts'
 import { logSummary } from './summary.ts'
-import type { Measured } from './telemetry/metric-table.ts'
+import type { Measured } from './telemetry/metrics.ts'
 import { openTelemetry, routesTo } from './telemetry/telemetry.ts'
 
 /** Linux hands over at most a pipe's 64 KiB at once. */

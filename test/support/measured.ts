@@ -1,7 +1,7 @@
 // What telemetry measures, of a process at rest.
 
 import { createCounters } from '../../src/forward/accounting/counters.ts'
-import type { Measured } from '../../src/forward/telemetry/metric-table.ts'
+import type { Measured } from '../../src/forward/telemetry/metrics.ts'
 
 export const VITALS = {
   connected: true,

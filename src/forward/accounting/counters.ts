@@ -2,19 +2,11 @@
 // They balance: read + restored = delivered + filtered + rejected + dropped + unreadable + held.
 
 import { PRIORITIES } from '../../shared/alert/alert.ts'
-import { type ReadReject, type RejectReason, rejectRows } from './rejects.ts'
-
-export interface Histogram {
-  /** Upper bounds of the buckets, inclusive, ascending. */
-  readonly bounds: readonly number[]
-  /** How many fell into each bucket; the last is for values over all bounds. */
-  readonly counts: number[]
-  sum: number
-}
-
-export type Counters = ReturnType<typeof createCounters>
+import { allRejects, REJECTS, type RejectReason } from './rejects.ts'
 
 const SECONDS = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10]
+
+export type Counters = ReturnType<typeof createCounters>
 
 export function createCounters() {
   return {
@@ -34,9 +26,9 @@ export function createCounters() {
     dropped: zeros(PRIORITIES),
     /** In a spool that could no longer be read. */
     unreadable: 0,
-    rejected: noneOf<RejectReason>('reading', 'delivery'),
+    rejected: noneOf(allRejects()),
     /** Of these, those among `read`: an alert that comes back from the spool may fail, too. */
-    rejectedLines: noneOf<ReadReject>('reading'),
+    rejectedLines: noneOf(REJECTS.reading),
     /** Alerts published once more: after a lost connection, or because JetStream did not take them. */
     resent: 0,
     /** Connections so far. */
@@ -57,15 +49,16 @@ export function createCounters() {
 
 const zeros = (list: readonly unknown[]): number[] => list.map(() => 0)
 
-/** A zero for each reason of these stages. */
-const noneOf = <Reason extends RejectReason>(...stages: string[]) =>
-  Object.fromEntries(
-    rejectRows().flatMap(([reason, { at }]) => (stages.includes(at) ? [[reason, 0]] : [])),
-  ) as Record<Reason, number>
+const noneOf = <Reason extends RejectReason>(rows: Readonly<Record<Reason, object>>) =>
+  Object.fromEntries(Object.keys(rows).map((reason) => [reason, 0])) as Record<Reason, number>
 
-export const createHistogram = (bounds: readonly number[]): Histogram => ({
+export type Histogram = ReturnType<typeof createHistogram>
+
+export const createHistogram = (bounds: readonly number[]) => ({
+  /** Upper bounds of the buckets, inclusive, ascending. */
   bounds,
-  counts: zeros([...bounds, Number.POSITIVE_INFINITY]),
+  /** How many values each bucket has; the last is for those over all bounds. */
+  counts: [...zeros(bounds), 0],
   sum: 0,
 })
 
@@ -94,20 +87,18 @@ type Loss = readonly [count: number, why: string]
 /** Alerts that were read and will not be delivered: how many, and why. */
 export function losses(counters: Counters, hasSpool = false): Loss[] {
   const { rejected, spooled, unreadable } = counters
-  const unstored = hasSpool
+  const late = hasSpool
     ? 'neither delivered in time nor stored by the spool'
     : 'not delivered in time'
-  const all: Loss[] = [
-    [held(counters) - spooled, unstored],
-    ...rejectRows().map(([reason, { lost = '' }]): Loss => [lost ? rejected[reason] : 0, lost]),
-    [totalDropped(counters), 'dropped because buffer and spool were full'],
-    [unreadable, 'unreadable in a damaged spool'],
-  ]
+  const all: Loss[] = [[held(counters) - spooled, late]]
+  for (const [reason, { lost }] of Object.entries(allRejects()))
+    if (lost !== undefined) all.push([rejected[reason as RejectReason], lost])
+  all.push([totalDropped(counters), 'dropped because buffer and spool were full'])
+  all.push([unreadable, 'unreadable in a damaged spool'])
   return all.filter(([count]) => count > 0)
 }
 
-export const lost = (counters: Counters): number =>
-  losses(counters).reduce((sum, [count]) => sum + count, 0)
+export const lost = (counters: Counters) => total(losses(counters).map(([count]) => count))
 
 export const byPriority = (counts: readonly number[]): Record<string, number> =>
   Object.fromEntries(counts.map((count, index) => [PRIORITIES[index], count]))

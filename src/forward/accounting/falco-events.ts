@@ -1,5 +1,5 @@
-// Alerts counted by rule, pod and more: the series of `falco_events`, as falco-exporter counted them. Bounded: pods
-// come and go, and each would stay indefinitely.
+// Alerts counted by rule, pod and more: the series of `falco_events`, as falco-exporter counted them. Pods come and
+// go, and the series of each would stay indefinitely: their number is limited.
 
 import { type Alert, outputField } from '../../shared/alert/alert.ts'
 
@@ -24,7 +24,7 @@ export interface EventSeries {
   into: EventSeries | undefined
 }
 
-/** An alert, or a kind of alerts with equal labels: it keeps its series, so that only the first is looked up. */
+/** An alert, or a kind of alerts with equal labels, which keeps its series: only the first is looked up. */
 export interface Countable {
   /** Index into PRIORITIES, which is also Falco's number. */
   readonly severity: number
@@ -37,10 +37,10 @@ const VALUE_LENGTH_MAX = 256
 const TAGS_LENGTH_MAX = 1024
 /** The share of all series that is folded at once: finding the oldest costs a look at each. */
 const FOLDED_SHARE = 1 / 16
-/** Folded at most in this time: more would be gone before the next scrape. Beyond it, new series count where they would end. */
+/** At most so many are folded in this time: more would be gone before the next scrape. */
 const [FOLDED_MAX, FOLDED_WITHIN_MS] = [2_000, 10_000]
 
-/** At most `seriesMax` series, not fewer than 10; Infinity is without limit. */
+/** `seriesMax` is at least 10; Infinity is without limit. */
 export function createFalcoEvents(seriesMax: number) {
   const all = createSeriesSet()
   let clock = 0
@@ -49,28 +49,21 @@ export function createFalcoEvents(seriesMax: number) {
   let foldedBefore = 0
 
   const isRoom = () => all.members.size < seriesMax
+  const findOrAdd = (values: readonly string[]) => all.find(values) ?? all.add(values)
 
   function seriesFor(values: readonly string[]): EventSeries {
     const known = all.find(values)
     if (known || isRoom()) return known ?? all.add(values)
-    if (!mayFold())
+    const now = performance.now()
+    if (now - foldedSince > FOLDED_WITHIN_MS) [foldedSince, foldedBefore] = [now, folded]
+    if (folded - foldedBefore >= FOLDED_MAX)
+      // No more may be folded: the alert counts at once where its series would end.
       for (let less = reduced(values); less; less = reduced(less)) {
         const near = all.find(less)
         if (near) return near
       }
     fold()
     return findOrAdd(values)
-  }
-
-  const findOrAdd = (values: readonly string[]) => all.find(values) ?? all.add(values)
-
-  function mayFold(): boolean {
-    const now = performance.now()
-    if (now - foldedSince > FOLDED_WITHIN_MS) {
-      foldedSince = now
-      foldedBefore = folded
-    }
-    return folded - foldedBefore < FOLDED_MAX
   }
 
   /** Makes room: the least recently seen lose their pod. Where none has one, the namespace, or all. */
@@ -113,8 +106,8 @@ export function createFalcoEvents(seriesMax: number) {
 }
 
 /**
- * Series by their values. No Map by a text of them: V8 keeps each text that is looked up in one until a major
- * collection, and a flood of different ones is hundreds of megabytes.
+ * Series by a hash of their values. By a text of them they would cost hundreds of megabytes in a flood: V8 keeps
+ * each text that is looked up in a Map until a major collection.
  */
 function createSeriesSet() {
   const members = new Set<EventSeries>()
@@ -136,7 +129,7 @@ function createSeriesSet() {
   return {
     members: members as ReadonlySet<EventSeries>,
     find: (values: readonly string[]): EventSeries | undefined =>
-      byHash.get(hashOf(values))?.find((series) => isSame(series.values, values)),
+      byHash.get(hashOf(values))?.find((each) => each.values.every((v, n) => v === values[n])),
     add(values: readonly string[]): EventSeries {
       const series = { values, count: 0, seen: 0, into: undefined }
       members.add(series)
@@ -153,9 +146,6 @@ function createSeriesSet() {
     },
   }
 }
-
-const isSame = (a: readonly string[], b: readonly string[]) =>
-  a.every((value, label) => value === b[label])
 
 /** One for each of EVENT_LABELS. */
 function valuesOf(alert: Alert, severity: number): readonly string[] {
@@ -180,20 +170,15 @@ function clean(value: unknown, length = VALUE_LENGTH_MAX): string {
   return Buffer.from(value.slice(0, length)).toString()
 }
 
-/** Labels given up, by rank: the pod first, then the namespace, at last all but the priority. */
-const [PRIORITY, NAMESPACE, POD] = [1, 5, 6]
-const GIVEN_UP: readonly ((label: number) => boolean)[] = [
-  (label) => label === POD,
-  (label) => label === POD || label === NAMESPACE,
-  (label) => label !== PRIORITY,
-]
+/** Labels given up, as indices into EVENT_LABELS: first the pod, then the namespace, at last all but the priority. */
+const GIVEN_UP: readonly (readonly number[])[] = [[6], [6, 5], [6, 5, 4, 3, 2, 0]]
 
-/** The first rank at which there is something to give up; -1: nothing is left. */
+/** The first rank with a label to give up; -1: none is left. */
 const rankOf = (values: readonly string[]) =>
-  GIVEN_UP.findIndex((isGivenUp) => values.some((value, label) => value !== '' && isGivenUp(label)))
+  GIVEN_UP.findIndex((labels) => labels.some((label) => values[label] !== ''))
 
-/** The values without what is given up first; undefined where nothing is left. */
+/** The values without the labels given up first; undefined where none is left. */
 function reduced(values: readonly string[]): readonly string[] | undefined {
-  const isGivenUp = GIVEN_UP[rankOf(values)]
-  return isGivenUp && values.map((value, label) => (isGivenUp(label) ? '' : value))
+  const labels = GIVEN_UP[rankOf(values)]
+  return labels && values.map((value, label) => (labels.includes(label) ? '' : value))
 }

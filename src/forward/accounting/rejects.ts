@@ -1,11 +1,10 @@
-// Why a line or an alert is rejected. One row a reason: its type, counters, exit code, log lines, metrics
-// and the README's table all come from the row.
+// Why a line or an alert is rejected. One row of rejects.json a reason: its type, counters, exit code, log lines,
+// metrics and the README's table all come from the row.
 
 import type { Logger } from '../../shared/log.ts'
+import TABLE from './rejects.json' with { type: 'json' }
 
 interface Row {
-  /** A line is rejected when it is read, an alert when NATS refuses it. */
-  readonly at: 'reading' | 'delivery'
   /** Why an alert is lost, for the last line of the log. Absent: no alert is lost. */
   readonly lost?: string
   readonly log: string
@@ -13,59 +12,18 @@ interface Row {
   readonly meaning: string
 }
 
-export const REJECTS = {
-  invalid_json: {
-    at: 'reading',
-    log: 'rejected a line: it is not JSON',
-    meaning: 'not JSON: banners, statistics, a fragment of a line whose writer died',
-  },
-  not_an_alert: {
-    at: 'reading',
-    log: 'rejected a line: it is JSON but not an alert (no priority or no rule)',
-    meaning: 'JSON without a non-empty `priority` and `rule`',
-  },
-  too_long: {
-    at: 'reading',
-    log: 'rejected a line: it is longer than --max-line-bytes',
-    meaning: 'over `--max-line-bytes`',
-  },
-  internal_error: {
-    // Or of an alert that fails when it comes back from the spool.
-    at: 'reading',
-    lost: 'failed here, by a bug',
-    log: 'lost a line, maybe an alert: this is a bug',
-    meaning:
-      'falco-nats failed on this line, and on no other: a bug; the log has the error. It may have been an alert',
-  },
-  exceeds_max_payload: {
-    at: 'delivery',
-    lost: "over the server's max_payload",
-    log: "lost an alert: it is larger than the server's max_payload",
-    meaning: "an alert that the server's `max_payload` refuses",
-  },
-  permission_denied: {
-    at: 'delivery',
-    lost: 'denied by permissions',
-    log: 'lost an alert: the server denies publishing on its subject',
-    meaning: 'an alert on a subject that the server denies to this user',
-  },
-  refused_by_stream: {
-    at: 'delivery',
-    lost: 'refused by the stream',
-    log: 'lost an alert: it is longer than the max_msg_size of the stream',
-    meaning: "an alert over the stream's `max_msg_size`",
-  },
-} as const satisfies Record<string, Row>
+/** A line is rejected when it is read, at first or again from the spool; an alert when NATS refuses its delivery. */
+export const REJECTS = TABLE satisfies Record<string, Record<string, Row>>
 
-export type RejectReason = keyof typeof REJECTS
-type RejectAt<Stage extends Row['at']> = {
-  [Reason in RejectReason]: (typeof REJECTS)[Reason]['at'] extends Stage ? Reason : never
-}[RejectReason]
-export type ReadReject = RejectAt<'reading'>
-export type DeliveryReject = RejectAt<'delivery'>
+export type ReadReject = keyof typeof REJECTS.reading
+export type DeliveryReject = keyof typeof REJECTS.delivery
+export type RejectReason = ReadReject | DeliveryReject
 
-/** The table as a list, for code that holds for any reason. */
-export const rejectRows = () => Object.entries(REJECTS) as readonly [RejectReason, Row][]
+/** By reason, for code that holds for any. */
+export const allRejects = (): Readonly<Record<RejectReason, Row>> => ({
+  ...REJECTS.reading,
+  ...REJECTS.delivery,
+})
 
 const QUIET_MS = 10_000
 const EXCERPT_BYTES = 80
@@ -74,14 +32,14 @@ const EXCERPT_BYTES = 80
 export function createRejectLog(log: Logger) {
   const states = new Map<RejectReason, { quietUntil: number; suppressed: number }>()
   return (reason: RejectReason, detail: () => Record<string, unknown>): void => {
-    const { quietUntil, suppressed } = states.get(reason) ?? { quietUntil: 0, suppressed: 0 }
+    const state = states.get(reason)
     const now = performance.now()
-    if (now < quietUntil) {
-      states.set(reason, { quietUntil, suppressed: suppressed + 1 })
-      return
+    if (state && now < state.quietUntil) state.suppressed++
+    else {
+      const suppressed = state?.suppressed ?? 0
+      log.warn({ reason, ...detail(), suppressed }, allRejects()[reason].log)
+      states.set(reason, { quietUntil: now + QUIET_MS, suppressed: 0 })
     }
-    log.warn({ reason, ...detail(), suppressed }, REJECTS[reason].log)
-    states.set(reason, { quietUntil: now + QUIET_MS, suppressed: 0 })
   }
 }
 
@@ -91,8 +49,7 @@ export type RejectLog = ReturnType<typeof createRejectLog>
 export function excerpt(bytes: Buffer): string {
   const shown = bytes
     .toString('latin1', 0, EXCERPT_BYTES)
-    .replace(/[^ -[\]-~]/g, (char) =>
-      char === '\\' ? '\\\\' : `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`,
-    )
+    .replaceAll('\\', '\\\\')
+    .replace(/[^ -~]/g, (char) => `\\x${Buffer.from(char, 'latin1').toString('hex')}`)
   return bytes.length > EXCERPT_BYTES ? `${shown}…` : shown
 }

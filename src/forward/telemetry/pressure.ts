@@ -1,5 +1,5 @@
-// Trouble that lasts: alerts are dropped, Falco waits, NATS is away or confirms nothing. The log gets a
-// line when it begins, one every 30 s with the sums so far, and one when it is over.
+// Trouble that lasts: alerts are dropped, Falco waits, NATS is away or confirms nothing. The log gets a line when it
+// begins, one every 30 s with the sums so far, and one when it is over.
 
 import type { Logger } from '../../shared/log.ts'
 import {
@@ -13,7 +13,7 @@ import {
 import type { Vitals } from '../delivery/sink.ts'
 
 const AGAIN_MS = 30_000
-/** Drops and pauses come and go; they are over when none was seen for this time. */
+/** Drops and pauses come and go; they are over when none was seen for this long. */
 const QUIET_MS = 10_000
 /** Reading pauses for less in any flood. */
 const FALCO_WAITS_MS = 1_000
@@ -26,7 +26,7 @@ export interface Episode {
 
 export type Turn = 'begins' | 'lasts' | 'ends'
 
-/** The episode as it is at `now`, and which line is due: no more than three in `quietMs`. */
+/** The episode at `now`, and which line is due: no more than three in `quietMs`. */
 export function follow(
   episode: Episode | undefined,
   isSeen: boolean,
@@ -35,11 +35,10 @@ export function follow(
 ): readonly [Episode | undefined, Turn?] {
   if (episode === undefined)
     return isSeen ? [{ begunAt: now, seenAt: now, loggedAt: now }, 'begins'] : [undefined]
-  const { begunAt, loggedAt } = episode
   const seenAt = isSeen ? now : episode.seenAt
   if (!isSeen && now - seenAt >= quietMs) return [undefined, 'ends']
-  if (now - loggedAt < AGAIN_MS) return [{ begunAt, seenAt, loggedAt }]
-  return [{ begunAt, seenAt, loggedAt: now }, 'lasts']
+  if (now - episode.loggedAt < AGAIN_MS) return [{ ...episode, seenAt }]
+  return [{ ...episode, seenAt, loggedAt: now }, 'lasts']
 }
 
 /** The lines of one trouble; a turn without one is logged elsewhere. */
@@ -62,7 +61,7 @@ const SILENT: Lines = {
   ends: 'NATS confirms again',
 }
 
-/** `full` names the stores that are full when there is no room. The publisher calls the result at each look. */
+/** `full` names the stores that are full when there is no room. The publisher calls the result every 100 ms. */
 export function createPressureLog(log: Logger, counters: Counters, full: string) {
   const episodes = new Map<Lines, Episode>()
   let droppedSeen = 0
@@ -70,15 +69,6 @@ export function createPressureLog(log: Logger, counters: Counters, full: string)
   let connectedAt = 0
 
   return ({ connected, waitingMs }: Vitals, now = performance.now()): void => {
-    const pausedMs = pausedFor(counters, now)
-    const falcoWaits = pausedMs > FALCO_WAITS_MS
-    const isDropping = totalDropped(counters) > droppedSeen
-    droppedSeen = totalDropped(counters)
-    if (!connected) {
-      connectedAt = now
-      episodes.delete(SILENT)
-    }
-
     function look(lines: Lines, isSeen: boolean, quietMs: number, detail: object): void {
       const before = episodes.get(lines)
       const [after, turn] = follow(before, isSeen, now, quietMs)
@@ -94,13 +84,21 @@ export function createPressureLog(log: Logger, counters: Counters, full: string)
       log[turn === 'ends' ? 'info' : 'warn'](fields, message)
     }
 
+    const pausedMs = pausedFor(counters, now)
+    const falcoWaits = pausedMs > FALCO_WAITS_MS
     const waits = falcoWaits ? { falcoWaits: seconds(pausedMs) } : {}
+    if (!connected) {
+      connectedAt = now
+      episodes.delete(SILENT)
+    }
     look(AWAY, !connected, 0, waits)
     const unconfirmedMs = Math.min(waitingMs, now - connectedAt)
     look(SILENT, connected && unconfirmedMs >= AGAIN_MS, 0, waits)
     look(WAITING, falcoWaits, QUIET_MS, { full, connected, ...waits })
     const added = counters.dropped.map((count, index) => count - droppedBefore[index]!)
-    look(DROPPING, isDropping, QUIET_MS, { full, connected, dropped: nonZero(byPriority(added)) })
+    const dropped = nonZero(byPriority(added))
+    look(DROPPING, totalDropped(counters) > droppedSeen, QUIET_MS, { full, connected, dropped })
+    droppedSeen = totalDropped(counters)
     if (!episodes.has(DROPPING)) droppedBefore = [...counters.dropped]
   }
 }

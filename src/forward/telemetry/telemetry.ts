@@ -1,11 +1,11 @@
-// What a running process serves on its metrics address: metrics, and whether it is alive and ready.
+// The pages on the metrics address: metrics, and whether the process is alive and ready.
 
 import type { Endpoint, Routes } from '../../shared/http-endpoint.ts'
 import type { Logger } from '../../shared/log.ts'
 import type { Address } from '../../shared/options/parsers.ts'
 import { pausedFor } from '../accounting/counters.ts'
 import { STALLED_MS } from '../delivery/sink.ts'
-import type { Measured } from './metric-table.ts'
+import type { Measured } from './metrics.ts'
 import { seconds } from './pressure.ts'
 
 /** A pause this long with nothing in flight means that reading is stuck: no confirmation can end it. */
@@ -18,7 +18,7 @@ export async function openTelemetry(address: Address, log: Logger): Promise<Endp
   return endpoint
 }
 
-/** `isStopping`: whether a stop has been asked for. Once these are served, the pipe is open. */
+/** For a process whose pipe is open. */
 export function routesTo(measure: () => Measured, isStopping: () => boolean): Routes {
   let metrics: Promise<() => Promise<Buffer>> | undefined
   return {
@@ -26,26 +26,20 @@ export function routesTo(measure: () => Measured, isStopping: () => boolean): Ro
       metrics ??= import('./metrics.ts').then(({ createMetrics }) => createMetrics(measure))
       return (await metrics)()
     },
-    live: () => liveTrouble(measure()),
+    /** Ignores NATS on purpose: a restart would not mend the connection, and would lose the alerts in memory. */
+    live() {
+      const { counters, vitals } = measure()
+      const pausedMs = pausedFor(counters)
+      if (pausedMs <= STUCK_MS || vitals.inFlightAlerts > 0) return undefined
+      return `reading has paused for ${seconds(pausedMs)} and nothing is on its way`
+    },
     ready(withNats) {
       if (isStopping()) return 'stopping: what was read is being delivered'
-      return withNats ? natsTrouble(measure()) : undefined
+      if (!withNats) return undefined
+      const { connected, waitingMs } = measure().vitals
+      if (!connected) return 'not connected to NATS'
+      if (waitingMs <= STALLED_MS) return undefined
+      return `NATS has not confirmed anything for ${seconds(waitingMs)}`
     },
   }
-}
-
-/**
- * Answering at all proves that the event loop runs. Liveness ignores NATS on purpose: a restart would not mend
- * the connection, and would lose the alerts in memory.
- */
-function liveTrouble({ counters, vitals }: Measured): string | undefined {
-  const pausedMs = pausedFor(counters)
-  if (pausedMs <= STUCK_MS || vitals.inFlightAlerts > 0) return undefined
-  return `reading has paused for ${seconds(pausedMs)} and nothing is on its way`
-}
-
-function natsTrouble({ vitals: { connected, waitingMs } }: Measured): string | undefined {
-  if (!connected) return 'not connected to NATS'
-  if (waitingMs <= STALLED_MS) return undefined
-  return `NATS has not confirmed anything for ${seconds(waitingMs)}`
 }

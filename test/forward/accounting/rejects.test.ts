@@ -6,7 +6,6 @@ import {
   excerpt,
   REJECTS,
   type RejectReason,
-  rejectRows,
 } from '../../../src/forward/accounting/rejects.ts'
 import { logSummary } from '../../../src/forward/summary.ts'
 import { createMetrics } from '../../../src/forward/telemetry/metrics.ts'
@@ -42,14 +41,18 @@ describe('the log of rejects', () => {
   })
 })
 
-const REASONS = rejectRows()
+const REASONS = (['reading', 'delivery'] as const).flatMap((at) =>
+  Object.entries<{ log: string; lost?: string }>(REJECTS[at]).map(
+    ([reason, { lost }]) => [reason, { at, lost }] as const,
+  ),
+)
 
 /** As a contributor adds a reason: a row, and nothing else. */
 describe.each([
   ['delivery', 'moon_phase', 'refused by the moon'],
   ['reading', 'bad_omen', undefined],
 ] as const)('a reason at %s that is added to the table', (at, name, why) => {
-  Object.assign(REJECTS, { [name]: { at, lost: why, log: `rejected: ${name}`, meaning: name } })
+  Object.assign(REJECTS[at], { [name]: { lost: why, log: `rejected: ${name}`, meaning: name } })
   const reason = name as RejectReason
   const counters = createCounters()
   counters.read = 5

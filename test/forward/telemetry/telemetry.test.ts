@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { createCounters } from '../../../src/forward/accounting/counters.ts'
-import type { Measured } from '../../../src/forward/telemetry/metric-table.ts'
+import type { Measured } from '../../../src/forward/telemetry/metrics.ts'
 import { openTelemetry, routesTo } from '../../../src/forward/telemetry/telemetry.ts'
 import { measured, VITALS } from '../../support/measured.ts'
 import { recordingLog } from '../../support/recording-log.ts'

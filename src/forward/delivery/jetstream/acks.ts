@@ -1,10 +1,14 @@
-// JetStream's answer to a published alert, its meaning, and the log lines on it.
+// JetStream's answer to a published alert: stored, or why not and what helps, by the server's error codes.
+// error-codes.json has the codes that a publisher or a client that makes a stream can meet, with the server's words
+// for them (https://github.com/nats-io/nats-server/blob/main/server/errors.json).
 
 import type { Msg } from 'nats'
 import { messageOf, printable } from '../../../shared/errors.ts'
 import type { Logger } from '../../../shared/log.ts'
-import { adviceFor, type Trouble, troubleOf } from './error-codes.ts'
-import type { StreamSettings } from './stream-settings.ts'
+import TABLE from './error-codes.json' with { type: 'json' }
+import { addCommand, type StreamSettings } from './stream-settings.ts'
+
+export type Trouble = keyof typeof TABLE
 
 /** Why an alert is not stored. */
 export interface Failure {
@@ -19,9 +23,9 @@ export type Answer = 'stored' | 'duplicate' | Failure
 
 export const UNANSWERED: Failure = { trouble: 'timeout', reason: 'no answer' }
 
-/** Understands answers, whatever they are. */
+/** Takes any bytes: a plain subscriber may answer, too. */
 export function readAnswer(message: Msg): Answer {
-  // An answer without a body is the server's own: the subject has no subscriber.
+  // The server itself answers without a body when the subject has no subscriber.
   if (message.data.length === 0) return { trouble: 'no_responders', reason: 'no responders' }
   try {
     const { stream, duplicate, error } = message.json<{
@@ -31,15 +35,42 @@ export function readAnswer(message: Msg): Answer {
     }>()
     if (error === undefined) return duplicate === true ? 'duplicate' : 'stored'
     const reason = printable(error.description ?? 'unknown error')
-    return {
-      trouble: troubleOf(error.err_code, reason),
-      reason,
-      ...(stream && { stream: printable(stream) }),
-    }
+    const trouble = troubleOf(error.err_code, reason)
+    return { trouble, reason, ...(stream && { stream: printable(stream) }) }
   } catch (error) {
-    // A plain subscriber may answer as well, with anything.
     return { trouble: 'refused', reason: `the answer is no acknowledgement: ${messageOf(error)}` }
   }
+}
+
+const TROUBLES = Object.keys(TABLE) as Trouble[]
+
+/** This code carries any error of the stream's store. */
+const STORE_FAILED = 10077
+const STORE_ERRORS: readonly [reason: RegExp, trouble: Trouble][] = [
+  [/^maximum /, 'stream_full'],
+  [/no space left|insufficient|limits? exceeded/, 'out_of_storage'],
+  [/^message too large/, 'too_large'],
+]
+
+/** `refused` for an unknown code: the log has the server's words, and the alert is retried. */
+export const troubleOf = (code: number | undefined, reason: string): Trouble =>
+  (code === STORE_FAILED
+    ? STORE_ERRORS.find(([known]) => known.test(reason))?.[1]
+    : TROUBLES.find((trouble) => String(code) in TABLE[trouble].codes)) ?? 'refused'
+
+export const STORAGE_ADVICE =
+  'give the server or the account more, or let its streams keep less (nats account info shows the limits)'
+
+/** For the log, about an alert on `subject` that `stream`, where one answered, did not store. */
+export function adviceFor(
+  { trouble, stream }: Pick<Failure, 'trouble' | 'stream'>,
+  subject: string,
+  settings: StreamSettings,
+): string {
+  const { name: expected } = settings
+  const command = addCommand(settings)
+  const values = { subject, stream: stream ?? expected, expected, command, storage: STORAGE_ADVICE }
+  return TABLE[trouble].advice.replace(/\{(\w+)\}/g, (_, key: keyof typeof values) => values[key])
 }
 
 /** Logs a line when trouble begins or becomes another, and one when it is over. */
@@ -48,18 +79,15 @@ export function createTroubleLog(log: Logger, settings: StreamSettings) {
   return {
     /** The trouble that was logged and is not over. */
     current: () => current,
-
     begin(failure: Failure, subject: string): void {
-      if (failure.trouble === current) return
-      current = failure.trouble
-      const { trouble, reason, stream } = failure
-      log.warn({ trouble, reason, subject }, adviceFor(trouble, subject, stream, settings))
+      const { trouble, reason } = failure
+      if (trouble === current) return
+      current = trouble
+      log.warn({ trouble, reason, subject }, adviceFor(failure, subject, settings))
     },
-
     end(): void {
-      if (current === undefined) return
+      if (current !== undefined) log.info('JetStream acknowledges again')
       current = undefined
-      log.info('JetStream acknowledges again')
     },
   }
 }

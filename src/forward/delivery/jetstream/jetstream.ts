@@ -1,18 +1,10 @@
 // JetStream: an alert is delivered when a stream has acknowledged that it is stored.
 //
-//   waiting ──publish──▶ sent ──PubAck──▶ stored
-//                         │
-//                  refused, or no answer in 5 s
-//                         ▼
-//                       failed ──after a pause──▶ again ──PubAck──▶ stored
-//                         ▲                         │
-//                         └───── refused again ─────┘
-//
-// An alert keeps its slot (slots.ts) from its first publication until it is settled, so no more than
-// `maxInFlight` are ever in flight, retries included. While any has failed nothing new is published: the
-// oldest failed one is the probe, tried alone with backoff, and when it is stored the others follow in
-// order. So the order in the stream differs from the order of reading by at most the alerts that were
-// in flight behind one that failed.
+// An alert keeps its slot (slots.ts) from its first publication until it is settled, so no more than `maxInFlight`
+// are ever in flight, retries included. An alert fails when it is refused, or has no answer in 5 s. While any has
+// failed, nothing new is published: the oldest failed one is the probe, retried alone with backoff, and once it is
+// stored, the others follow in order. So the order in the stream differs from the order of reading by at most the
+// alerts that were in flight behind one that failed.
 
 import { createInbox } from 'nats'
 import { backoff } from '../../../shared/backoff.ts'
@@ -35,12 +27,11 @@ import { createStreamMaker, type StreamMaker } from './stream.ts'
 import type { StreamSettings } from './stream-settings.ts'
 
 const RETRY_FIRST_MS = 250
-/** An answer may take this long, counted in ticks from when the server is known to have the alert. */
+/** How long an answer may take, in ticks from when the server is known to have the alert. */
 const ANSWER_TICKS = 5
 const TICK_MS = 1000
 
 export interface JetStreamOptions {
-  /** For `create`, and for the advice in the log. */
   readonly settings: StreamSettings
   /** Whether to make the stream when it is missing. */
   readonly create: boolean
@@ -49,13 +40,13 @@ export interface JetStreamOptions {
   readonly log: Logger
 }
 
-/** A transport that publishes with acknowledgement, and tries again as long as the session lives. */
+/** Publishes with acknowledgement, and retries as long as the session lives. */
 export function createJetStreamTransport(options: JetStreamOptions): Transport {
   const { settings, create, log } = options
   const troubles = createTroubleLog(log, settings)
   const makeStream = create ? createStreamMaker(settings, log) : undefined
-  const windows = new WeakMap<Session, PublishWindow>()
-  const windowOf = (session: Session): PublishWindow => {
+  const windows = new WeakMap<Session, ReturnType<typeof openPublishWindow>>()
+  const windowOf = (session: Session) => {
     const window = windows.get(session) ?? openPublishWindow(session, options, troubles, makeStream)
     windows.set(session, window)
     return window
@@ -63,17 +54,14 @@ export function createJetStreamTransport(options: JetStreamOptions): Transport {
   return { opened: windowOf, publish: (session, batch) => windowOf(session)(batch) }
 }
 
-/** Publishes a batch. Resolves, with what was refused, when all else is stored. */
-type PublishWindow = (batch: Batch) => Promise<readonly Refusal[]>
-
-/** One batch that is not yet stored as a whole. */
+/** A batch that is not settled. */
 interface Delivery {
   readonly batch: Batch
-  /** What the batch has; once given back it forgets. */
+  /** Alerts in the batch, which forgets it once it is given back. */
   readonly count: number
-  /** How many have had a slot. */
+  /** Alerts that have had a slot. */
   published: number
-  /** How many are not settled: neither stored nor refused. */
+  /** Alerts neither stored nor refused. */
   open: number
   duplicates: number
   readonly refusals: Refusal[]
@@ -81,23 +69,22 @@ interface Delivery {
 }
 
 type Slot = SlotOf<Delivery>
-
 const isUnpublished = ({ published, count }: Delivery) => published < count
 const subjectOf = ({ delivery, alert }: Slot) =>
   subjectAt(delivery!.batch, alert).toString('latin1')
 
-/** All that is in flight over one session. */
+/** All that is in flight over one session. The result publishes a batch and resolves when its alerts are stored or refused. */
 function openPublishWindow(
   session: Session,
   { maxInFlight, counters }: JetStreamOptions,
   troubles: TroubleLog,
   makeStream: StreamMaker | undefined,
-): PublishWindow {
+) {
   const { connection } = session
   const inbox = createInbox(session.inboxPrefix)
   const writer = createMessageWriter(session)
   const slots = createSlots<Delivery>(maxInFlight)
-  /** Batches that are not settled, in order. */
+  /** In the order of the calls. */
   const deliveries: Delivery[] = []
   let ready = makeStream === undefined
   const arrivedAtTicks: number[] = Array(ANSWER_TICKS).fill(0)
@@ -107,13 +94,13 @@ function openPublishWindow(
 
   connection.subscribe(`${inbox}.*`, {
     callback(error, message) {
-      // Denied: then nothing is answered, and the advice on timeouts covers it.
+      // The server denies the subscription: no answer comes, and the advice on timeouts covers it.
       if (error) return
       const slot = slots.byToken(Number(message.subject.slice(inbox.length + 1)))
       if (slot) settle(slot, readAnswer(message))
     },
   })
-  // The client would hold it back for a moment, and the writer does not wait.
+  // The client would hold the subscription back for a moment, and the writer does not wait.
   connection.flush().catch(() => {})
   const ticker = setInterval(failOverdue, TICK_MS)
   void session.closed.then(() => {
@@ -127,7 +114,7 @@ function openPublishWindow(
 
   const unpublished = () => deliveries.find(isUnpublished)
 
-  /** Publishes what waits, as far as there are slots; nothing new while any has failed. */
+  /** Publishes new alerts while slots are free and none has failed. */
   function refill(): void {
     if (ready && slots.failing() === 0 && !connection.isClosed())
       for (let delivery = unpublished(); delivery; delivery = unpublished()) {
@@ -142,11 +129,9 @@ function openPublishWindow(
   function publish(slot: Slot): void {
     const { batch } = slot.delivery!
     const bytes = sizeWithId(batch, slot.alert)
-    if (bytes > session.maxPayload) {
+    if (bytes > session.maxPayload)
       finish(slot, tooLarge(subjectOf(slot), bytes, session.maxPayload))
-      return
-    }
-    slot.publication = writer.add(batch, slot.alert, `${inbox}.${slot.token}`)
+    else slot.publication = writer.add(batch, slot.alert, `${inbox}.${slot.token}`)
   }
 
   function publishAgain(slot: Slot): void {
@@ -156,10 +141,9 @@ function openPublishWindow(
   }
 
   function settle(slot: Slot, answer: Answer): void {
-    if (answer === 'stored' || answer === 'duplicate') {
-      if (answer === 'duplicate') slot.delivery!.duplicates++
-      finish(slot)
-    } else if (answer.trouble === 'too_large') {
+    if (answer === 'duplicate') slot.delivery!.duplicates++
+    if (answer === 'stored' || answer === 'duplicate') finish(slot)
+    else if (answer.trouble === 'too_large') {
       const { stream, reason } = answer
       finish(slot, { reason: 'refused_by_stream', detail: { stream, said: reason } })
     } else if (slot.state !== 'failed') fail(slot, answer)
@@ -216,13 +200,13 @@ function openPublishWindow(
     refill()
   }
 
-  /** Alerts without an answer that the server has for a while: by a PONG, not by our clock alone. */
+  /** Fails unanswered alerts that the server has had for ANSWER_TICKS, by its PONG: our clock alone proves nothing. */
   function failOverdue(): void {
     arrivedAtTicks.push(writer.arrived())
     for (const slot of slots.waitingFor(arrivedAtTicks.shift()!)) fail(slot, UNANSWERED)
   }
 
-  return (batch) => {
+  return (batch: Batch) => {
     const { promise, resolve: done } = Promise.withResolvers<readonly Refusal[]>()
     const { count } = batch
     deliveries.push({ batch, count, published: 0, open: count, duplicates: 0, refusals: [], done })

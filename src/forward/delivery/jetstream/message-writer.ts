@@ -1,4 +1,4 @@
-// Messages that want an answer: gathered in the course of a turn of the event loop for one write, and counted as arrived.
+// Messages with a reply subject: gathered during a turn of the event loop for one write, and counted as they arrive.
 
 import { setImmediate as afterPoll } from 'node:timers/promises'
 import { messageOf } from '../../../shared/errors.ts'
@@ -13,22 +13,13 @@ import {
 import { MESSAGE_ID_LINE_LENGTH, messageIdLine, VERSION_LINE } from '../../encoding/headers.ts'
 import type { Session } from '../session.ts'
 
-export interface MessageWriter {
-  /** Alert `index` of the batch, with its id as a header. Returns its number, counted from 1. */
-  add(batch: Batch, index: number, reply: string): number
-  /** Messages up to this number have reached the server. */
-  arrived(): number
-  /** Asks, once at a time, whether the server has what was added; calls `onArrival` when it has more of it. */
-  confirm(onArrival: () => void): void
-}
-
 const COMMAND = 'HPUB '
 const LINE_END = '\r\n'
 const SPACE = 0x20
-/** Memory is taken by so much. What was written must stay what it is, so it is never used again. */
+/** Messages are gathered in slabs of this size. None is reused: written bytes must not change. */
 const SLAB_BYTES = 64 * 1024
 
-/** What counts for max_payload: the alert and its headers, and the id. */
+/** The size that max_payload limits: the alert, its headers and its id. */
 export const sizeWithId = (batch: Batch, index: number): number =>
   sizeAt(batch, index) +
   MESSAGE_ID_LINE_LENGTH +
@@ -37,9 +28,9 @@ export const sizeWithId = (batch: Batch, index: number): number =>
 const hasHeaders = (batch: Batch, index: number) =>
   headersStart(batch, index) < batch.starts[index]!
 
-export function createMessageWriter(session: Session): MessageWriter {
+export function createMessageWriter(session: Session) {
   let slab = Buffer.alloc(0)
-  /** What is added and not written. */
+  /** `slab[start, end)` is added and not written. */
   let [start, end] = [0, 0]
   let added = 0
   let arrived = 0
@@ -56,9 +47,9 @@ export function createMessageWriter(session: Session): MessageWriter {
     while (arrived < added && !session.connection.isClosed()) {
       flush()
       const upTo = added
-      // It rejects only when the session is over, although that has not been heard yet.
+      // It rejects only when the session is over, although `closed` has not resolved yet.
       await session.confirm().catch((error) => session.close(messageOf(error)))
-      // See core-nats.ts: what was denied is known a few microtasks later.
+      // Denials are known a few microtasks later: see core-nats.ts.
       await afterPoll()
       arrived = upTo
       onArrival()
@@ -67,13 +58,13 @@ export function createMessageWriter(session: Session): MessageWriter {
   }
 
   return {
-    add(batch, index, reply) {
+    /** Alert `index` of the batch, with its id as a header. Returns the message's number, counted from 1. */
+    add(batch: Batch, index: number, reply: string): number {
       if (start === end) queueMicrotask(flush)
       const { bytes, starts, ends } = batch
       const payload = payloadAt(batch, index)
       const size = sizeWithId(batch, index)
       const others = hasHeaders(batch, index)
-      /** What stands between the subject and what follows the id. */
       const middle = ` ${reply} ${size - payload.length} ${size}\r\n${VERSION_LINE}${messageIdLine(payload)}${others ? '' : LINE_END}`
       const messageEnd = ends[index]! + LINE_END.length
       const max = COMMAND.length + middle.length + messageEnd - messageStart(batch, index)
@@ -90,8 +81,10 @@ export function createMessageWriter(session: Session): MessageWriter {
       end += bytes.copy(slab, end, rest, messageEnd)
       return ++added
     },
+    /** Messages up to this number have reached the server. */
     arrived: () => arrived,
-    confirm(onArrival) {
+    /** Asks, once at a time, whether the server has the messages; calls `onArrival` when it has more of them. */
+    confirm(onArrival: () => void): void {
       if (arrived < added && !confirming) void confirmAll(onArrival)
     },
   }

@@ -2,21 +2,19 @@
 //
 //   free ──take──▶ sent ──fail──▶ failed ──retry──▶ again ──fail──▶ failed …      any of them ──release──▶ free
 
-export type SlotState = 'free' | 'sent' | 'failed' | 'again'
-
-export interface Slot<D> {
-  readonly index: number
-  state: SlotState
-  delivery: D | undefined
+const emptySlot = <D>(index: number) => ({
+  index,
+  state: 'free' as 'free' | 'sent' | 'failed' | 'again',
+  delivery: undefined as D | undefined,
   /** Index in the batch of the delivery. */
-  alert: number
+  alert: 0,
   /** The server replies to it. It grows with each alert; modulo the number of slots it is the index. */
-  token: number
-  /** Number of the alert's last publication in this session, once it has one. */
-  publication: number
-}
+  token: 0,
+  /** Number of the alert's last publication in this session; Infinity before the first. */
+  publication: 0,
+})
 
-export type Slots<D> = ReturnType<typeof createSlots<D>>
+export type Slot<D> = ReturnType<typeof emptySlot<D>>
 
 export function createSlots<D>(max: number) {
   const slots = Array.from({ length: max }, (_, index) => emptySlot<D>(index))
@@ -24,13 +22,13 @@ export function createSlots<D>(max: number) {
   let issued = 0
   let failing = 0
 
-  function enter(slot: Slot<D>, state: SlotState): void {
+  function enter(slot: Slot<D>, state: Slot<D>['state']): void {
     failing += Number(isFailing(state)) - Number(isFailing(slot.state))
     slot.state = state
   }
 
   return {
-    /** How many have failed and are not stored yet, those that are tried again included. */
+    /** How many have failed and are not stored yet, retried ones included. */
     failing: () => failing,
     /** Undefined: every slot is taken. */
     take(delivery: D, alert: number): Slot<D> | undefined {
@@ -59,20 +57,10 @@ export function createSlots<D>(max: number) {
     failed: () => slots.filter(({ state }) => state === 'failed').sort((a, b) => a.token - b.token),
     /** Those that wait for the answer to a publication up to this one. */
     waitingFor: (upTo: number) =>
-      free.length === max
-        ? []
-        : slots.filter((slot) => isWaiting(slot) && slot.publication <= upTo),
+      free.length === max ? [] : slots.filter((slot) => isWaiting(slot, upTo)),
   }
 }
 
-const emptySlot = <D>(index: number): Slot<D> => ({
-  index,
-  state: 'free',
-  delivery: undefined,
-  alert: 0,
-  token: 0,
-  publication: 0,
-})
-
-const isFailing = (state: SlotState) => state === 'failed' || state === 'again'
-const isWaiting = ({ state }: Slot<unknown>) => state === 'sent' || state === 'again'
+const isFailing = (state: Slot<unknown>['state']) => state === 'failed' || state === 'again'
+const isWaiting = ({ state, publication }: Slot<unknown>, upTo: number) =>
+  (state === 'sent' || state === 'again') && publication <= upTo

@@ -1,4 +1,4 @@
-// The stream that is to take the alerts, as options describe it.
+// The options of JetStream, and the stream that they describe.
 
 import { type SubjectTemplate, streamSubject } from '../../../shared/alert/subject.ts'
 import { UsageError } from '../../../shared/errors.ts'
@@ -6,8 +6,7 @@ import { duration, streamName, wholeNumber } from '../../../shared/options/parse
 import { flag, longFlag, optional, type ValuesOf } from '../../../shared/options/table.ts'
 import { formatDuration } from '../../../shared/options/units.ts'
 
-const DAY_MS = 86_400_000
-const MINUTE_MS = 60_000
+const [DAY_MS, MINUTE_MS] = [86_400_000, 60_000]
 
 export const STREAM_OPTIONS = {
   jetstream: flag({
@@ -45,10 +44,9 @@ export const STREAM_OPTIONS = {
 
 type StreamOptions = ValuesOf<typeof STREAM_OPTIONS> & { readonly subject: SubjectTemplate }
 
-/** A stream as `--create-stream` makes it. */
 export type StreamSettings = ReturnType<typeof streamSettings>
 
-/** A template that begins with a token takes everything. */
+/** A stream as `--create-stream` makes it. For a template that begins with a token it takes every subject. */
 export const streamSettings = (config: StreamOptions) => ({
   name: config.stream ?? 'FALCO',
   subject: streamSubject(config.subject) ?? '>',
@@ -66,7 +64,7 @@ const NEEDS = [
   ['duplicateWindow', 'createStream'],
 ] as const
 
-/** Throws a UsageError when options are given that do nothing, or contradict each other. */
+/** Throws a UsageError where options do nothing, or contradict each other. */
 export function checkStreamOptions(config: StreamOptions): void {
   for (const [option, needed] of NEEDS)
     if ((config[option] ?? false) !== false && !config[needed]) {

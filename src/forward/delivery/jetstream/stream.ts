@@ -1,10 +1,10 @@
-// The stream that is to take the alerts: whether it is there, and how to make it.
+// The stream for the alerts: finds it, and makes it.
 
 import { JetStreamApiCodes, JetStreamApiError, jetstreamManager } from '@nats-io/jetstream'
 import type { NatsConnection } from 'nats'
 import { messageOf } from '../../../shared/errors.ts'
 import type { Logger } from '../../../shared/log.ts'
-import { STORAGE_ADVICE, troubleOf } from './error-codes.ts'
+import { STORAGE_ADVICE, troubleOf } from './acks.ts'
 import type { StreamSettings } from './stream-settings.ts'
 
 /** https://github.com/nats-io/nats-server/blob/main/server/errors.json */
@@ -13,16 +13,16 @@ const NAME_IN_USE = 10058
 const streamsOf = async (connection: NatsConnection) =>
   (await jetstreamManager(connection, { checkAPI: false })).streams
 
-export type StreamMaker = (connection: NatsConnection) => Promise<void>
+export type StreamMaker = ReturnType<typeof createStreamMaker>
 
-/** Makes the stream when there is none of that name, and leaves one that is there alone. Never rejects; logs what is new. */
-export function createStreamMaker(settings: StreamSettings, log: Logger): StreamMaker {
+/** Makes the stream unless one has its name. Never rejects; logs a reason once. */
+export function createStreamMaker(settings: StreamSettings, log: Logger) {
   const { name: stream, subject } = settings
   let lastReason: string | undefined
-  return async (connection) => {
+  return async (connection: NatsConnection): Promise<void> => {
     try {
-      if (await makeIfMissing(connection, settings))
-        log.info({ stream, subject }, 'made the stream')
+      const isMade = await makeIfMissing(connection, settings)
+      if (isMade) log.info({ stream, subject }, 'made the stream')
       lastReason = undefined
     } catch (error) {
       const reason = messageOf(error)
@@ -55,14 +55,9 @@ async function makeIfMissing(
   return (await unlessCode(made, NAME_IN_USE)) !== undefined
 }
 
-/** The name of the stream that takes the subject, undefined when there is none. */
-export async function streamTaking(
-  connection: NatsConnection,
-  subject: string,
-): Promise<string | undefined> {
-  const streams = await streamsOf(connection)
-  return await unlessCode(streams.find(subject), JetStreamApiCodes.StreamNotFound)
-}
+/** The name of the stream that takes the subject, if any. */
+export const streamTaking = async (connection: NatsConnection, subject: string) =>
+  unlessCode((await streamsOf(connection)).find(subject), JetStreamApiCodes.StreamNotFound)
 
 /** Undefined where the server answers with this error. */
 const unlessCode = <T>(answer: Promise<T>, code: number): Promise<T | undefined> =>
