@@ -1,5 +1,4 @@
-// At a stop the pipe is set aside: a new one takes its place, and the old one is read to its end. How, and what can
-// prevent it.
+// At a stop the pipe is set aside: a new one takes its place, and the old one is read to its end.
 
 import {
   accessSync,
@@ -20,17 +19,15 @@ import { dirname, join } from 'node:path'
 import { messageOf } from '../../shared/errors.ts'
 import { mkfifo } from './fifo.ts'
 
-/** The new pipe, until it is in its place. One name for every process, so that a leftover is found again. */
+/** The new pipe, until it is in its place: always the same name, so that a leftover is found again. */
 const nextTo = (path: string) => `${path}.next`
 
 /** Bits of CapEff (capabilities(7)). */
-const CAP_CHOWN = 0n
-const CAP_FOWNER = 3n
+const [CAP_CHOWN, CAP_FOWNER] = [0n, 3n]
 
 /**
- * Puts a new pipe at `path`, on which each process that opens it now waits for our next start, and returns a
- * descriptor that reads the old one to its end. Otherwise a Falco that goes on would write into the old one
- * until the moment we close it, and lose that. Throws where it cannot be done.
+ * Puts a new pipe at `path`, whose writers wait for our next start, and returns a descriptor that reads the old one to
+ * its end: Falco would lose what it writes into it before we close it. Throws where it cannot be done.
  */
 export function setAside(path: string, fd: number): number {
   const next = nextTo(path)
@@ -76,7 +73,7 @@ export function whyNotAside(path: string): string | undefined {
   }
 }
 
-/** A pipe that was made and did not get to its place: no process reads it. */
+/** Whether a pipe is there that no process reads: it was made and did not get to its place. */
 function isLeftover(path: string): boolean {
   if (!lstatSync(path, { throwIfNoEntry: false })?.isFIFO()) return false
   try {
@@ -102,7 +99,6 @@ function hasCapability(bit: bigint): boolean {
 }
 
 function isOnPath(program: string): boolean {
-  const directories = process.env.PATH?.split(':')
   const canRun = (directory: string) => {
     try {
       accessSync(join(directory, program), constants.X_OK)
@@ -111,5 +107,5 @@ function isOnPath(program: string): boolean {
       return false
     }
   }
-  return directories?.some(canRun) ?? true
+  return process.env.PATH?.split(':').some(canRun) ?? true
 }
