@@ -4,10 +4,9 @@ const [NEWLINE, CARRIAGE_RETURN] = [0x0a, 0x0d]
 /** What is kept of a line that is too long, to show what it was. */
 const KEPT_OF_TOO_LONG_BYTES = 256
 
-/** Takes the lines. `bytes[start, end)` is valid during the call only. */
+/** The bytes are valid during the call only. `tooLong` gets the first bytes of a line over the limit, and its length. */
 interface LineHandler {
   line(bytes: Buffer, start: number, end: number): void
-  /** A line over the limit: its first bytes, and how long it was. */
   tooLong(head: Buffer, length: number): void
 }
 
