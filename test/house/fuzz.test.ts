@@ -5,14 +5,10 @@ import { expect, it } from 'vitest'
 import { createCounters, held } from '../../src/forward/accounting/counters.ts'
 import { createFalcoEvents } from '../../src/forward/accounting/falco-events.ts'
 import { createBatcher } from '../../src/forward/buffer/batcher.ts'
-import {
-  type Batch,
-  createBatchPool,
-  payloadAt,
-  subjectAt,
-} from '../../src/forward/encoding/batch.ts'
+import { type Batch, createBatchPool } from '../../src/forward/encoding/batch.ts'
 import { createEncoder } from '../../src/forward/encoding/encoder.ts'
 import { headersOf } from '../../src/forward/encoding/headers.ts'
+import { payloadAt, subjectAt } from '../../src/forward/encoding/messages.ts'
 import { parseTemplate, subjectOf } from '../../src/shared/alert/subject.ts'
 import { createNotifier } from '../../src/shared/notifier.ts'
 import { fixture, linesOf } from '../support/fixtures.ts'

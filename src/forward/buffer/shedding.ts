@@ -1,8 +1,9 @@
 // --when-full drop: which alerts go when neither memory nor spool has room.
 
 import type { Counters } from '../accounting/counters.ts'
-import { type Batch, type BatchPool, compactCopy, linesOf } from '../encoding/batch.ts'
+import type { Batch, BatchPool } from '../encoding/batch.ts'
 import type { Encoder } from '../encoding/encoder.ts'
+import { compactCopy, linesOf } from '../encoding/messages.ts'
 import type { Disk } from './spool/disk.ts'
 
 /** The result sheds the least severe alerts of the oldest row or batch that has any. False: nothing is left. */

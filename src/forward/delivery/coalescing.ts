@@ -4,7 +4,8 @@
 import type { Notifier } from '../../shared/notifier.ts'
 import type { Counters } from '../accounting/counters.ts'
 import { type InFlight, inFlightOf, moveTo } from '../buffer/in-flight.ts'
-import { type Batch, messageStart } from '../encoding/batch.ts'
+import type { Batch } from '../encoding/batch.ts'
+import { messageStart } from '../encoding/messages.ts'
 import type { Session } from './session.ts'
 import type { Transport } from './transport.ts'
 

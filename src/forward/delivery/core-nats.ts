@@ -1,7 +1,8 @@
 // Core NATS: an alert is delivered when the server has answered a PING that follows it.
 
 import { setImmediate as afterPoll } from 'node:timers/promises'
-import { type Batch, messageAt, messageStart, sizeAt, subjectAt } from '../encoding/batch.ts'
+import type { Batch } from '../encoding/batch.ts'
+import { messageAt, messageStart, sizeAt, subjectAt } from '../encoding/messages.ts'
 import type { Session } from './session.ts'
 import { denial, type Refusal, type Transport, takeDenial, tooLarge } from './transport.ts'
 

@@ -3,7 +3,8 @@
 import { FatalError, messageOf } from '../../shared/errors.ts'
 import type { Output } from '../../shared/process/output.ts'
 import { type Counters, observe } from '../accounting/counters.ts'
-import { type BatchPool, payloadAt, subjectAt } from '../encoding/batch.ts'
+import type { BatchPool } from '../encoding/batch.ts'
+import { payloadAt, subjectAt } from '../encoding/messages.ts'
 import type { Sink } from './sink.ts'
 
 const TAB = Buffer.from('\t')

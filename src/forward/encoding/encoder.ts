@@ -1,55 +1,39 @@
 // From a line to its place in a batch, whether it was just read or comes back from the spool.
 
-import {
-  type Alert,
-  isAlert,
-  type LineReject,
-  parseAlert,
-  priorityIndex,
-} from '../../shared/alert/alert.ts'
+import { type Alert, type LineReject, parseAlert, priorityIndex } from '../../shared/alert/alert.ts'
 import { append, type Batch } from './batch.ts'
 import { createKindTable, type Kind } from './kind-table.ts'
 import { alertIn, createFound, scan, TIME, timeOf } from './scanner.ts'
 
-/** What a line is: valid until the next is read. */
-export interface Reading {
-  readonly kind: Kind
-  /** When the alert was raised: milliseconds since 1970, or NaN. */
-  readonly time: number
-  /** The alert, perhaps with no more than the fields that kinds are made of. */
-  readonly alert: () => Alert
-}
-
 export type Encoder = ReturnType<typeof createEncoder>
-
-/** `line` is valid during the call only. */
-export type OnFailure = (line: Buffer, error: unknown) => void
+/** An alert in a line: valid until the next line is read. */
+export type Reading = Readonly<Exclude<ReturnType<Encoder['read']>, LineReject>>
 
 const NEWLINE = 0x0a
 const NOTHING = Buffer.alloc(0)
 const NONE: Kind = { severity: 0, protocolPrefix: NOTHING, headers: undefined, series: undefined }
 
-/** `subjectOf` and `headersOf` are asked once for alerts of a kind that comes again. */
+/** `subjectOf` and `headersOf` are called once for a kind that comes again. `onFailure` must not keep the line. */
 export function createEncoder(
   subjectOf: (alert: Alert) => string,
   headersOf?: (alert: Alert) => Buffer | undefined,
-  onFailure: OnFailure = (_, error) => {
+  onFailure = (_line: Buffer, error: unknown): void => {
     throw error
   },
 ) {
   const found = createFound()
   const kindOf = createKindTable(() => {
-    const looked = alertIn(found)
-    if (!isAlert(looked)) return 'not_an_alert'
-    alert = looked
-    return describe(looked)
+    alert = alertIn(found)
+    return alert ? describe(alert) : 'not_an_alert'
   })
   let alert: Alert | undefined
   const reading = {
     kind: NONE,
+    /** When the alert was raised: milliseconds since 1970, or NaN. */
     time: Number.NaN,
-    alert: () => {
-      alert ??= alertIn(found) as Alert
+    /** The alert, perhaps with no more than the fields that kinds are made of. */
+    alert: (): Alert => {
+      alert ??= alertIn(found)!
       return alert
     },
   }
@@ -58,14 +42,12 @@ export function createEncoder(
     const severity = priorityIndex(alert.priority) ?? 0
     const subject = subjectOf(alert)
     const headers = headersOf?.(alert)
-    const protocolPrefix = Buffer.from(
-      headers === undefined ? `PUB ${subject} ` : `HPUB ${subject} ${headers.length} `,
-    )
-    return { severity, protocolPrefix, headers, series: undefined }
+    const prefix = headers ? `HPUB ${subject} ${headers.length} ` : `PUB ${subject} `
+    return { severity, protocolPrefix: Buffer.from(prefix), headers, series: undefined }
   }
 
-  /** Reads `bytes[start, end)`; gives why it is no alert where it is none. */
-  function read(bytes: Buffer, start: number, end: number): Reading | LineReject {
+  /** Reads `bytes[start, end)`. */
+  function read(bytes: Buffer, start: number, end: number): typeof reading | LineReject {
     alert = undefined
     if (scan(bytes, start, end, found)) {
       const kind = kindOf(found)
@@ -86,8 +68,8 @@ export function createEncoder(
     read,
 
     /**
-     * Adds lines that were alerts when they were spooled, but for those of severity `except`. Gives
-     * how many are no longer alerts. One for which something is thrown goes to `onFailure`.
+     * Adds lines that were alerts when they were spooled, but for those of severity `except`. Returns how many are
+     * no longer alerts. A line for which something is thrown goes to `onFailure`.
      */
     addLines(batch: Batch, lines: Buffer, except?: number): number {
       let unreadable = 0

@@ -1,5 +1,5 @@
-// An alert kind: all alerts that agree in the fields that subject, headers and metrics are made of. A kind is
-// worked out for its first alerts, and found again by the bytes of those fields for the others.
+// An alert kind: all alerts that agree in the fields that subject, headers and metrics are made of. It is worked out
+// for the first alerts, and found again by the bytes of those fields for the others.
 
 import type { LineReject } from '../../shared/alert/alert.ts'
 import type { EventSeries } from '../accounting/falco-events.ts'
@@ -15,17 +15,15 @@ export interface Kind {
   series: EventSeries | undefined
 }
 
-/** A kind that is remembered. At `keys[at]` stand the lengths of its fields, then their bytes. */
+/** A kind that is remembered. `key`: the lengths of its fields, then their bytes. */
 interface Entry {
   readonly kind: Kind
-  readonly keys: DataView
-  readonly at: number
+  readonly key: DataView
   readonly next: Entry | undefined
 }
 
 /** For the bytes of all entries, and the objects of each, about so large. */
-const KEPT_BYTES_MAX = 8 * 1024 * 1024
-const ENTRY_OBJECTS_BYTES = 384
+const [KEPT_BYTES_MAX, ENTRY_OBJECTS_BYTES] = [8 * 1024 * 1024, 384]
 /** A full table is cleared, but no more often than this: to remember costs more than to read. */
 const CLEAR_INTERVAL_MS = 10_000
 const LENGTH_BYTES = 4
@@ -34,17 +32,27 @@ const LENGTHS_BYTES = TIME * LENGTH_BYTES
 const [CHUNK_BYTES, ENTRY_BYTES_MAX] = [64 * 1024, 8 * 1024]
 /** More kinds than this with one hash are no accident. */
 const CHAIN_MAX = 8
+const [SEEN_SETS, SEEN_WAYS] = [16_384, 4]
 
-/** `describe`, which works a kind out, is called for what is not remembered. */
+/** `describe`, which works a kind out, is called for those that are not remembered. */
 export function createKindTable<Reject extends LineReject>(
   describe: (found: Found) => Kind | Reject,
 ): (found: Found) => Kind | Reject {
-  const wasSeen = createDoorkeeper()
+  const seen = new Int32Array(SEEN_SETS * SEEN_WAYS)
   let entries = new Map<number, Entry>()
   let kept = 0
   let clearedAt = Number.NEGATIVE_INFINITY
   let chunk = Buffer.alloc(0)
   let chunkUsed = 0
+
+  /** Recently: so a flood of kinds that come once each neither fills the table nor clears it. */
+  function wasSeen(hash: number): boolean {
+    const set = (hash & (SEEN_SETS - 1)) * SEEN_WAYS
+    for (let way = set; way < set + SEEN_WAYS; way++) if (seen[way] === hash) return true
+    seen.copyWithin(set + 1, set, set + SEEN_WAYS - 1)
+    seen[set] = hash
+    return false
+  }
 
   function hasRoom(): boolean {
     if (kept <= KEPT_BYTES_MAX) return true
@@ -70,12 +78,11 @@ export function createKindTable<Reject extends LineReject>(
       chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES)
       chunkUsed = 0
     }
-    const at = chunkUsed
-    const keys = new DataView(chunk.buffer)
+    const key = new DataView(chunk.buffer, chunkUsed, LENGTHS_BYTES + keyBytes)
     chunkUsed += LENGTHS_BYTES
     for (let slot = 0; slot < TIME; slot++) {
       const field = put(line.subarray(starts[slot], ends[slot]))
-      keys.setInt32(at + slot * LENGTH_BYTES, field.length)
+      key.setInt32(slot * LENGTH_BYTES, field.length)
     }
     const own = {
       severity,
@@ -83,7 +90,7 @@ export function createKindTable<Reject extends LineReject>(
       headers: headers && put(headers),
       series: undefined,
     }
-    entries.set(hash, { kind: own, keys, at, next: entries.get(hash) })
+    entries.set(hash, { kind: own, key, next: entries.get(hash) })
     return own
   }
 
@@ -100,23 +107,6 @@ export function createKindTable<Reject extends LineReject>(
       if (isSame(entry, found)) return entry.kind
     const kind = describe(found)
     return typeof kind !== 'string' && wasSeen(hash) ? remember(kind, hash, found) : kind
-  }
-}
-
-const [SEEN_SETS, SEEN_WAYS] = [16_384, 4]
-
-/**
- * Whether a hash was seen recently. A kind that comes once is not worth an entry: a flood of different ones neither
- * fills the table nor clears it.
- */
-function createDoorkeeper(): (hash: number) => boolean {
-  const seen = new Int32Array(SEEN_SETS * SEEN_WAYS)
-  return (hash) => {
-    const set = (hash & (SEEN_SETS - 1)) * SEEN_WAYS
-    for (let way = set; way < set + SEEN_WAYS; way++) if (seen[way] === hash) return true
-    seen.copyWithin(set + 1, set, set + SEEN_WAYS - 1)
-    seen[set] = hash
-    return false
   }
 }
 
@@ -145,21 +135,21 @@ function mix(hash: number, more: number): number {
  * Compares eight bytes at a time as a float64; the last read may overlap the one before. Equal floats mean equal
  * bytes, except 0 and -0, whose bytes cannot occur in JSON. NaN never matches: such a kind is worked out again.
  */
-function isSame({ keys, at }: Entry, { view, starts, ends }: Found): boolean {
-  let key = at + LENGTHS_BYTES
+function isSame({ key }: Entry, { view, starts, ends }: Found): boolean {
+  let at = LENGTHS_BYTES
   for (let slot = 0; slot < TIME; slot++) {
     const start = starts[slot]!
     const length = ends[slot]! - start
-    if (keys.getInt32(at + slot * LENGTH_BYTES) !== length) return false
+    if (key.getInt32(slot * LENGTH_BYTES) !== length) return false
     if (length < 8) {
       for (let index = 0; index < length; index++)
-        if (keys.getUint8(key + index) !== view.getUint8(start + index)) return false
+        if (key.getUint8(at + index) !== view.getUint8(start + index)) return false
     } else {
       for (let index = 0; index < length - 8; index += 8)
-        if (keys.getFloat64(key + index) !== view.getFloat64(start + index)) return false
-      if (keys.getFloat64(key + length - 8) !== view.getFloat64(start + length - 8)) return false
+        if (key.getFloat64(at + index) !== view.getFloat64(start + index)) return false
+      if (key.getFloat64(at + length - 8) !== view.getFloat64(start + length - 8)) return false
     }
-    key += length
+    at += length
   }
   return true
 }

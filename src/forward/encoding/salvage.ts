@@ -3,24 +3,14 @@
 
 import { type Alert, type LineReject, parseAlert } from '../../shared/alert/alert.ts'
 
-/** A stretch of the line: an alert, or why it is none. */
-export interface Piece {
-  start: number
-  readonly end: number
-  readonly found: Alert | LineReject
-}
-
-const QUOTE = 0x22
-const BACKSLASH = 0x5c
-const OPEN = 0x7b
-const CLOSE = 0x7d
+const [QUOTE, BACKSLASH, OPEN, CLOSE] = [0x22, 0x5c, 0x7b, 0x7d]
 
 /**
- * The pieces of `bytes[start, end)`, in order; undefined when none is an alert. Works from the end, where JSON is
- * known to be intact: each step takes the object that the last `}` closes, so that the time stays linear.
+ * The pieces of `bytes[start, end)` in order, each an alert, or why it is none; undefined when none is an alert. Works
+ * from the end, where JSON is intact: each step takes the object that the last `}` closes, so the time stays linear.
  */
-export function unglue(bytes: Buffer, start: number, end: number): Piece[] | undefined {
-  const pieces: Piece[] = []
+export function unglue(bytes: Buffer, start: number, end: number) {
+  const pieces: { start: number; end: number; found: Alert | LineReject }[] = []
   let rest = trimEnd(bytes, start, end)
   while (rest > start) {
     const open = lastObjectStart(bytes, start, rest)

@@ -1,16 +1,14 @@
-// Finds the few values of a line that we look at, without making an object of it. What it accepts is
-// JSON, whole and valid; where it is in doubt it does not accept, and JSON.parse decides.
+// Finds the few values of a line that we look at, without making an object of it. It accepts only whole and valid
+// JSON; where it is in doubt it does not accept, and JSON.parse decides.
 
-import type { Alert } from '../../shared/alert/alert.ts'
+import { type Alert, isAlert } from '../../shared/alert/alert.ts'
 import { buildIndex, line, lineView, structuralIndex } from './structural-index.ts'
 
-/** The values that are looked for, each with its slot; behind them, slots that are not read. */
+/** The values that are looked for, each with its slot; behind them, slots that nothing reads. */
 const NAMES =
   'rule priority source hostname tags k8s.ns.name k8s.pod.name time output_fields'.split(' ')
-export const [RULE, PRIORITY, SOURCE, HOSTNAME, TAGS, NAMESPACE, POD, TIME] = [
-  0, 1, 2, 3, 4, 5, 6, 7,
-]
-export const SLOTS = 8
+export const [RULE, PRIORITY, SOURCE, HOSTNAME] = [0, 1, 2, 3]
+export const [TAGS, NAMESPACE, POD, TIME, SLOTS] = [4, 5, 6, 7, 8]
 const [OUTPUT_FIELDS, ALERT, ELSEWHERE] = [8, 9, 10]
 const NONE = -1
 
@@ -18,66 +16,48 @@ const NONE = -1
 export type Found = Readonly<ReturnType<typeof createFound>>
 
 export const createFound = () => ({
-  /** A copy of the line, from 0 on, that all share: valid until the next scan. */
+  /** A copy of the line, from 0 on, and the same bytes: shared, and valid until the next scan. */
   line,
-  /** The same bytes. */
   view: lineView,
   starts: new Int32Array(ELSEWHERE + 1),
   ends: new Int32Array(ELSEWHERE + 1),
 })
 
-const QUOTE = 0x22
-const COMMA = 0x2c
-const COLON = 0x3a
-const BRACKET = 0x5b
-const BACKSLASH = 0x5c
-const MINUS = 0x2d
-const PLUS = 0x2b
-const DOT = 0x2e
-const ZERO = 0x30
-const BRACKET_END = 0x5d
-const BRACE = 0x7b
-const BRACE_END = 0x7d
-const SPACE = 0x20
-const LARGE_E = 0x45
-const SMALL_E = 0x65
-const SMALL_F = 0x66
-const SMALL_U = 0x75
+const [QUOTE, BACKSLASH, COMMA, COLON, SPACE] = [0x22, 0x5c, 0x2c, 0x3a, 0x20]
+const [BRACE, BRACE_END, BRACKET, BRACKET_END] = [0x7b, 0x7d, 0x5b, 0x5d]
+const [PLUS, MINUS, DOT, ZERO] = [0x2b, 0x2d, 0x2e, 0x30]
+const [LARGE_E, SMALL_E, SMALL_F, SMALL_U] = [0x45, 0x65, 0x66, 0x75]
 const DEPTH_MAX = 30
 /** Of each level that is open: the byte that ends it, and the slot of its value. */
 const closers = new Uint8Array(DEPTH_MAX + 1)
 const slots = new Uint8Array(DEPTH_MAX + 1)
 
 /** 1 for each byte of the text. */
-function tableOf(text: string): Uint8Array {
-  const table = new Uint8Array(256)
-  for (const byte of Buffer.from(text)) table[byte] = 1
-  return table
-}
+const tableOf = (text: string) =>
+  Uint8Array.from({ length: 256 }, (_, byte) => Number(text.includes(String.fromCharCode(byte))))
 
 const ESCAPED = tableOf('"\\/bfnrt')
 const HEX = tableOf('0123456789abcdefABCDEF')
 const DIGIT = tableOf('0123456789')
 
-const KEYS = NAMES.map((name, slot) => ({
-  name: Buffer.from(name),
-  slot,
-  within: slot === NAMESPACE || slot === POD ? OUTPUT_FIELDS : ALERT,
-}))
 const KEY_LENGTH_MAX = Math.max(...NAMES.map(({ length }) => length))
 const KEYS_BY_LENGTH = Array.from({ length: KEY_LENGTH_MAX + 1 }, (_, length) =>
-  KEYS.filter(({ name }) => name.length === length),
+  NAMES.map((name, slot) => ({
+    name: Buffer.from(name),
+    slot,
+    within: slot === NAMESPACE || slot === POD ? OUTPUT_FIELDS : ALERT,
+  })).filter(({ name }) => name.length === length),
 )
 
 /**
- * Looks at `from[start, end)`. True: it is one JSON object, and `found` has where its values stand; of
- * a key that stands twice, the last, as JSON.parse has it. False: perhaps it is none.
+ * Scans `from[start, end)`. True: it is one JSON object, and `found` has where its values stand; of a repeated key, the
+ * last, as JSON.parse has it. False: perhaps it is none.
  */
 export function scan(from: Buffer, start: number, end: number, found: Found): boolean {
   const { starts, ends } = found
   const count = buildIndex(from, start, end)
   if (count < 0) return false
-  // Not `from`, where what stands behind the line may look as if the line went on.
+  // Not `from`, where the bytes behind the line may continue it.
   const bytes = line
   /** Place in the index. Outside of strings there are only quotes, each met where it stands. */
   let next = 0
@@ -152,18 +132,19 @@ export function scan(from: Buffer, start: number, end: number, found: Found): bo
   }
 }
 
-/** No more of the alert than the fields that kinds are made of, each as JSON.parse of the whole line has it. */
-export function alertIn({ line, starts, ends }: Found): Partial<Alert> {
-  const value = (slot: number): unknown =>
+/** The fields that kinds are made of, each as JSON.parse of the whole line has it; undefined: it is no alert. */
+export function alertIn({ line, starts, ends }: Found): Alert | undefined {
+  const value = (slot: number) =>
     starts[slot]! < 0 ? undefined : JSON.parse(line.toString('utf8', starts[slot], ends[slot]))
-  return {
-    priority: value(PRIORITY) as string,
-    rule: value(RULE) as string,
+  const alert: Partial<Alert> = {
+    priority: value(PRIORITY),
+    rule: value(RULE),
     source: value(SOURCE),
     hostname: value(HOSTNAME),
     tags: value(TAGS),
     output_fields: { 'k8s.ns.name': value(NAMESPACE), 'k8s.pod.name': value(POD) },
   }
+  return isAlert(alert) ? alert : undefined
 }
 
 /** Of the key at `bytes[start, end)` in the object that is in slot `within`. */
@@ -217,7 +198,7 @@ function skipDigits(bytes: Uint8Array, at: number): number {
   return at
 }
 
-/** When an alert was raised, of a `time` as it stands in JSON: milliseconds since 1970; NaN where it is none. */
+/** The time of an alert, as it stands in JSON, in milliseconds since 1970; NaN where it is none. */
 export function timeOf(bytes: Buffer, start: number, end: number): number {
   if (start < 0 || bytes[start] !== QUOTE) return Number.NaN
   return Date.parse(bytes.toString('latin1', start + 1, end - 1))

@@ -1,14 +1,11 @@
-// The structural index of a line: where strings begin, end or are interrupted, at quotes, backslashes and
-// control characters. Under load by WebAssembly (structural-index.wat), which looks at 16 bytes at a time;
-// until then by JavaScript.
+// The structural index of a line: the places of quotes, backslashes and control characters. JavaScript finds them, or
+// under load WebAssembly (structural-index.wat), 16 bytes at a time.
 
-/** Room for a line and what stands behind it, and for as many places of four bytes. */
-const PAGES = 5
-const PAGE_BYTES = 64 * 1024
-const LINE_BYTES = PAGE_BYTES
+/** The first of five pages is for a line and the bytes behind it, the others for as many places of four bytes. */
+const [PAGES, LINE_BYTES] = [5, 64 * 1024]
 /** WebAssembly may look at almost as many bytes behind the line. */
 const BEHIND_BYTES = 16
-/** Four bytes that the index leaves out, and that have no place in JSON outside of strings. */
+/** Four bytes that the index leaves out, and that JSON cannot have outside of strings. */
 const BEHIND = -1
 /** A longer line is not indexed. */
 export const INDEXED_BYTES_MAX = LINE_BYTES - BEHIND_BYTES
@@ -17,7 +14,7 @@ export const INDEXED_BYTES_MAX = LINE_BYTES - BEHIND_BYTES
 const MODULE =
   'AGFzbQEAAAABBwFgAn9/AX8CDgECanMGbWVtb3J5AgAFAwIBAAcIAQRtYXJrAAAKnwEBnAECA38BeyABIQQDQCAC/QAEACEFIAX9DCIiIiIiIiIiIiIiIiIiIiL9IyAF/QxcXFxcXFxcXFxcXFxcXFxc/SP9UCAF/QwgICAgICAgICAgICAgICAg/Sb9UP1kIQMCQCADRQ0AA0AgBCACIANoajYCACAEQQRqIQQgAyADQQFrcSIDDQALCyACQRBqIgIgAEkNAAsgBCABa0ECdgs='
 
-/** What we use of it; Node's types leave it to those of browsers. It is not there with --jitless. */
+/** The part that we use; Node's types leave it to those of browsers. It is missing with --jitless. */
 declare const WebAssembly: {
   readonly Memory: new (size: { initial: number }) => { readonly buffer: ArrayBuffer }
   readonly Module: new (bytes: Uint8Array) => object
@@ -29,7 +26,7 @@ type Indexer = (length: number, out: number) => number
 const hasWebAssembly = typeof WebAssembly === 'object'
 const memory = hasWebAssembly
   ? new WebAssembly.Memory({ initial: PAGES })
-  : { buffer: new ArrayBuffer(PAGES * PAGE_BYTES) }
+  : { buffer: new ArrayBuffer(PAGES * LINE_BYTES) }
 
 /** The line that was indexed last, from 0 on. Behind it stand bytes at which everything ends: 0xff. */
 export const line: Buffer = Buffer.from(memory.buffer, 0, LINE_BYTES)
@@ -39,17 +36,16 @@ export const lineView = new DataView(memory.buffer, 0, LINE_BYTES)
 export const structuralIndex = new Int32Array(memory.buffer, LINE_BYTES)
 
 /**
- * WebAssembly takes half the time, but 4 MB to compile these few bytes. It is loaded when so many lines have
- * come within so many ms. A burst without it takes 4.8 CPU seconds a million in place of 3.4 (1.4 times as many).
+ * When so many lines come within so many ms, WebAssembly is worth the 4 MB to compile it. A burst without it takes 4.8
+ * CPU seconds a million in place of 3.4 (1.4 times as many).
  */
-const MANY_LINES = 4096
-const SHORT_MS = 400
+const [MANY_LINES, SHORT_MS] = [4096, 400]
 
 let indexer: Indexer = indexByJavaScript
 let linesLeft = MANY_LINES
 let countedFrom = performance.now()
 
-/** Copies `bytes[start, end)` to `line` and indexes it; gives the length of the index, or -1 where it cannot. */
+/** Copies `bytes[start, end)` to `line` and indexes it; returns the length of the index, or -1 where it cannot. */
 export function buildIndex(bytes: Buffer, start: number, end: number): number {
   const length = end - start
   if (length > INDEXED_BYTES_MAX) return -1
@@ -69,21 +65,19 @@ function indexByJavaScript(length: number): number {
 }
 
 function reconsider(): void {
-  const now = performance.now()
-  if (now - countedFrom < SHORT_MS) indexBy('WebAssembly')
-  else linesLeft = MANY_LINES
-  countedFrom = now
+  const since = countedFrom
+  countedFrom = performance.now()
+  linesLeft = MANY_LINES
+  if (countedFrom - since < SHORT_MS) indexBy('WebAssembly')
 }
 
-/** From now on. Where there is no WebAssembly, or numbers have their high byte first, it stays JavaScript. */
+/** Without WebAssembly, or where numbers have their high byte first, it stays JavaScript. */
 export function indexBy(way: 'JavaScript' | 'WebAssembly'): void {
   linesLeft = Number.POSITIVE_INFINITY
+  indexer = indexByJavaScript
   const isUsable = hasWebAssembly && new Uint8Array(Int32Array.of(1).buffer)[0] === 1
-  indexer = way === 'WebAssembly' && isUsable ? loadIndexer() : indexByJavaScript
-}
-
-function loadIndexer(): Indexer {
+  if (way === 'JavaScript' || !isUsable) return
   const module = new WebAssembly.Module(Buffer.from(MODULE, 'base64'))
   const { exports } = new WebAssembly.Instance(module, { js: { memory } })
-  return (exports as { mark: Indexer }).mark
+  indexer = (exports as { mark: Indexer }).mark
 }

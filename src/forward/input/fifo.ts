@@ -7,28 +7,30 @@ import { FatalError, messageOf } from '../../shared/errors.ts'
 
 /** Root may lack DAC override, Falco may be another user than we are: others must write, not read. */
 const FIFO_MODE = '0622'
-/** Falco gets to the pipe in a directory that we make; others can neither list it nor put something in its place. */
+/** Falco can reach the pipe in a directory that we make; others can neither list it nor replace the pipe. */
 const DIRECTORY_MODE = 0o711
-/** How much a pipe can hold (Linux: fs.pipe-max-size); 64 KiB unless it was asked for more. */
+/** The most that a pipe can hold (Linux: fs.pipe-max-size). */
 export const PIPE_BYTES_MAX = 1024 * 1024
-/** How often to see whether the pipe is still where Falco will open it. */
 const WATCH_INTERVAL_MS = 5_000
 
-/**
- * Makes a named pipe at `path` if nothing is there, without opening it: a Falco that has it open would write into it.
- * Throws a FatalError with what to do when something else is there.
- */
+/** Makes a named pipe if nothing is at `path`; throws a FatalError. Does not open it: Falco would write into it. */
 export const ensureFifo = (path: string): void =>
   opening(path, () => {
-    if (!fifoExists(path)) makeFifo(path)
+    if (fifoExists(path)) return
+    makeDirectory(dirname(path))
+    try {
+      mkfifo(path)
+    } catch (error) {
+      // Another process may have made it meanwhile; then all is well.
+      if (!fifoExists(path)) throw error
+    }
   })
 
-/** Opens the named pipe at `path`, which is made if nothing is there; throws as `ensureFifo` does. */
+/** Opens the named pipe at `path`, which is made if nothing is there; throws a FatalError. */
 export const openFifo = (path: string): number =>
   opening(path, () => {
     ensureFifo(path)
-    // Read and write, so that Falco's open never blocks while we live and its closing is no
-    // end of file (fifo(7)); non-blocking, so that no thread is stuck in a read.
+    // Read and write: Falco's open never blocks, and its close is no end of file (fifo(7)). No thread waits in a read.
     const fd = openSync(path, constants.O_RDWR | constants.O_NONBLOCK)
     if (fstatSync(fd).isFIFO()) return fd
     closeSync(fd)
@@ -46,7 +48,7 @@ function opening<T>(path: string, step: () => T): T {
   }
 }
 
-/** Whether a named pipe is at `path`; false when nothing is. Throws when something else is. */
+/** Whether a named pipe, and not nothing, is at `path`. Throws a FatalError when something else is. */
 export function fifoExists(path: string): boolean {
   const stat = statSync(path, { throwIfNoEntry: false })
   if (stat && !stat.isFIFO())
@@ -57,10 +59,7 @@ export function fifoExists(path: string): boolean {
   return stat !== undefined
 }
 
-/**
- * Aborts `gone` when something else, or nothing, is at `path`, or when the path can no longer be looked up: Falco
- * would write where no process reads. A restart makes the pipe anew, or fails with what is in its place.
- */
+/** Aborts `gone` when the pipe is no longer found at `path`: Falco would write where no process reads. */
 export function watchFifo(path: string, fd: number): Disposable & { readonly gone: AbortSignal } {
   const replaced = new AbortController()
   const { dev, ino } = fstatSync(fd)
@@ -75,16 +74,6 @@ export function watchFifo(path: string, fd: number): Disposable & { readonly gon
     }
   }, WATCH_INTERVAL_MS).unref()
   return { gone: replaced.signal, [Symbol.dispose]: () => clearInterval(timer) }
-}
-
-function makeFifo(path: string): void {
-  makeDirectory(dirname(path))
-  try {
-    mkfifo(path)
-  } catch (error) {
-    // Another process may have made it meanwhile; then all is well.
-    if (!fifoExists(path)) throw error
-  }
 }
 
 export function mkfifo(path: string): void {

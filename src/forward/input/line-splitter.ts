@@ -1,16 +1,12 @@
-// Newline framing over any chunking: one byte a read, lines cut inside a character, thousands of
-// lines a read. Splits on 0x0A only, drops one trailing CR, and never holds more than `maxBytes`
-// of a line.
+// Newline framing over any chunking. Splits on 0x0A only, drops one trailing CR, and holds at most `maxBytes` of a line.
 
-const NEWLINE = 0x0a
-const CARRIAGE_RETURN = 0x0d
+const [NEWLINE, CARRIAGE_RETURN] = [0x0a, 0x0d]
 /** What is kept of a line that is too long, to show what it was. */
 const KEPT_OF_TOO_LONG_BYTES = 256
 
-/** Where lines go. `bytes[start, end)` is valid during the call only. */
-export interface LineHandler {
+/** The bytes are valid during the call only. `tooLong` gets the first bytes of a line over the limit, and its length. */
+interface LineHandler {
   line(bytes: Buffer, start: number, end: number): void
-  /** A line over the limit: its first bytes, and how long it was. */
   tooLong(head: Buffer, length: number): void
 }
 

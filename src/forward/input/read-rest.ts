@@ -4,16 +4,21 @@ import { readSync } from 'node:fs'
 import { setImmediate as afterPoll, setTimeout as delay } from 'node:timers/promises'
 import { PIPE_BYTES_MAX } from './fifo.ts'
 
-export interface LineSink {
-  /** Takes the chunk in any case. */
-  write(chunk: Buffer): unknown
+/** What a source needs of the batcher. */
+export interface ChunkSink {
+  /** Takes the chunk in any case. False: it is full, and only a stop reads on before `room()`. */
+  write(chunk: Buffer): boolean
   /** Whether a line has begun whose newline has not come. */
   isMidLine(): boolean
+  /** Resolves when it is no longer full, or at the stop. */
+  room(stop: AbortSignal): Promise<void>
+  /** `isCutOff`: the writer of the last line may not have finished it. */
+  end(isCutOff: boolean): void
 }
 
-/** How long a stop waits for a writer that has the pipe open, or is in a write: Falco's CPU may be throttled … */
+/** How long a stop waits for a writer that has the pipe open: Falco's CPU may be throttled … */
 const WRITER_GRACE_MS = 500
-/** … and in all, for each of the two reads; as long, too, for a writer in the middle of a line. */
+/** … and in all, for each of the two reads, or for a writer in the middle of a line. */
 const WRITERS_MS = 2_000
 /** How many looks, a millisecond apart, make the pipe quiet or ended: a time may pass in one go. */
 const LOOKS_MIN = 10
@@ -22,16 +27,15 @@ const BYTEWISE_MAX = 4096
 const NEWLINE = 0x0a
 
 /**
- * Reads the pipe empty, whether or not there is room, since Falco wrote those bytes and may wait in the middle of a
- * write; then up to the end of the line that is being written. Each of the two reads at most what a pipe can hold,
- * against a writer that never pauses, and takes a bounded time. From `hurry` on it waits for no writer.
- * `isAside`: another pipe is in its place, so that no process opens this one any more. True: a writer may write on.
+ * Reads the pipe empty, even into a full sink, since Falco may wait in the middle of a write; then up to the end of
+ * the line that is being written. Each of the two reads takes at most a full pipe and a bounded time, since a writer may
+ * never pause. `isAside`: another pipe is in its place, so no process opens this one. True: a writer may write on.
  */
 export async function readRest(
   fd: number,
   isAside: boolean,
   buffer: Buffer,
-  sink: LineSink,
+  sink: Pick<ChunkSink, 'isMidLine'> & { write(chunk: Buffer): unknown },
   hurry: AbortSignal,
 ): Promise<boolean> {
   let hasWriter = isAside || sink.isMidLine()
@@ -91,10 +95,7 @@ export async function readRest(
   return line !== 'ended'
 }
 
-/**
- * Byte by byte up to a newline, so that nothing of the next line is taken. Of a line that goes on and on as much
- * again as has come of it: should that take the beginning of the next one, it is read to its end in its turn.
- */
+/** Byte by byte, to take nothing of the next line; of a very long line, as much again as has come of it. */
 function readTowardsNewline(fd: number, buffer: Buffer, sinceNewline: number): number | undefined {
   if (sinceNewline >= BYTEWISE_MAX) return readAvailable(fd, buffer.subarray(0, sinceNewline))
   const bytes = Math.min(buffer.length, BYTEWISE_MAX)

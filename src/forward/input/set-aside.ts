@@ -1,52 +1,35 @@
-// At a stop the pipe is set aside: a new one takes its place, and the old one is read to its end. How, and what can
-// prevent it.
+// At a stop the pipe is set aside: a new one takes its place, and the old one is read to its end.
 
-import {
-  accessSync,
-  chmodSync,
-  chownSync,
-  closeSync,
-  constants,
-  fstatSync,
-  lstatSync,
-  openSync,
-  readFileSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  statSync,
-} from 'node:fs'
+import fs from 'node:fs'
 import { dirname, join } from 'node:path'
 import { messageOf } from '../../shared/errors.ts'
 import { mkfifo } from './fifo.ts'
 
-/** The new pipe, until it is in its place. One name for every process, so that a leftover is found again. */
+const { O_RDONLY, O_WRONLY, O_NONBLOCK, W_OK, X_OK } = fs.constants
+/** The new pipe, until it is in its place: one name, so that a leftover is found again. */
 const nextTo = (path: string) => `${path}.next`
-
 /** Bits of CapEff (capabilities(7)). */
-const CAP_CHOWN = 0n
-const CAP_FOWNER = 3n
+const [CAP_CHOWN, CAP_FOWNER] = [0n, 3n]
 
 /**
- * Puts a new pipe at `path`, on which each process that opens it now waits for our next start, and returns a
- * descriptor that reads the old one to its end. Otherwise a Falco that goes on would write into the old one
- * until the moment we close it, and lose that. Throws where it cannot be done.
+ * Puts a new pipe at `path`, whose writers wait for our next start, and returns a descriptor that reads the old one to
+ * its end. Otherwise Falco would write into the old one until we close it, and lose that. Throws where it cannot be done.
  */
 export function setAside(path: string, fd: number): number {
   const next = nextTo(path)
-  const { dev, ino, mode, uid, gid } = fstatSync(fd)
-  const there = lstatSync(path)
+  const { dev, ino, mode, uid, gid } = fs.fstatSync(fd)
+  const there = fs.lstatSync(path)
   if (there.dev !== dev || there.ino !== ino) throw new Error('something else is at its path')
-  if (isLeftover(next)) rmSync(next)
+  if (isLeftover(next)) fs.rmSync(next)
   mkfifo(next)
   try {
-    chmodSync(next, mode & 0o7777)
-    chownSync(next, uid, gid)
-    const reader = openSync(`/proc/self/fd/${fd}`, constants.O_RDONLY | constants.O_NONBLOCK)
-    renameSync(next, path)
+    fs.chmodSync(next, mode & 0o7777)
+    fs.chownSync(next, uid, gid)
+    const reader = fs.openSync(`/proc/self/fd/${fd}`, O_RDONLY | O_NONBLOCK)
+    fs.renameSync(next, path)
     return reader
   } catch (error) {
-    rmSync(next, { force: true })
+    fs.rmSync(next, { force: true })
     throw error
   }
 }
@@ -54,11 +37,11 @@ export function setAside(path: string, fd: number): number {
 /** Why `setAside` would fail, as far as can be seen without changing or opening anything that Falco may use. */
 export function whyNotAside(path: string): string | undefined {
   try {
-    const pipe = lstatSync(path)
+    const pipe = fs.lstatSync(path)
     if (pipe.isSymbolicLink()) return 'it is a symbolic link'
     if (isMountPoint(path)) return 'it is mounted by itself'
-    accessSync(dirname(path), constants.W_OK | constants.X_OK)
-    const directory = statSync(dirname(path))
+    fs.accessSync(dirname(path), W_OK | X_OK)
+    const directory = fs.statSync(dirname(path))
     const user = process.geteuid!()
     const groups = [process.getegid!(), ...process.getgroups!()]
     // In a setgid directory the new pipe has the group of the directory.
@@ -68,7 +51,7 @@ export function whyNotAside(path: string): string | undefined {
     const isOurs = pipe.uid === user && groups.includes(pipe.gid)
     if (!isOurs && !hasCapability(CAP_CHOWN)) return 'it belongs to another user or group'
     const next = nextTo(path)
-    if (lstatSync(next, { throwIfNoEntry: false }) && !isLeftover(next))
+    if (fs.lstatSync(next, { throwIfNoEntry: false }) && !isLeftover(next))
       return `${next} is in the way`
     return isOnPath('mkfifo') ? undefined : 'there is no mkfifo on PATH'
   } catch (error) {
@@ -76,11 +59,11 @@ export function whyNotAside(path: string): string | undefined {
   }
 }
 
-/** A pipe that was made and did not get to its place: no process reads it. */
+/** Whether a pipe is there that no process reads: it was made and did not get to its place. */
 function isLeftover(path: string): boolean {
-  if (!lstatSync(path, { throwIfNoEntry: false })?.isFIFO()) return false
+  if (!fs.lstatSync(path, { throwIfNoEntry: false })?.isFIFO()) return false
   try {
-    closeSync(openSync(path, constants.O_WRONLY | constants.O_NONBLOCK))
+    fs.closeSync(fs.openSync(path, O_WRONLY | O_NONBLOCK))
     return false
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'ENXIO'
@@ -91,25 +74,24 @@ function isMountPoint(path: string): boolean {
   const unescaped = (text: string) =>
     text.replace(/\\(\d{3})/g, (_, octal) => String.fromCharCode(Number.parseInt(octal, 8)))
   // The fifth field is the mount point (proc_pid_mountinfo(5)).
-  const mounts = readFileSync('/proc/self/mountinfo', 'latin1').split('\n')
-  const real = realpathSync(path)
+  const mounts = fs.readFileSync('/proc/self/mountinfo', 'latin1').split('\n')
+  const real = fs.realpathSync(path)
   return mounts.some((mount) => unescaped(mount.split(' ')[4] ?? '') === real)
 }
 
 function hasCapability(bit: bigint): boolean {
-  const effective = /^CapEff:\s*(\w+)/m.exec(readFileSync('/proc/self/status', 'utf8'))![1]!
+  const effective = /^CapEff:\s*(\w+)/m.exec(fs.readFileSync('/proc/self/status', 'utf8'))![1]!
   return ((BigInt(`0x${effective}`) >> bit) & 1n) === 1n
 }
 
 function isOnPath(program: string): boolean {
-  const directories = process.env.PATH?.split(':')
   const canRun = (directory: string) => {
     try {
-      accessSync(join(directory, program), constants.X_OK)
+      fs.accessSync(join(directory, program), X_OK)
       return true
     } catch {
       return false
     }
   }
-  return directories?.some(canRun) ?? true
+  return process.env.PATH?.split(':').some(canRun) ?? true
 }

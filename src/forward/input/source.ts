@@ -1,26 +1,15 @@
-// Where Falco's lines come from: a named pipe or standard input. Hides how each is opened, paused,
-// interrupted and ended.
+// Where Falco's lines come from: a named pipe or standard input. Hides how each is opened, paused and ended.
 
 import { once } from 'node:events'
 import { closeSync, fstatSync } from 'node:fs'
 import { Socket } from 'node:net'
-import { addAbortSignal } from 'node:stream'
 import { FatalError, messageOf } from '../../shared/errors.ts'
+import { aborted } from '../../shared/process/shutdown.ts'
 import { openFifo, watchFifo } from './fifo.ts'
-import { type LineSink, readRest } from './read-rest.ts'
+import { type ChunkSink, readRest } from './read-rest.ts'
 import { setAside, whyNotAside } from './set-aside.ts'
+import { pumpStdinStream } from './stdin-stream.ts'
 
-/** What the source needs of the batcher. */
-export interface ChunkSink extends LineSink {
-  /** Takes it in any case. False: it is full, and only a stop reads on before `room()`. */
-  write(chunk: Buffer): boolean
-  /** Resolves when it is no longer full, or at the stop. */
-  room(stop: AbortSignal): Promise<void>
-  /** `isCutOff`: the writer of the last line may not have finished it. */
-  end(isCutOff: boolean): void
-}
-
-/** An open input. */
 export interface Source {
   readonly kind: 'pipe' | 'stdin'
   /**
@@ -30,20 +19,8 @@ export interface Source {
   pump(sink: ChunkSink, stop: AbortSignal, hurry: AbortSignal): Promise<void>
 }
 
-/** Reads an open descriptor into the sink. True: more may have come. */
-type Pump = (
-  fd: number,
-  readBytes: number,
-  sink: ChunkSink,
-  stop: AbortSignal,
-  hurry: AbortSignal,
-  /** Gives a descriptor for the rest of a pipe that is set aside, or undefined where it is not. */
-  setAsideAtStop?: () => number | undefined,
-) => Promise<boolean>
-
 /**
- * Opens `-` (standard input) or the named pipe at `path`, which is made if nothing is there.
- * Throws a FatalError with what to do when something else is there or it cannot be opened.
+ * Opens `-` (standard input) or the named pipe at `path`, which is made if nothing is there. Throws a FatalError.
  * Calls `notAside` with the reason if the pipe cannot be set aside at a stop.
  */
 export function openSource(
@@ -54,8 +31,7 @@ export function openSource(
   if (path === '-') {
     const stat = fstatSync(0)
     if (stat.isDirectory()) throw new FatalError('standard input is a directory')
-    // Files and terminals cannot be polled, so they go through Node's own stream.
-    const pump = stat.isFIFO() || stat.isSocket() ? pumpPolled : pumpStream
+    const pump = stat.isFIFO() || stat.isSocket() ? pumpPolled : pumpStdinStream
     return {
       kind: 'stdin',
       pump: (sink, stop, hurry) => guarded(pump(0, readBytes, sink, stop, hurry), sink),
@@ -98,8 +74,18 @@ async function guarded(pumping: Promise<boolean>, sink: ChunkSink): Promise<void
   }
 }
 
-/** Pipes and sockets, through one fixed buffer, woken by the event loop. */
-const pumpPolled: Pump = async (fd, readBytes, sink, stop, hurry, setAsideAtStop) => {
+/**
+ * Reads a pipe or socket through one fixed buffer, woken by the event loop. `setAsideAtStop` gives a descriptor for
+ * the rest of a pipe, or undefined where it is not set aside. True: more may have come.
+ */
+async function pumpPolled(
+  fd: number,
+  readBytes: number,
+  sink: ChunkSink,
+  stop: AbortSignal,
+  hurry: AbortSignal,
+  setAsideAtStop?: () => number | undefined,
+): Promise<boolean> {
   const buffer = Buffer.allocUnsafeSlow(readBytes)
   const finished = Promise.withResolvers<void>()
   const socket = new Socket({
@@ -116,11 +102,8 @@ const pumpPolled: Pump = async (fd, readBytes, sink, stop, hurry, setAsideAtStop
     },
   })
   socket.on('error', finished.reject).on('end', finished.resolve)
-  const onStop = () => finished.resolve()
-  stop.addEventListener('abort', onStop)
-  if (stop.aborted) onStop()
   try {
-    await finished.promise
+    await Promise.race([finished.promise, aborted(stop)])
     socket.pause()
     if (!stop.aborted || socket.readableEnded) return false
     const aside = setAsideAtStop?.()
@@ -134,33 +117,6 @@ const pumpPolled: Pump = async (fd, readBytes, sink, stop, hurry, setAsideAtStop
       closeSync(aside)
     }
   } finally {
-    stop.removeEventListener('abort', onStop)
     socket.destroy()
   }
-}
-
-/** Standard input that is a file, a terminal or /dev/null, through Node's own stream. */
-const pumpStream: Pump = async (fd, readBytes, sink, stop, hurry) => {
-  // A terminal may stay silent; the next bytes of a file are always there.
-  const input = addAbortSignal(fstatSync(fd).isFile() ? hurry : stop, process.stdin)
-  try {
-    for await (const chunk of input as AsyncIterable<Buffer>)
-      for (let at = 0; at < chunk.length; at += readBytes) {
-        const piece = chunk.subarray(at, at + readBytes)
-        const wanted = stop.aborted ? restOfLine(piece, sink) : piece
-        if (!sink.write(wanted)) await sink.room(stop)
-        if (stop.aborted && !sink.isMidLine()) return false
-      }
-  } catch (error) {
-    if (!stop.aborted) throw error
-    return true
-  }
-  return false
-}
-
-/** The bytes that end the line that has begun; none where none has. */
-function restOfLine(bytes: Buffer, sink: LineSink): Buffer {
-  if (!sink.isMidLine()) return bytes.subarray(0, 0)
-  const newline = bytes.indexOf('\n')
-  return newline < 0 ? bytes : bytes.subarray(0, newline + 1)
 }

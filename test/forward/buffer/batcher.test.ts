@@ -7,13 +7,9 @@ import {
   totalRejected,
 } from '../../../src/forward/accounting/counters.ts'
 import { createBatcher } from '../../../src/forward/buffer/batcher.ts'
-import {
-  type Batch,
-  createBatchPool,
-  payloadAt,
-  subjectAt,
-} from '../../../src/forward/encoding/batch.ts'
+import { type Batch, createBatchPool } from '../../../src/forward/encoding/batch.ts'
 import { createEncoder } from '../../../src/forward/encoding/encoder.ts'
+import { payloadAt, subjectAt } from '../../../src/forward/encoding/messages.ts'
 import { indexBy } from '../../../src/forward/encoding/structural-index.ts'
 import { type Alert, PRIORITIES } from '../../../src/shared/alert/alert.ts'
 import { parseTemplate, subjectOf } from '../../../src/shared/alert/subject.ts'

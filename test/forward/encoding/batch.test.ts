@@ -2,17 +2,19 @@ import { describe, expect, it } from 'vitest'
 import {
   append,
   type Batch,
-  compactCopy,
   createBatchPool,
-  headersStart,
   heldBytes,
+} from '../../../src/forward/encoding/batch.ts'
+import type { Kind } from '../../../src/forward/encoding/kind-table.ts'
+import {
+  compactCopy,
+  headersStart,
   linesOf,
   messageAt,
   payloadAt,
   sizeAt,
   subjectAt,
-} from '../../../src/forward/encoding/batch.ts'
-import type { Kind } from '../../../src/forward/encoding/kind-table.ts'
+} from '../../../src/forward/encoding/messages.ts'
 
 const HEADERS = 'NATS/1.0\r\nFalco-Rule: r\r\n\r\n'
 

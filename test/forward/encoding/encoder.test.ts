@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { createBatchPool, linesOf, subjectAt } from '../../../src/forward/encoding/batch.ts'
+import { createBatchPool } from '../../../src/forward/encoding/batch.ts'
 import { createEncoder, type Reading } from '../../../src/forward/encoding/encoder.ts'
 import { headersOf } from '../../../src/forward/encoding/headers.ts'
 import type { Kind } from '../../../src/forward/encoding/kind-table.ts'
+import { linesOf, subjectAt } from '../../../src/forward/encoding/messages.ts'
 import {
   type Alert,
   outputField,

@@ -4,7 +4,8 @@
 import { messageOf } from '../../../shared/errors.ts'
 import type { Logger } from '../../../shared/log.ts'
 import type { Counters } from '../../accounting/counters.ts'
-import { type Batch, linesOf } from '../../encoding/batch.ts'
+import type { Batch } from '../../encoding/batch.ts'
+import { linesOf } from '../../encoding/messages.ts'
 import { damage, isDamaged } from './database.ts'
 import type { Row, Spool, SpooledBatch } from './spool.ts'
 

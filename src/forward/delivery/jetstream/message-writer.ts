@@ -2,15 +2,15 @@
 
 import { setImmediate as afterPoll } from 'node:timers/promises'
 import { messageOf } from '../../../shared/errors.ts'
+import type { Batch } from '../../encoding/batch.ts'
+import { MESSAGE_ID_LINE_LENGTH, messageIdLine, VERSION_LINE } from '../../encoding/headers.ts'
 import {
-  type Batch,
   headersStart,
   messageStart,
   payloadAt,
   sizeAt,
   subjectStart,
-} from '../../encoding/batch.ts'
-import { MESSAGE_ID_LINE_LENGTH, messageIdLine, VERSION_LINE } from '../../encoding/headers.ts'
+} from '../../encoding/messages.ts'
 import type { Session } from '../session.ts'
 
 const COMMAND = 'HPUB '
