@@ -1,6 +1,6 @@
 // Whether a playbook is meant for an alert, and if not, why.
 
-import { type Alert, PRIORITIES, priorityIndex } from '../../shared/alert/alert.ts'
+import { type Alert, outputField, PRIORITIES, priorityIndex } from '../../shared/alert/alert.ts'
 import { printable } from '../../shared/errors.ts'
 import type { FieldMatch, Playbook } from '../playbook/playbook.ts'
 import { covers, isOwn } from '../playbook/subject-patterns.ts'
@@ -32,9 +32,7 @@ export function matches(playbook: Playbook, subject: string, alert: Alert): true
 
 /** A list, as some fields are, is in a list if one of its elements is. */
 function fieldFails(alert: Alert, name: string, wanted: FieldMatch): string | undefined {
-  const fields = alert.output_fields
-  const has = typeof fields === 'object' && fields !== null && Object.hasOwn(fields, name)
-  const value = has ? (fields as Readonly<Record<string, unknown>>)[name] : undefined
+  const value = outputField(alert, name)
   const texts = textsOf(value)
   const what = () => `output field ${printable(name)} is ${shown(value)}`
   if (wanted.in && !texts.some((text) => wanted.in?.includes(text)))

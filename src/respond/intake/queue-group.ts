@@ -5,7 +5,7 @@ import { messageOf, printable } from '../../shared/errors.ts'
 import { aborted } from '../../shared/process/shutdown.ts'
 import type { Arrival } from '../engine/run.ts'
 import { areDisjoint, cover } from '../playbook/subject-patterns.ts'
-import { type AlertSource, arrivalOf, type SourceParts } from './alert-source.ts'
+import { type AlertSource, arrivalOf, type SourceParts } from './settlement.ts'
 
 /** Of each playbook, those that are to be tried again included; more are lost, counted and logged. */
 const WAITING_MAX = 10_000

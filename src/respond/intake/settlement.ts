@@ -1,13 +1,16 @@
 // What becomes of a message after its playbook has run: acknowledged, tried again, or a dead letter.
-// The same with JetStream and without.
+// The same for all sources of alerts: workers.ts with JetStream, queue-group.ts without.
 
-import type { NatsConnection } from 'nats'
+import { jetstream } from '@nats-io/jetstream'
+import { headers, type Msg, type NatsConnection } from 'nats'
 import { backoff } from '../../shared/backoff.ts'
 import { messageOf, printable } from '../../shared/errors.ts'
+import { headerValue } from '../../shared/nats/header-value.ts'
 import type { Arrival, RunnerParts, RunResult } from '../engine/run.ts'
 import type { Runner } from '../engine/runner.ts'
 import type { Playbook } from '../playbook/playbook.ts'
-import { sendDeadLetter } from './dead-letter.ts'
+import { DEAD_LETTER_PREFIX } from '../playbook/subject-patterns.ts'
+import { streamFor } from './stream.ts'
 
 /** In the words of JetStream: it is over, it is to come again, or it is in the dead letters. */
 export type Disposition =
@@ -17,10 +20,36 @@ export type Disposition =
 /** Never rejects. */
 export type Settle = (playbook: Playbook, arrival: Arrival) => Promise<Disposition>
 
-export interface SettlementParts extends Pick<RunnerParts, 'metrics' | 'log' | 'abandon'> {
+/** The source of one playbook's alerts. */
+export interface AlertSource {
+  /** Whether alerts can come. */
+  isReady(): boolean
+  /** Resolves after a stop, when all that was begun is over. */
+  readonly finished: Promise<void>
+}
+
+export interface SourceParts extends Pick<RunnerParts, 'metrics' | 'log' | 'stop'> {
+  readonly connection: NatsConnection
+  readonly playbook: Playbook
+  readonly settle: Settle
+  /** Of the durable consumer, or of the queue group: replicas share it. */
+  readonly name: string
+}
+
+interface SettlementParts extends Pick<RunnerParts, 'metrics' | 'log' | 'abandon'> {
   readonly connection: NatsConnection
   readonly runner: Runner
 }
+
+/** Three values of at most 256 characters, and their names. */
+const HEADERS_BYTES_MAX = 2048
+
+export const arrivalOf = ({ subject, data, headers }: Msg, delivery: number): Arrival => ({
+  subject,
+  payload: data,
+  msgIdHeader: headers?.get('Nats-Msg-Id') || undefined,
+  delivery,
+})
 
 export function createSettlement(parts: SettlementParts): Settle {
   const { connection, runner, metrics, log, abandon } = parts
@@ -86,3 +115,27 @@ function afterTries(result: RunResult, delivery: number, maxDeliver: number): Ru
 /** The tries of the default take more than a minute: an API server has started anew by then. */
 export const retryDelay = (delivery: number): number =>
   Math.round(backoff(delivery, 1_000, { factor: 4, maxMs: 60_000, jitter: 0.25 }))
+
+/** Stored when it resolves, where a stream takes it. Cuts an alert that has no room beside the reason. */
+export async function sendDeadLetter(
+  connection: NatsConnection,
+  playbook: string,
+  { subject, payload, delivery }: Arrival,
+  reason: string,
+): Promise<void> {
+  const about = headers()
+  about.set('Falco-Respond-Reason', headerValue(reason))
+  about.set('Falco-Respond-Subject', headerValue(subject))
+  about.set('Falco-Respond-Deliveries', String(delivery))
+  const room = (connection.info?.max_payload ?? Number.POSITIVE_INFINITY) - HEADERS_BYTES_MAX
+  const cut = payload.subarray(0, Math.max(0, room))
+  if (cut.length < payload.length) about.set('Falco-Respond-Cut-From', String(payload.length))
+  const to = `${DEAD_LETTER_PREFIX}${playbook}`
+  const stream = await streamFor(connection, [to]).catch(() => undefined)
+  if (stream !== undefined) {
+    await jetstream(connection).publish(to, cut, { headers: about })
+    return
+  }
+  connection.publish(to, cut, { headers: about })
+  await connection.flush()
+}
