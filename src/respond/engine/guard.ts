@@ -77,6 +77,5 @@ function containerIds({ status = {} }: Pod): string[] {
       state?.terminated?.containerID,
       lastState?.terminated?.containerID,
     ])
-    .filter((id) => id)
-    .map((id) => id!.replace(/^[a-z0-9.-]+:\/\//, ''))
+    .flatMap((id) => id?.replace(/^[a-z0-9.-]+:\/\//, '') || [])
 }

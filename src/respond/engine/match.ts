@@ -11,16 +11,14 @@ export function matches(playbook: Playbook, subject: string, alert: Alert): true
   if (isOwn(subject)) return `the subject ${shown(subject)} is of our own answers`
   if (!playbook.on.some((pattern) => covers(pattern, subject)))
     return `the subject ${shown(subject)} matches none of ${playbook.on.join(', ')}`
-  if (match.source && !isIn(match.source, alert.source))
+  if (match.source && !match.source.some((source) => source === alert.source))
     return `source is ${shown(alert.source)}, not ${match.source.join(' or ')}`
-  if (match.rule && !isIn(match.rule, alert.rule))
+  if (match.rule && !match.rule.includes(alert.rule))
     return `rule is ${shown(alert.rule)}, not ${listed(match.rule)}`
   const { minPriority } = match
-  if (minPriority !== undefined) {
-    const priority = priorityIndex(alert.priority)
-    if (priority === undefined || priority > minPriority)
-      return `priority is ${shown(alert.priority)}, not ${PRIORITIES[minPriority]} or more severe`
-  }
+  const priority = priorityIndex(alert.priority) ?? PRIORITIES.length
+  if (minPriority !== undefined && priority > minPriority)
+    return `priority is ${shown(alert.priority)}, not ${PRIORITIES[minPriority]} or more severe`
   if (match.tags && !textsOf(alert.tags).some((tag) => match.tags?.includes(tag)))
     return `tags are ${shown(alert.tags)}, none of ${listed(match.tags)}`
   for (const [name, wanted] of Object.entries(match.outputFields ?? {})) {
@@ -41,9 +39,6 @@ function fieldFails(alert: Alert, name: string, wanted: FieldMatch): string | un
     return `${what()}, which is excluded`
   return undefined
 }
-
-const isIn = (list: readonly string[], value: unknown) =>
-  typeof value === 'string' && list.includes(value)
 
 const listed = (texts: readonly string[]) => texts.map(shown).join(' or ')
 

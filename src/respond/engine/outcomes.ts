@@ -1,7 +1,7 @@
 // Reports what became of each step: on NATS, in the log, in the metrics and on the pod.
 
 import type { NatsConnection } from 'nats'
-import { type Alert, textOf } from '../../shared/alert/alert.ts'
+import type { Alert } from '../../shared/alert/alert.ts'
 import { messageOf, printable } from '../../shared/errors.ts'
 import type { Logger } from '../../shared/log.ts'
 import type { Cluster } from '../kubernetes/cluster.ts'
@@ -98,7 +98,7 @@ export function createOutcomes({ connection, cluster, metrics, log }: OutcomePar
       const logFields = {
         ...same,
         subject: printable(subject),
-        rule: cut(textOf(alert, 'rule')),
+        rule: cut(alert.rule),
         ...podFields,
         ...(node && { node: node.name }),
         ms,

@@ -63,10 +63,7 @@ async function handle(parts: RunnerParts, playbook: Playbook, arrival: Arrival) 
   return result
 }
 
-/**
- * The same at each delivery, and where a forwarder sends the same line twice. A short id of another
- * publisher may be a counter that begins anew, and the next alert would pass for this one.
- */
+/** The same at each delivery and for a line sent twice. A short id may be a counter that begins anew. */
 export function idOf({ msgIdHeader, subject, payload }: Arrival): string {
   if (msgIdHeader !== undefined && /^[A-Za-z0-9_-]{22,64}$/.test(msgIdHeader)) return msgIdHeader
   const both = Buffer.concat([Buffer.from(`${subject}\n`), payload])
@@ -93,10 +90,7 @@ async function takeTarget(run: Run, target: string): Promise<boolean> {
   return false
 }
 
-/**
- * Waits here, and does not give the message back: each redelivery would count as a failure, and the
- * limit holds for all alerts behind it too. Gives a result only at a stop.
- */
+/** Keeps the message, since each redelivery would count as a failure. Gives a result only at a stop. */
 async function waitForRoom(run: Run): Promise<RunResult | undefined> {
   const { playbook, about, plan, state, metrics, log, stop } = run
   // An alert that will do nothing takes no room.

@@ -1,5 +1,4 @@
-// What replicas remember together: steps that are done, targets that were acted upon, and how many
-// actions there were in the last minute; in a key-value bucket of NATS, or in the memory of one process.
+// What replicas remember together, on NATS or in memory: steps done, targets acted upon, actions of the last minute.
 
 import { hash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -32,6 +31,29 @@ export const openKvState = (connection: NatsConnection, bucket: string, replicas
 
 function stateOn(store: Store) {
   let last: Promise<unknown> = Promise.resolve()
+
+  /** One key holds how many actions there were in each of the last seconds. */
+  async function takeNow(limit: number): Promise<number> {
+    let wait = 0
+    await store.update('actions', (text) => {
+      const now = Date.now()
+      const second = Math.floor(now / 1000)
+      const all: [second: number, count: number][] = text === undefined ? [] : JSON.parse(text)
+      const counts = all.filter(([at]) => at > second - WINDOW_S)
+      const used = counts.reduce((sum, [, count]) => sum + count, 0)
+      const oldest = counts[0]
+      const isFull = used >= limit && oldest !== undefined
+      wait = isFull ? Math.max(1, (oldest[0] + WINDOW_S) * 1000 - now) : 0
+      if (isFull) return undefined
+      const current = counts.at(-1)
+      // A clock that is ahead of ours may have been here.
+      if (current && current[0] >= second) current[1]++
+      else counts.push([second, 1])
+      return JSON.stringify(counts)
+    })
+    return wait
+  }
+
   return {
     /** Whether the step, by its index, was done for this alert. */
     isDone: async (playbook: string, id: string, step: number): Promise<boolean> =>
@@ -57,7 +79,7 @@ function stateOn(store: Store) {
     /** Takes room for one more action. 0: go; otherwise how many ms to wait before asking again. */
     takeAction(limitPerMinute: number): Promise<number> {
       // One behind the other: those of one process would only get in each other's way.
-      const taken = last.then(() => takeAction(store, limitPerMinute))
+      const taken = last.then(() => takeNow(limitPerMinute))
       last = taken.catch(() => {})
       return taken
     },
@@ -67,28 +89,6 @@ function stateOn(store: Store) {
 /** Alerts and playbooks name no keys: they are hashed. */
 const keyOf = (kind: string, ...parts: (string | number)[]) =>
   `${kind}-${hash('sha256', JSON.stringify(parts), 'base64url')}`
-
-/** One key holds how many actions there were in each of the last seconds. */
-async function takeAction(store: Store, limit: number): Promise<number> {
-  let wait = 0
-  await store.update('actions', (text) => {
-    const now = Date.now()
-    const second = Math.floor(now / 1000)
-    const all: [second: number, count: number][] = text === undefined ? [] : JSON.parse(text)
-    const counts = all.filter(([at]) => at > second - WINDOW_S)
-    const used = counts.reduce((sum, [, count]) => sum + count, 0)
-    const oldest = counts[0]
-    const isFull = used >= limit && oldest !== undefined
-    wait = isFull ? Math.max(1, (oldest[0] + WINDOW_S) * 1000 - now) : 0
-    if (isFull) return undefined
-    const current = counts.at(-1)
-    // A clock that is ahead of ours may have been here.
-    if (current && current[0] >= second) current[1]++
-    else counts.push([second, 1])
-    return JSON.stringify(counts)
-  })
-  return wait
-}
 
 export function createMemoryStore(): Store {
   const entries = new Map<string, { text: string; at: number }>()

@@ -36,11 +36,6 @@ export interface SourceParts extends Pick<RunnerParts, 'metrics' | 'log' | 'stop
   readonly name: string
 }
 
-interface SettlementParts extends Pick<RunnerParts, 'metrics' | 'log' | 'abandon'> {
-  readonly connection: NatsConnection
-  readonly runner: Runner
-}
-
 /** Three values of at most 256 characters, and their names. */
 const HEADERS_BYTES_MAX = 2048
 
@@ -51,17 +46,32 @@ export const arrivalOf = ({ subject, data, headers }: Msg, delivery: number): Ar
   delivery,
 })
 
+interface SettlementParts extends Pick<RunnerParts, 'metrics' | 'log' | 'abandon'> {
+  readonly connection: NatsConnection
+  readonly runner: Runner
+}
+
 export function createSettlement(parts: SettlementParts): Settle {
   const { connection, runner, metrics, log, abandon } = parts
 
-  async function dispose(
-    { name, maxDeliver }: Playbook,
-    arrival: Arrival,
-    ran: RunResult,
-  ): Promise<Disposition> {
+  async function run(playbook: Playbook, arrival: Arrival): Promise<RunResult> {
+    const { delivery } = arrival
+    // Every earlier delivery ended without an acknowledgement: the alert may be crashing the process.
+    const reason = `delivered ${delivery} times and never finished: does it end the process?`
+    if (delivery > playbook.maxDeliver) return { kind: 'giveUp', reason }
+    const result = await runner.handle(playbook, arrival)
+    // An alert that only waited, or whose steps were given up at our end, has not failed.
+    const hasFailed = result.kind === 'retry' && result.afterMs === undefined && !abandon.aborted
+    if (!hasFailed || delivery < playbook.maxDeliver) return result
+    const times = delivery === 1 ? 'once' : `${delivery} times`
+    return { kind: 'giveUp', reason: `${result.reason} (tried ${times})` }
+  }
+
+  async function dispose(playbook: Playbook, arrival: Arrival): Promise<Disposition> {
+    const { name } = playbook
     const { subject, delivery } = arrival
     const logFields = { playbook: name, subject: printable(subject), delivery }
-    const result = abandon.aborted ? ran : afterTries(ran, delivery, maxDeliver)
+    const result = await run(playbook, arrival)
     if (result.kind === 'done') {
       metrics.alert(name, result.matched ? 'done' : 'not_matched')
       return { kind: 'ack' }
@@ -90,26 +100,11 @@ export function createSettlement(parts: SettlementParts): Settle {
     const label = { playbook: playbook.name }
     metrics.inProgress.inc(label)
     try {
-      const result = neverFinished(playbook, arrival) ?? (await runner.handle(playbook, arrival))
-      return await dispose(playbook, arrival, result)
+      return await dispose(playbook, arrival)
     } finally {
       metrics.inProgress.dec(label)
     }
   }
-}
-
-/** Every earlier delivery ended without an acknowledgement: the alert may be crashing the process. */
-function neverFinished({ maxDeliver }: Playbook, { delivery }: Arrival): RunResult | undefined {
-  const reason = `delivered ${delivery} times and never finished: does it end the process?`
-  return delivery > maxDeliver ? { kind: 'giveUp', reason } : undefined
-}
-
-/** What fails for the last time is given up. What only waited has not failed. */
-function afterTries(result: RunResult, delivery: number, maxDeliver: number): RunResult {
-  if (result.kind !== 'retry' || result.afterMs !== undefined || delivery < maxDeliver)
-    return result
-  const times = delivery === 1 ? 'once' : `${delivery} times`
-  return { kind: 'giveUp', reason: `${result.reason} (tried ${times})` }
 }
 
 /** The tries of the default take more than a minute: an API server has started anew by then. */

@@ -1,5 +1,4 @@
-// The stream that gives a playbook its alerts (or core NATS, with a weaker promise), and what is kept
-// beside it: state and captured logs.
+// The stream of a playbook's alerts (or core NATS, with a weaker promise), and the state and logs kept beside it.
 
 import { JetStreamApiError, jetstreamManager } from '@nats-io/jetstream'
 import { type NatsConnection, NoRespondersError, RequestError } from 'nats'
@@ -14,16 +13,13 @@ export type Mode =
   | { readonly kind: 'jetstream'; readonly stream: string }
   | { readonly kind: 'core'; readonly why: string }
 
-interface ModeOptions {
-  readonly core: boolean
-  readonly stream: string | undefined
-}
+type ModeOptions = { readonly core: boolean; readonly stream: string | undefined }
 
 /** https://github.com/nats-io/nats-server/blob/main/server/errors.json: not enabled, here or for us */
 const NOT_ENABLED = [10039, 10076]
 const PAUSE_FIRST_MS = 500
 
-/** One for each playbook; undefined at a stop. Tries until JetStream answers: a pause of it must not weaken the promise. */
+/** One for each playbook; undefined at a stop. Tries until JetStream answers: an outage must not weaken the promise. */
 export async function chooseModes(
   connection: NatsConnection,
   { playbooks }: Plan,
@@ -75,10 +71,7 @@ const isNotEnabled = (error: unknown): boolean =>
 const streamsOf = async (connection: NatsConnection) =>
   (await jetstreamManager(connection, { checkAPI: false })).streams
 
-/**
- * The stream that takes the subjects, undefined where there is none. One that takes a part of them is
- * good enough only if no other takes another part: alerts in that one would be missed silently.
- */
+/** The stream that takes the subjects; one that takes a part of them only if no other takes another part. */
 export async function streamFor(
   connection: NatsConnection,
   subjects: readonly string[],
@@ -126,5 +119,9 @@ export async function openState(
 export async function openBucket(connection: NatsConnection, name: string): Promise<Bucket> {
   const { Objm } = await import('@nats-io/obj')
   const store = await new Objm(connection).create(name)
-  return { put: async (name, bytes) => void (await store.putBlob({ name }, bytes)) }
+  return {
+    async put(name, bytes) {
+      await store.putBlob({ name }, bytes)
+    },
+  }
 }

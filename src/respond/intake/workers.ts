@@ -1,5 +1,4 @@
-// With JetStream: workers that pull one message at a time from a playbook's consumer, and keep doing
-// so whatever becomes of stream, consumer and connection.
+// With JetStream: workers that pull one alert at a time, whatever becomes of stream, consumer and connection.
 
 import { createInbox, type Msg, type NatsConnection, nanos } from 'nats'
 import { messageOf } from '../../shared/errors.ts'
@@ -8,15 +7,9 @@ import { createFailures, keepTrying } from './retry.ts'
 import { type AlertSource, arrivalOf, type SourceParts } from './settlement.ts'
 import { streamFor } from './stream.ts'
 
-interface ConsumeParts extends SourceParts {
-  /** Undefined: the one that takes the playbook's subjects. */
-  readonly stream: string | undefined
-}
-
-interface BoundConsumer {
-  readonly stream: string
-  readonly name: string
-}
+/** `stream`: undefined for the one that takes the playbook's subjects. */
+type ConsumeParts = SourceParts & { readonly stream: string | undefined }
+type BoundConsumer = { readonly stream: string; readonly name: string }
 
 const WORKING_MS = ACK_WAIT_MS / 3
 const PAUSE_FIRST_MS = 250
@@ -112,10 +105,9 @@ function createBinding(parts: ConsumeParts) {
 }
 
 /**
- * No message, one, or seldom more. At a stop, what the server has sent by then is still taken: if
- * it were left, its delivery would count, and it would come again only after half a minute. The client's own
- * `fetch` and `consume` left 28 and 20 in 60 stops of 10 workers at 1,000 alerts/s, this none. (Its `next` leaves
- * none to who waits for it: 4.5 s in an idle stop in place of 1 ms.) Rejects where stream or consumer are not there.
+ * No message, one, or seldom more. A stop still takes the messages that the server has sent: each is a delivery that
+ * counts. (60 stops of 10 workers at 1,000 alerts/s: the client's `fetch` and `consume` left 28 and 20, this none; its
+ * `next` leaves none, but takes 4.5 s for an idle stop, this 1 ms.) Rejects where stream or consumer are missing.
  */
 export async function pull(
   connection: NatsConnection,
@@ -153,10 +145,7 @@ export async function pull(
   return pulled
 }
 
-/**
- * How often it was delivered, from 1: in the reply subject, `$JS.ACK.<stream>.<consumer>.<deliveries>.…`,
- * since nats-server 2.10 maybe with domain and account before the stream.
- */
+/** From 1, of `$JS.ACK.<stream>.<consumer>.<deliveries>.…`; nats-server 2.10 may put domain and account before. */
 export function deliveryOf({ reply = '' }: Msg): number {
   const tokens = reply.split('.')
   return Number(tokens[tokens.length > 9 ? 6 : 4]) || 1
