@@ -54,7 +54,8 @@ async function settleMessage({ playbook, settle, log }: ConsumeParts, message: M
   try {
     const disposition = await settle(playbook, arrivalOf(message, deliveryOf(message)))
     if (disposition.kind === 'nak') answer(nak(disposition.afterMs))
-    else answer(disposition.kind === 'ack' ? '+ACK' : TERM)
+    // Without a reason, which older servers do not understand.
+    else answer(disposition.kind === 'ack' ? '+ACK' : '+TERM')
   } finally {
     clearInterval(working)
   }
@@ -151,8 +152,6 @@ export function deliveryOf({ reply = '' }: Msg): number {
   return Number(tokens[tokens.length > 9 ? 6 : 4]) || 1
 }
 
-/** Without a reason, which older servers do not understand. */
-const TERM = '+TERM'
 export const nak = (afterMs: number): string =>
   `-NAK ${JSON.stringify({ delay: nanos(Math.max(1, afterMs)) })}`
 
