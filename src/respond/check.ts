@@ -3,16 +3,11 @@
 import { formatDuration } from '../shared/options/units.ts'
 import type { Plan, Playbook } from './playbook/playbook.ts'
 
-export function describePlan({
-  dryRun,
-  maxActionsPerMinute,
-  protectedNamespaces,
-  playbooks,
-}: Plan) {
+export function describePlan(plan: Plan): string {
   const lines = [
-    `ok    ${dryRun ? 'dry run: nothing will be done' : 'for real'}, at most ${maxActionsPerMinute} actions a minute`,
-    `ok    protected: ${protectedNamespaces.join(', ') || 'no namespace'}, and our own`,
-    ...playbooks.map((playbook) => `ok    ${describePlaybook(playbook)}`),
+    `ok    ${plan.dryRun ? 'dry run: nothing will be done' : 'for real'}, at most ${plan.maxActionsPerMinute} actions a minute`,
+    `ok    protected: ${plan.protectedNamespaces.join(', ') || 'no namespace'}, and our own`,
+    ...plan.playbooks.map((playbook) => `ok    ${describePlaybook(playbook)}`),
   ]
   return `${lines.join('\n')}\n`
 }

@@ -1,5 +1,4 @@
-// The process edge of `falco-nats respond`, as main.ts is that of the forwarder: a file of its own,
-// so that neither loads the other's half.
+// The process edge of `falco-nats respond`, a file of its own, so that neither program loads the other's half.
 
 import { printing, printText, runCommand, runJob } from '../shared/process/command.ts'
 import { parseRespond } from './command-line.ts'

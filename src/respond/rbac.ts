@@ -16,17 +16,15 @@ const LOOKING: Readonly<Record<TargetKind, readonly RbacRule[]>> = {
 /** One rule for each resource, sorted, with sorted verbs: the same plan always gives the same text. */
 export function rulesFor({ playbooks }: Plan): RbacRule[] {
   const verbsOf = new Map<string, Set<string>>()
-  for (const { steps } of playbooks)
-    for (const { step, params } of steps)
-      for (const { apiGroups, resources, verbs } of [
-        ...LOOKING[step.target],
-        ...step.rules(params),
-      ])
-        for (const group of apiGroups)
-          for (const resource of resources) {
-            const key = JSON.stringify([group, resource])
-            verbsOf.set(key, new Set([...(verbsOf.get(key) ?? []), ...verbs]))
-          }
+  const needed = playbooks
+    .flatMap(({ steps }) => steps)
+    .flatMap(({ step, params }) => [...LOOKING[step.target], ...step.rules(params)])
+  for (const { apiGroups, resources, verbs } of needed)
+    for (const group of apiGroups)
+      for (const resource of resources) {
+        const key = JSON.stringify([group, resource])
+        verbsOf.set(key, new Set([...(verbsOf.get(key) ?? []), ...verbs]))
+      }
   return [...verbsOf.keys()].sort().map((key) => {
     const [group, resource] = JSON.parse(key) as [string, string]
     return { apiGroups: [group], resources: [resource], verbs: [...verbsOf.get(key)!].sort() }
@@ -35,10 +33,10 @@ export function rulesFor({ playbooks }: Plan): RbacRule[] {
 
 /** The `rules:` of a Role or ClusterRole. JSON's lists are YAML's. */
 export function rbacYaml(plan: Plan): string {
-  const rules = rulesFor(plan).map(
-    ({ apiGroups, resources, verbs }) =>
-      `  - apiGroups: ${listOf(apiGroups)}\n    resources: ${listOf(resources)}\n    verbs: ${listOf(verbs)}\n`,
-  )
+  const rules = rulesFor(plan).map((rule) => {
+    const lines = Object.entries(rule).map(([key, texts]) => `${key}: ${listOf(texts)}\n`)
+    return `  - ${lines.join('    ')}`
+  })
   return rules.length === 0 ? 'rules: []\n' : `rules:\n${rules.join('')}`
 }
 

@@ -14,12 +14,10 @@ import { createRespondMetrics } from './engine/metrics.ts'
 import { createOutcomes } from './engine/outcomes.ts'
 import type { RunnerParts } from './engine/run.ts'
 import { createRunner } from './engine/runner.ts'
-import type { AlertSource } from './intake/alert-source.ts'
 import { connectPatiently } from './intake/connect.ts'
-import { chooseModes } from './intake/mode.ts'
 import { listen } from './intake/queue-group.ts'
-import { createSettlement } from './intake/settlement.ts'
-import { openBucket, openState } from './intake/storage.ts'
+import { type AlertSource, createSettlement } from './intake/settlement.ts'
+import { chooseModes, openBucket, openState } from './intake/stream.ts'
 import { consume } from './intake/workers.ts'
 import { type Cluster, openCluster } from './kubernetes/cluster.ts'
 import type { RespondConfig } from './options.ts'
@@ -86,7 +84,7 @@ async function work({ sources, ...parts }: Work): Promise<void> {
   const modes = await chooseModes(connection, plan, config, log, stop)
   if (modes === undefined) return
   let opened: Cluster | undefined
-  // When it is first needed; what fails is tried again.
+  // At its first use; a failure is tried again.
   const cluster = () => {
     opened ??= openCluster()
     return opened
@@ -102,7 +100,11 @@ async function work({ sources, ...parts }: Work): Promise<void> {
     sources.push(isCore ? listen(own) : consume({ ...own, stream: config.stream }))
   }
   aborted(stop).then(() => log.info('stopping: finishing what runs'))
-  if (hasIsolationTtl(plan)) void liftIsolation(parts, cluster)
+  const lift = async () =>
+    liftExpiredIsolation(cluster(), { signal: stop, log, dryRun: plan.dryRun })
+  const notLifted = (error: unknown) =>
+    log.error({ reason: messageOf(error) }, 'isolation is not lifted when its ttl has passed')
+  if (hasIsolationTtl(plan)) lift().catch(notLifted)
   const finished = Promise.all(sources.map(({ finished }) => finished))
   // A step that is given up still reports its outcome and gives its message back.
   const givenUp = aborted(abandon).then(() => briefly(finished))
@@ -110,34 +112,19 @@ async function work({ sources, ...parts }: Work): Promise<void> {
   await briefly(outcomes.settled())
 }
 
-async function liftIsolation(
-  { plan: { dryRun }, log, stop: signal }: Omit<Work, 'sources'>,
-  cluster: () => Cluster,
-): Promise<void> {
-  try {
-    await liftExpiredIsolation(cluster(), { signal, log, dryRun })
-  } catch (error) {
-    log.error({ reason: messageOf(error) }, 'isolation is not lifted when its ttl has passed')
-  }
-}
-
 /** The client tries for ever; should it end all the same, what has started us is to start us again. */
 async function unexpectedEnd(connection: NatsConnection, stop: AbortSignal): Promise<never> {
   const reason = await connection.closed()
   if (stop.aborted) return await new Promise(() => {})
-  throw new FatalError(
-    `the connection to NATS was closed: ${messageOf(reason ?? 'no reason given')}`,
-  )
+  const why = messageOf(reason ?? 'no reason given')
+  throw new FatalError(`the connection to NATS was closed: ${why}`)
 }
 
 const briefly = (promise: Promise<unknown>) => Promise.race([promise, delay(GRACE_MS)])
 
-function logPlan(
-  { dryRun, playbooks, maxActionsPerMinute, protectedNamespaces }: Plan,
-  log: Logger,
-) {
-  const names = playbooks.map(({ name, steps }) => `${name}: ${steps.map(({ step }) => step.name)}`)
-  const fields = { dryRun, playbooks: names, maxActionsPerMinute, protectedNamespaces }
+function logPlan({ dryRun, playbooks: all, ...limits }: Plan, log: Logger): void {
+  const playbooks = all.map(({ name, steps }) => `${name}: ${steps.map(({ step }) => step.name)}`)
+  const fields = { dryRun, playbooks, ...limits }
   if (dryRun)
     log.warn(fields, 'DRY RUN: nothing will be done; dryRun: false in the file is for real')
   else log.info(fields, 'responding for real')

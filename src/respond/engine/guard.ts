@@ -3,13 +3,8 @@
 import type { Alert } from '../../shared/alert/alert.ts'
 import type { Cluster } from '../kubernetes/cluster.ts'
 import type { Metadata, Pod } from '../kubernetes/objects.ts'
-import {
-  containerIdOf,
-  findPod,
-  type NodeTarget,
-  nodeOf,
-  type PodTarget,
-} from '../kubernetes/target.ts'
+import type { NodeTarget, PodTarget } from '../kubernetes/target.ts'
+import { containerIdOf, findPod, nodeOf } from '../kubernetes/target.ts'
 
 /** How far the clocks of a node and of the API server may be apart. */
 const CLOCKS_MS = 2_000
@@ -82,6 +77,5 @@ function containerIds({ status = {} }: Pod): string[] {
       state?.terminated?.containerID,
       lastState?.terminated?.containerID,
     ])
-    .filter((id) => id)
-    .map((id) => id!.replace(/^[a-z0-9.-]+:\/\//, ''))
+    .flatMap((id) => id?.replace(/^[a-z0-9.-]+:\/\//, '') || [])
 }

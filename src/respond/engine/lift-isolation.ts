@@ -8,7 +8,10 @@ import { ApiError } from '../kubernetes/errors.ts'
 import { ISOLATED_LABEL, ISOLATED_UNTIL, type Pod } from '../kubernetes/objects.ts'
 import type { Plan } from '../playbook/playbook.ts'
 
-export interface LiftOptions {
+const EVERY_MS = 30_000
+const CONFLICT = 409
+
+interface LiftOptions {
   readonly signal: AbortSignal
   readonly log: Logger
   /** Only logs what it would do. */
@@ -16,14 +19,10 @@ export interface LiftOptions {
   readonly everyMs?: number
 }
 
-const EVERY_MS = 30_000
-const CONFLICT = 409
-
 /** Until the signal aborts. */
-export async function liftExpiredIsolation(
-  cluster: Cluster,
-  { signal, log, dryRun, everyMs = EVERY_MS }: LiftOptions,
-): Promise<void> {
+export async function liftExpiredIsolation(cluster: Cluster, options: LiftOptions): Promise<void> {
+  const { signal, log, dryRun, everyMs = EVERY_MS } = options
+  /** A failure that lasts is one warning. */
   let isFailing = false
   /** Pods, by uid, that have their line in the log: one is enough. */
   const logged = new Set<string>()
@@ -34,7 +33,6 @@ export async function liftExpiredIsolation(
       isFailing = false
     } catch (error) {
       if (signal.aborted) return
-      // Once for as long as it lasts.
       const line = 'cannot look for isolated pods whose time has passed'
       log[isFailing ? 'debug' : 'warn']({ err: messageOf(error) }, line)
       isFailing = true
@@ -71,11 +69,8 @@ export async function liftExpiredIsolation(
 /** Whether a playbook isolates for a time only. */
 export const hasIsolationTtl = ({ playbooks }: Plan) =>
   playbooks
-    .flatMap(({ steps }) => steps)
-    .some(
-      ({ step, params }) =>
-        step.name === 'isolate-pod' && (params as { ttl?: unknown }).ttl !== undefined,
-    )
+    .flatMap(({ steps }) => steps.filter(({ step }) => step.name === 'isolate-pod'))
+    .some(({ params }) => (params as { ttl?: unknown }).ttl !== undefined)
 
 /** Without a time, or with an unreadable one, a pod is isolated for good. */
 const isExpired = ({ metadata }: Pod) =>

@@ -1,6 +1,6 @@
 // Whether a playbook is meant for an alert, and if not, why.
 
-import { type Alert, PRIORITIES, priorityIndex } from '../../shared/alert/alert.ts'
+import { type Alert, outputField, PRIORITIES, priorityIndex } from '../../shared/alert/alert.ts'
 import { printable } from '../../shared/errors.ts'
 import type { FieldMatch, Playbook } from '../playbook/playbook.ts'
 import { covers, isOwn } from '../playbook/subject-patterns.ts'
@@ -11,16 +11,14 @@ export function matches(playbook: Playbook, subject: string, alert: Alert): true
   if (isOwn(subject)) return `the subject ${shown(subject)} is of our own answers`
   if (!playbook.on.some((pattern) => covers(pattern, subject)))
     return `the subject ${shown(subject)} matches none of ${playbook.on.join(', ')}`
-  if (match.source && !isIn(match.source, alert.source))
+  if (match.source && !match.source.some((source) => source === alert.source))
     return `source is ${shown(alert.source)}, not ${match.source.join(' or ')}`
-  if (match.rule && !isIn(match.rule, alert.rule))
+  if (match.rule && !match.rule.includes(alert.rule))
     return `rule is ${shown(alert.rule)}, not ${listed(match.rule)}`
   const { minPriority } = match
-  if (minPriority !== undefined) {
-    const priority = priorityIndex(alert.priority)
-    if (priority === undefined || priority > minPriority)
-      return `priority is ${shown(alert.priority)}, not ${PRIORITIES[minPriority]} or more severe`
-  }
+  const priority = priorityIndex(alert.priority) ?? PRIORITIES.length
+  if (minPriority !== undefined && priority > minPriority)
+    return `priority is ${shown(alert.priority)}, not ${PRIORITIES[minPriority]} or more severe`
   if (match.tags && !textsOf(alert.tags).some((tag) => match.tags?.includes(tag)))
     return `tags are ${shown(alert.tags)}, none of ${listed(match.tags)}`
   for (const [name, wanted] of Object.entries(match.outputFields ?? {})) {
@@ -32,9 +30,7 @@ export function matches(playbook: Playbook, subject: string, alert: Alert): true
 
 /** A list, as some fields are, is in a list if one of its elements is. */
 function fieldFails(alert: Alert, name: string, wanted: FieldMatch): string | undefined {
-  const fields = alert.output_fields
-  const has = typeof fields === 'object' && fields !== null && Object.hasOwn(fields, name)
-  const value = has ? (fields as Readonly<Record<string, unknown>>)[name] : undefined
+  const value = outputField(alert, name)
   const texts = textsOf(value)
   const what = () => `output field ${printable(name)} is ${shown(value)}`
   if (wanted.in && !texts.some((text) => wanted.in?.includes(text)))
@@ -43,9 +39,6 @@ function fieldFails(alert: Alert, name: string, wanted: FieldMatch): string | un
     return `${what()}, which is excluded`
   return undefined
 }
-
-const isIn = (list: readonly string[], value: unknown) =>
-  typeof value === 'string' && list.includes(value)
 
 const listed = (texts: readonly string[]) => texts.map(shown).join(' or ')
 

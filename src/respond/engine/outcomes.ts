@@ -1,7 +1,7 @@
 // Reports what became of each step: on NATS, in the log, in the metrics and on the pod.
 
 import type { NatsConnection } from 'nats'
-import { type Alert, textOf } from '../../shared/alert/alert.ts'
+import type { Alert } from '../../shared/alert/alert.ts'
 import { messageOf, printable } from '../../shared/errors.ts'
 import type { Logger } from '../../shared/log.ts'
 import type { Cluster } from '../kubernetes/cluster.ts'
@@ -25,19 +25,7 @@ export interface StepOutcome extends Pick<StepContext, 'id' | 'subject' | 'playb
   readonly delivery: number
 }
 
-export interface Outcomes {
-  /** Never throws: an outcome that cannot be reported is no reason to act again. */
-  report(outcome: StepOutcome): void
-  /** Resolves when the notes on pods are written. */
-  settled(): Promise<void>
-}
-
-export interface OutcomeParts {
-  readonly connection: Pick<NatsConnection, 'publish'>
-  readonly cluster: () => Cluster
-  readonly metrics: RespondMetrics
-  readonly log: Logger
-}
+export type Outcomes = ReturnType<typeof createOutcomes>
 
 const NOTE_TIMEOUT_MS = 5_000
 /** Of pods at a time; further ones get no note, since the API server has other things to do. */
@@ -51,36 +39,39 @@ const MESSAGES: Record<Outcome, string> = {
   failed: 'a step failed',
 }
 
-export function createOutcomes({ connection, cluster, metrics, log }: OutcomeParts): Outcomes {
+interface OutcomeParts {
+  readonly connection: Pick<NatsConnection, 'publish'>
+  readonly cluster: () => Cluster
+  readonly metrics: RespondMetrics
+  readonly log: Logger
+}
+
+export function createOutcomes({ connection, cluster, metrics, log }: OutcomeParts) {
   const notes = new Set<Promise<void>>()
 
   function note({ pod, outcome, playbook, step }: StepOutcome, text: string): void {
     // A dry run leaves no trace in the cluster, and what was not done is none of the pod's business.
     if (!pod || (outcome !== 'ok' && outcome !== 'failed') || notes.size >= NOTES_MAX) return
-    const noted = (async () => {
-      const event = {
-        reason: outcome === 'ok' ? 'FalcoResponse' : 'FalcoResponseFailed',
-        message: `falco-nats playbook ${playbook}, step ${step}: ${text}`,
-        type: outcome === 'ok' ? ('Normal' as const) : ('Warning' as const),
-      }
-      await noteOnPod(cluster(), pod, event, AbortSignal.timeout(NOTE_TIMEOUT_MS))
-    })()
+    const isOk = outcome === 'ok'
+    const event = {
+      reason: isOk ? 'FalcoResponse' : 'FalcoResponseFailed',
+      message: `falco-nats playbook ${playbook}, step ${step}: ${text}`,
+      type: isOk ? ('Normal' as const) : ('Warning' as const),
+    }
+    const signal = AbortSignal.timeout(NOTE_TIMEOUT_MS)
+    const noted = (async () => noteOnPod(cluster(), pod, event, signal))()
       .catch((error) => log.debug({ reason: messageOf(error) }, 'cannot note it on the pod'))
       .finally(() => notes.delete(noted))
     notes.add(noted)
   }
 
   return {
-    report(result) {
+    /** Never throws: an outcome that cannot be reported is no reason to act again. */
+    report(result: StepOutcome): void {
       const { playbook, step, outcome, id, subject, alert, pod, node, delivery } = result
       const text = cut(result.text)
-      const same = {
-        id,
-        playbook,
-        step,
-        outcome,
-        [outcome === 'failed' ? 'error' : 'detail']: text,
-      }
+      const isFailed = outcome === 'failed'
+      const same = { id, playbook, step, outcome, [isFailed ? 'error' : 'detail']: text }
       const ms = Math.round(result.durationMs)
       const podFields = pod && { namespace: pod.namespace, pod: pod.name }
       const nodeName = node?.name ?? pod?.nodeName
@@ -107,15 +98,16 @@ export function createOutcomes({ connection, cluster, metrics, log }: OutcomePar
       const logFields = {
         ...same,
         subject: printable(subject),
-        rule: cut(textOf(alert, 'rule')),
+        rule: cut(alert.rule),
         ...podFields,
         ...(node && { node: node.name }),
         ms,
         ...(delivery > 1 && { delivery }),
       }
-      log[outcome === 'failed' ? 'warn' : 'info'](logFields, MESSAGES[outcome])
+      log[isFailed ? 'warn' : 'info'](logFields, MESSAGES[outcome])
     },
-    async settled() {
+    /** Resolves when the notes on pods are written. */
+    async settled(): Promise<void> {
       await Promise.all(notes)
     },
   }

@@ -70,20 +70,12 @@ function secretsOf(options: ServerOptions): Pick<CheckedOptions, 'authenticator'
   // The name to expect is that of one server; with several, each has its own.
   const { servername, host, handshakeFirst } = tls ?? {}
   const named = others.length === 0 ? { servername, host } : {}
-  return {
-    ...(authenticator && { authenticator: again }),
-    ...(tls && { tls: defined({ caFile, certFile, keyFile, ...named, handshakeFirst }) }),
-  }
+  const all = Object.entries({ caFile, certFile, keyFile, ...named, handshakeFirst })
+  const defined = Object.fromEntries(all.filter(([, value]) => value !== undefined))
+  return { ...(authenticator && { authenticator: again }), ...(tls && { tls: defined }) }
 }
 
-const defined = (values: Record<string, string | boolean | undefined>) =>
-  Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined))
-
-async function logStatus(
-  connection: NatsConnection,
-  metrics: RespondMetrics,
-  log: Logger,
-): Promise<void> {
+async function logStatus(connection: NatsConnection, metrics: RespondMetrics, log: Logger) {
   const refusals = createFailures(log, 'the NATS server refuses something')
   for await (const status of connection.status())
     switch (status.type) {
@@ -98,7 +90,6 @@ async function logStatus(
         break
       case 'error':
         refusals.add(status.error)
-        break
     }
   metrics.setConnected(false)
 }

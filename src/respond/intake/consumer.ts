@@ -1,12 +1,7 @@
 // A playbook's durable consumer: what it lets through, and how it is kept so.
 
-import {
-  AckPolicy,
-  type ConsumerConfig,
-  DeliverPolicy,
-  JetStreamApiError,
-  jetstreamManager,
-} from '@nats-io/jetstream'
+import type { ConsumerConfig } from '@nats-io/jetstream'
+import { AckPolicy, DeliverPolicy, JetStreamApiError, jetstreamManager } from '@nats-io/jetstream'
 import { type NatsConnection, nanos } from 'nats'
 import { areDisjoint, cover } from '../playbook/subject-patterns.ts'
 
@@ -19,10 +14,7 @@ const FILTER_NO_SUBSET = 10093
 
 type Filter = Pick<ConsumerConfig, 'filter_subject' | 'filter_subjects'>
 
-/**
- * Makes the consumer, or has it let through what the playbook wants now. `since`: when it was last known
- * to be there, so that what has come since it was deleted is not missed.
- */
+/** Makes the consumer, or updates its filter. A new one begins at `since`, when the last one was known to exist. */
 export async function bindConsumer(
   connection: NatsConnection,
   stream: string,
@@ -31,7 +23,9 @@ export async function bindConsumer(
   since?: Date,
 ): Promise<void> {
   const { consumers } = await jetstreamManager(connection, { checkAPI: false })
-  const hasSeveral = hasFilterSubjects(connection)
+  // From nats-server 2.10.
+  const [major = 0, minor = 0] = (connection.info?.version ?? '').split('.').map(Number)
+  const hasSeveral = major > 2 || (major === 2 && minor >= 10)
 
   async function ensure(wanted: Filter): Promise<void> {
     const info = await consumers.info(stream, name).catch((error) => {
@@ -51,7 +45,7 @@ export async function bindConsumer(
   try {
     await ensure(filterOf(subjects, hasSeveral))
   } catch (error) {
-    // The subject that covers several may not fit the stream's. Alerts that are not meant are acknowledged.
+    // The subject that covers several may not fit the stream's. The playbook ignores the other alerts.
     if (subjects.length === 1 || codeOf(error) !== FILTER_NO_SUBSET) throw error
     await ensure({})
   }
@@ -70,10 +64,7 @@ const newConsumer = (name: string, since: Date | undefined) => ({
     : { deliver_policy: DeliverPolicy.New }),
 })
 
-/**
- * nats-server 2.9 goes on to take a consumer's filter literally when it becomes one with wildcards:
- * let everything through instead, and acknowledge the alerts that are not meant.
- */
+/** nats-server 2.9 takes a filter literally for ever: where one gets wildcards, let all alerts through instead. */
 const updatable = (was: Filter, wanted: Filter): Filter =>
   isWild(wanted.filter_subject) && !isWild(was.filter_subject) ? {} : wanted
 
@@ -87,11 +78,5 @@ const filterOf = (subjects: readonly string[], hasSeveral: boolean): Filter =>
   subjects.length > 1 && hasSeveral && areDisjoint(subjects)
     ? { filter_subjects: [...subjects] }
     : { filter_subject: cover(subjects) }
-
-/** From nats-server 2.10. */
-function hasFilterSubjects({ info }: NatsConnection): boolean {
-  const [major, minor] = (info?.version ?? '0.0').split('.').map(Number)
-  return major! > 2 || (major === 2 && minor! >= 10)
-}
 
 const codeOf = (error: unknown) => (error instanceof JetStreamApiError ? error.code : undefined)

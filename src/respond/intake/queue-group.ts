@@ -5,7 +5,7 @@ import { messageOf, printable } from '../../shared/errors.ts'
 import { aborted } from '../../shared/process/shutdown.ts'
 import type { Arrival } from '../engine/run.ts'
 import { areDisjoint, cover } from '../playbook/subject-patterns.ts'
-import { type AlertSource, arrivalOf, type SourceParts } from './alert-source.ts'
+import { type AlertSource, arrivalOf, type SourceParts } from './settlement.ts'
 
 /** Of each playbook, those that are to be tried again included; more are lost, counted and logged. */
 const WAITING_MAX = 10_000
@@ -14,11 +14,11 @@ const QUIET_MS = 10_000
 export function listen(parts: SourceParts): AlertSource {
   const { connection, playbook, name, settle, metrics, log, stop } = parts
   const label = { playbook: playbook.name }
-  /** Alerts that are not settled: some run, up to `concurrency`, and the others wait. */
+  /** Up to `concurrency` of these run, and the others wait. */
   const unsettled = new Set<Promise<void>>()
-  /** Each lets one of those go on that wait only for their turn. */
+  /** Each lets one go on that waits only for its turn. */
   const turns: (() => void)[] = []
-  /** Each ends the pause of one that is to be tried again. (One listener of `stop` each is slow.) */
+  /** Each ends the pause before another try. (One listener of `stop` each is slow.) */
   const pauses = new Set<() => void>()
   let running = 0
   let dropped = 0
@@ -28,9 +28,8 @@ export function listen(parts: SourceParts): AlertSource {
     if (error) log.warn({ ...label, reason: messageOf(error) }, 'cannot get alerts')
     else if (unsettled.size - running >= WAITING_MAX) drop()
     else {
-      const handled: Promise<void> = handle(arrivalOf(message, 1)).finally(() =>
-        unsettled.delete(handled),
-      )
+      const forget = () => unsettled.delete(handled)
+      const handled: Promise<void> = handle(arrivalOf(message, 1)).finally(forget)
       unsettled.add(handled)
     }
   }
@@ -54,17 +53,13 @@ export function listen(parts: SourceParts): AlertSource {
         log.error({ ...label, ...fields }, 'lost an alert: no time to try it again')
         return
       }
-      await pause(disposition.afterMs)
+      const { promise, resolve } = Promise.withResolvers<void>()
+      const timer = setTimeout(resolve, disposition.afterMs)
+      pauses.add(resolve)
+      await promise
+      pauses.delete(resolve)
+      clearTimeout(timer)
     }
-  }
-
-  async function pause(ms: number): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>()
-    const timer = setTimeout(resolve, ms)
-    pauses.add(resolve)
-    await promise
-    pauses.delete(resolve)
-    clearTimeout(timer)
   }
 
   async function inTurn(arrival: Arrival): ReturnType<typeof settle> {

@@ -7,8 +7,6 @@ import type { Logger } from '../../shared/log.ts'
 /** No more different reasons are logged until the next success: a server may invent them. */
 const REASONS_MAX = 16
 
-type Failures = ReturnType<typeof createFailures>
-
 /** `line` is logged as a warning, with `fields` and the reason. */
 export function createFailures(log: Logger, line: string, fields: object = {}) {
   const reported = new Set<string>()
@@ -33,7 +31,7 @@ export function createFailures(log: Logger, line: string, fields: object = {}) {
 /** Gives what `act` gives when it succeeds; undefined when it was stopped before. Pauses after a failure. */
 export async function keepTrying<T>(
   act: () => Promise<T>,
-  failures: Failures,
+  failures: ReturnType<typeof createFailures>,
   pauseFirstMs: number,
   stop: AbortSignal,
 ): Promise<T | undefined> {

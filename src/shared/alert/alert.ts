@@ -44,7 +44,7 @@ export function textOf(alert: Alert, field: AlertField): string {
 
 /** One of the alert's `output_fields`, which may be anything, and so may they. */
 export function outputField({ output_fields: fields }: Alert, name: string): unknown {
-  const known = typeof fields === 'object' && fields !== null
+  const known = typeof fields === 'object' && fields !== null && Object.hasOwn(fields, name)
   return known ? (fields as Readonly<Record<string, unknown>>)[name] : undefined
 }
 

@@ -2,8 +2,20 @@
 
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { idOf } from '../../../src/respond/engine/runner.ts'
-import { arrivalOf, fakeStep, playbookOf, SUBJECT, withEngine } from '../../support/engine.ts'
+import { createMemoryState } from '../../../src/respond/engine/state.ts'
+import { StepError } from '../../../src/respond/steps/step.ts'
+import {
+  arrivalOf,
+  fakeStep,
+  openEngine,
+  planned,
+  planOf,
+  playbookOf,
+  SUBJECT,
+  withEngine,
+} from '../../support/engine.ts'
 import { type NatsServer, startNats, subscribe } from '../../support/nats.ts'
+import { until } from '../../support/wait.ts'
 
 let server: NatsServer
 beforeAll(async () => {
@@ -97,4 +109,115 @@ it('knows an alert by the id of its message, where that is one', () => {
   ])
     expect(idOf({ ...base, msgIdHeader: bad })).toBe(hashed)
   expect(idOf({ ...base, subject: 'falco.other' })).not.toBe(hashed)
+})
+
+it('leaves a target alone that was just acted upon, but for the alert that did', async () => {
+  let ran = 0
+  const playbook = playbookOf(
+    [
+      fakeStep(() => void ran++),
+      planned(
+        fakeStep(() => '', { target: 'pod' }),
+        { continueOnError: true },
+      ),
+    ],
+    { coolDownMs: 60_000 },
+  )
+  const about = (pod: string | null, n: number, delivery = 1) => {
+    const output_fields = { n, 'k8s.ns.name': 'shop', 'k8s.pod.name': pod }
+    const alert = { priority: 'Notice', rule: 'r', time: '2026-11-21T12:00:00Z', output_fields }
+    return { subject: SUBJECT, payload: Buffer.from(JSON.stringify(alert)), delivery }
+  }
+  await withEngine(server.url, playbook, async ({ runner, reported, metrics }) => {
+    expect(await runner.handle(playbook, about('web-1', 1))).toEqual(DONE)
+    reported.length = 0
+    expect(await runner.handle(playbook, about('web-1', 2))).toEqual(DONE)
+    expect(reported.map(({ outcome, text }) => [outcome, text])).toEqual([
+      ['skipped', expect.stringMatching(/^left alone, with all steps: .* on pod shop\/web-1$/)],
+    ])
+    expect(ran).toBe(1)
+    expect(await metrics.text()).toContain('delayed_total{reason="cool_down"} 1')
+    // Its own redelivery, another pod, and twice none.
+    for (const [pod, n] of [
+      ['web-1', 1],
+      ['web-2', 3],
+      [null, 4],
+      [null, 5],
+    ] as const)
+      await runner.handle(playbook, about(pod, n, 2))
+    expect(ran).toBe(5)
+  })
+})
+
+it('lets the next alert act on a target that the last one could do nothing about', async () => {
+  const does = [
+    { outcome: 'skipped', detail: 'another pod' } as const,
+    new StepError('forbidden', { retryable: true }),
+    new StepError('impossible', { retryable: false }),
+    'done',
+    'done again',
+  ]
+  const ran: unknown[] = []
+  const act = fakeStep(() => {
+    const what = does[ran.length]!
+    ran.push(what)
+    if (what instanceof Error) throw what
+    return what
+  })
+  const node = fakeStep(() => '', { target: 'node' })
+  const steps = [planned(act), planned(node, { continueOnError: true })]
+  const playbook = playbookOf(steps, { coolDownMs: 60_000 })
+  const about = (n: number) => {
+    const alert = { priority: 'Notice', rule: 'r', hostname: 'node-1', output_fields: { n } }
+    return { subject: SUBJECT, payload: Buffer.from(JSON.stringify(alert)), delivery: 1 }
+  }
+  await withEngine(server.url, playbook, async ({ runner, reported }) => {
+    for (const [n] of does.entries()) await runner.handle(playbook, about(n))
+    expect(ran).toEqual(does.slice(0, 4))
+    expect(reported.at(-1)?.text).toMatch(/^left alone, with all steps: .* on node node-1$/)
+  })
+})
+
+it('waits for room under the cap and gives back what waits at a stop', async () => {
+  let ran = 0
+  const playbook = playbookOf([fakeStep(() => void ran++)])
+  await withEngine(
+    server.url,
+    playbook,
+    async ({ runner, stop, metrics }) => {
+      for (const n of [1, 2]) expect(await runner.handle(playbook, arrivalOf(n))).toEqual(DONE)
+      const waiting = runner.handle(playbook, arrivalOf(3))
+      await until('one is delayed', async () =>
+        (await metrics.text()).includes('delayed_total{reason="rate"} 1'),
+      )
+      stop.abort()
+      expect(await waiting).toMatchObject({ kind: 'retry', afterMs: 1 })
+      expect(ran).toBe(2)
+    },
+    { maxActionsPerMinute: 2 },
+  )
+})
+
+it('needs no room for an alert that names nothing to act on', async () => {
+  const playbook = playbookOf([fakeStep(() => '', { target: 'pod' })])
+  const about = (n: number, namespace: string | null) => {
+    const output_fields = { n, 'k8s.ns.name': namespace, 'k8s.pod.name': 'web' }
+    const alert = { priority: 'Notice', rule: 'r', output_fields }
+    return { subject: SUBJECT, payload: Buffer.from(JSON.stringify(alert)), delivery: 1 }
+  }
+  let taken = 0
+  const { takeAction, ...state } = createMemoryState()
+  const stateOf = () => ({
+    ...state,
+    takeAction: (limit: number) => {
+      taken++
+      return takeAction(limit)
+    },
+  })
+  await using engine = await openEngine(server.url, planOf([playbook]), { stateOf })
+  await engine.runner.handle(playbook, about(1, null))
+  await engine.runner.handle(playbook, about(2, 'kube-system'))
+  expect(taken).toBe(0)
+  await engine.runner.handle(playbook, about(3, 'shop'))
+  expect(taken).toBe(1)
 })

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { connect } from 'nats'
 import { describe, expect, it } from 'vitest'
 import { openKvState } from '../../../src/respond/engine/state.ts'
-import { deliveryOf, nak, pull } from '../../../src/respond/intake/pull.ts'
+import { deliveryOf, nak, pull } from '../../../src/respond/intake/workers.ts'
 import { StepError } from '../../../src/respond/steps/step.ts'
 import {
   allAcknowledged,
