@@ -51,14 +51,12 @@ export function openPublisher(options: {
   }
 
   function refill(): void {
-    while (inFlight.length < WINDOW && start(buffer.take()));
+    while (inFlight.length < WINDOW && buffer.take()) startNewest()
   }
 
-  function start(flight: InFlight | undefined): boolean {
-    if (!flight) return false
+  function startNewest(): void {
     if (inFlight.length === 1) progressAt = performance.now()
-    if (session) publish(session, flight)
-    return true
+    if (session) publish(session, inFlight.at(-1)!)
   }
 
   function publish(current: Session, flight: InFlight): void {
@@ -92,11 +90,7 @@ export function openPublisher(options: {
   const isStalled = () => waitingMs() > STALLED_MS
   /** Whether new alerts can be in flight at once. */
   const isFree = () => buffer.isEmpty() && inFlight.length < WINDOW
-  const vitals = () => ({
-    connected: session !== undefined,
-    waitingMs: waitingMs(),
-    ...buffer.levels(),
-  })
+  const vitals = () => ({ connected: !!session, waitingMs: waitingMs(), ...buffer.levels() })
 
   const looking = setInterval(() => {
     if (isStalled()) buffer.spill()
@@ -119,9 +113,11 @@ export function openPublisher(options: {
     writePartial: (batch) => coalescing.write(isFree() ? session : undefined, batch),
     put(batch) {
       const partial = coalescing.close(batch)
-      // It was written when no alert was ahead of it.
-      if (partial) start(buffer.setOut(partial))
-      else buffer.push(batch)
+      if (partial) {
+        // It was written when no alert was ahead of it.
+        buffer.setOut(partial)
+        startNewest()
+      } else buffer.push(batch)
       refill()
     },
     async drain() {

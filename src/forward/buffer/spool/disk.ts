@@ -6,7 +6,8 @@ import type { Logger } from '../../../shared/log.ts'
 import type { Counters } from '../../accounting/counters.ts'
 import { type Batch, linesOf } from '../../encoding/batch.ts'
 import { damage, isDamaged } from './database.ts'
-import type { Row, Spool, SpooledBatch } from './spool.ts'
+import type { Spool } from './spool.ts'
+import type { Row, SpooledBatch } from './tables.ts'
 
 /** How often an access that failed is tried again. */
 const RETRY_MS = 5_000

@@ -14,23 +14,8 @@ import {
   openDatabase,
   openReader,
 } from './database.ts'
-import {
-  alertsIn,
-  checksumOf,
-  linesIn,
-  oldestRow,
-  prepareTables,
-  type StoredRow,
-} from './tables.ts'
-
-export interface Row {
-  readonly id: number
-  readonly alerts: number
-  readonly bytes: number
-}
-
-/** With the lines of its batch as Falco wrote them, each with its newline. */
-export type SpooledBatch = Row & { readonly lines: Buffer }
+import type { Row, SpooledBatch, StoredRow } from './tables.ts'
+import { checksumOf, intactBatch, oldestRow, prepareTables } from './tables.ts'
 
 export type Spool = ReturnType<typeof createSpool>
 
@@ -102,10 +87,8 @@ function createSpool(database: DatabaseSync, file: DatabaseFile) {
   function read(statement: StatementSync, ...values: number[]): SpooledBatch | undefined {
     for (;;) {
       const row = statement.get(...values) as StoredRow | undefined
-      if (row === undefined) return undefined
-      const alerts = alertsIn(row)
-      const { length: bytes } = row.lines
-      if (alerts !== undefined) return { id: row.id, alerts, bytes, lines: linesIn(row) }
+      const batch = row && intactBatch(row)
+      if (!row || batch) return batch
       keepAside(row)
     }
   }

@@ -20,6 +20,16 @@ const SCHEMA = `
     found TEXT, alerts INTEGER, lines BLOB);`
 const NAMES = `'batches', 'by_severity', 'damaged', 'sqlite_sequence'`
 
+export interface Row {
+  readonly id: number
+  readonly alerts: number
+  readonly bytes: number
+}
+
+/** With the lines of its batch as Falco wrote them, each with its newline. */
+export type SpooledBatch = Row & { readonly lines: Buffer }
+
+/** A row as it is in the file, perhaps damaged. */
 export interface StoredRow {
   readonly id: number
   readonly alerts: number
@@ -41,25 +51,22 @@ export const oldestRow = (where: string): string =>
 export const checksumOf = (lines: Buffer): number =>
   process.getBuiltinModule('node:zlib').crc32(lines)
 
-export const linesIn = ({ lines }: StoredRow): Buffer =>
-  Buffer.from(lines.buffer, lines.byteOffset, lines.byteLength)
-
-/** The number of alerts in a row; undefined when its lines are not those that were written. */
-export function alertsIn(row: StoredRow): number | undefined {
-  const lines = linesIn(row)
+/** Undefined when the lines are not those that were written. */
+export function intactBatch({ id, checksum, ...row }: StoredRow): SpooledBatch | undefined {
+  const lines = Buffer.from(row.lines.buffer, row.lines.byteOffset, row.lines.byteLength)
   if (lines.at(-1) !== NEWLINE) return undefined
-  const count = newlinesIn(lines)
-  const isIntact = row.checksum === null ? count === row.alerts : checksumOf(lines) === row.checksum
-  return isIntact ? count : undefined
+  const alerts = newlinesIn(lines)
+  const isIntact = checksum === null ? alerts === row.alerts : checksum === checksumOf(lines)
+  return isIntact ? { id, alerts, bytes: lines.length, lines } : undefined
 }
 
 /** The number of alerts that a damaged row had: as stored, if plausible. */
-function likelyAlerts(row: StoredRow): number {
-  const canBe = row.alerts > 0 && row.alerts * ALERT_BYTES_MIN <= row.lines.length
-  return canBe ? row.alerts : Math.max(1, newlinesIn(linesIn(row)))
+function likelyAlerts({ alerts, lines }: StoredRow): number {
+  const canBe = alerts > 0 && alerts * ALERT_BYTES_MIN <= lines.length
+  return canBe ? alerts : Math.max(1, newlinesIn(lines))
 }
 
-function newlinesIn(bytes: Buffer): number {
+function newlinesIn(bytes: Uint8Array): number {
   let count = 0
   for (let at = bytes.indexOf(NEWLINE); at >= 0; at = bytes.indexOf(NEWLINE, at + 1)) count++
   return count
@@ -101,10 +108,10 @@ function checkRows(database: DatabaseSync): number[] {
   const rowBehind = (id: number) => next.get(id) as StoredRow | undefined
   const ids: number[] = []
   for (let row = rowBehind(0); row; row = rowBehind(row.id)) {
-    const count = alertsIn(row)
-    if (count === undefined) ids.push(row.id)
-    const likely = count ?? likelyAlerts(row)
-    if (likely !== row.alerts) setAlerts.run(likely, row.id)
+    const batch = intactBatch(row)
+    if (!batch) ids.push(row.id)
+    const alerts = batch?.alerts ?? likelyAlerts(row)
+    if (alerts !== row.alerts) setAlerts.run(alerts, row.id)
   }
   return ids
 }
