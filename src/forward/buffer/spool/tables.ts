@@ -74,7 +74,7 @@ function newlinesIn(bytes: Uint8Array): number {
 
 /** Returns the highest id, and the ids of damaged rows. */
 export function prepareTables(database: DatabaseSync) {
-  const one = (sql: string) => Object.values(database.prepare(sql).get()!)[0]
+  const one = (sql: string) => Object.values(database.prepare(sql).get()!)[0] as number
   atomically(database, () => {
     database.exec(SCHEMA)
     // A version before had no checksums.
@@ -84,21 +84,14 @@ export function prepareTables(database: DatabaseSync) {
     if (one(`SELECT count(*) FROM sqlite_schema WHERE name NOT IN (${NAMES})`) !== 0)
       throw damage('the schema has unknown names')
   })
-  return { lastId: repairNumbers(database), damagedIds: checkRows(database) }
-}
-
-/** Replaces invalid ids and severities, since the lines may be intact. Returns the highest id. */
-function repairNumbers(database: DatabaseSync): number {
+  // The lines of a row with an invalid severity or id may be intact.
   database.exec(`UPDATE batches SET least_severe = ${LEAST_SEVERE}
     WHERE typeof(least_severe) <> 'integer' OR least_severe NOT BETWEEN 0 AND ${LEAST_SEVERE}`)
-  const highest = database.prepare(`SELECT max(id) id FROM batches WHERE id <= ${ID_MAX}`)
-  const strays = database.prepare(
-    `SELECT CAST(id AS TEXT) id FROM batches WHERE id NOT BETWEEN 1 AND ${ID_MAX}`,
-  )
-  const move = database.prepare('UPDATE batches SET id = ? WHERE id = CAST(? AS INTEGER)')
-  let lastId = Math.max(0, (highest.get() as { id: number | null }).id ?? 0)
-  for (const { id } of strays.all() as { id: string }[]) move.run(++lastId, id)
-  return lastId
+  const moveStray = database.prepare(`UPDATE batches SET id = ? WHERE id =
+    (SELECT id FROM batches WHERE id < 1 OR id > ${ID_MAX} LIMIT 1)`)
+  let lastId = one(`SELECT ifnull(max(id), 0) FROM batches WHERE id BETWEEN 1 AND ${ID_MAX}`)
+  while (moveStray.run(lastId + 1).changes > 0) lastId++
+  return { lastId, damagedIds: checkRows(database) }
 }
 
 /** Corrects the numbers of alerts, and so their sum. Returns the ids of damaged rows. */
