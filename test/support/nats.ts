@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createConnection, createServer } from 'node:net'
 import {
   type ConnectionOptions,
@@ -83,7 +83,11 @@ export async function startNats(
       child?.kill('SIGHUP')
     },
     errors: () => said.split('[ERR]').length - 1,
-    freeze: () => child?.kill('SIGSTOP'),
+    freeze() {
+      child?.kill('SIGSTOP')
+      // On a busy machine its threads run on for a moment, and would confirm what follows.
+      while (!isStopped(child?.pid)) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1)
+    },
     thaw: () => child?.kill('SIGCONT'),
     lameDuck: () => child?.kill('SIGUSR2'),
     async [Symbol.asyncDispose]() {
@@ -280,3 +284,8 @@ function accepts(port: number): Promise<boolean> {
     return accepted as boolean
   })
 }
+
+const isStopped = (pid: number | undefined) =>
+  readdirSync(`/proc/${pid}/task`).every((thread) =>
+    readFileSync(`/proc/${pid}/task/${thread}/stat`, 'latin1').includes(') T '),
+  )

@@ -1,11 +1,10 @@
-// What was read and is not in flight yet, in order: the spool first, if there is one, then memory.
+// Alerts that were read and are not delivered, in order: in flight, then the spool, then memory.
 //
-//   take ◀── spool: rows on disk ◀──spill── memory: batches ◀── push
-//            (--spool-dir, --spool-bytes)   (--buffer-bytes)
+//   in flight ◀──take── spool: rows on disk ◀──spill── memory: batches ◀──push── batcher
+//                       (--spool-dir, --spool-bytes)   (--buffer-bytes)
 //
-// While the server confirms, nothing is spilled. When it stalls, or memory is full, memory goes to disk,
-// oldest first, and so do new batches until all rows are in flight. When both are full, reading stops or
-// alerts are shed.
+// When the server stalls, or memory is full, memory goes to disk, oldest first, and so do new batches
+// until all rows are in flight. When both are full, reading stops or alerts are shed.
 
 import type { Logger } from '../../shared/log.ts'
 import type { Counters } from '../accounting/counters.ts'
@@ -17,25 +16,22 @@ import { createShedding } from './shedding.ts'
 import { createDisk } from './spool/disk.ts'
 import type { Spool } from './spool/spool.ts'
 
-export interface AlertBufferOptions {
-  readonly bufferBytes: number
-  readonly whenFull: 'block' | 'drop'
-  readonly spool: Spool | undefined
-  readonly encoder: Encoder
-  readonly pool: BatchPool
-  readonly counters: Counters
-  readonly log: Logger
-}
-
 export type AlertBuffer = ReturnType<typeof createAlertBuffer>
 
 /** While spilling, new alerts are taken this often although they fill no batch. */
 const SPILL_INTERVAL_MS = 200
 
-export function createAlertBuffer(options: AlertBufferOptions) {
+export function createAlertBuffer(options: {
+  bufferBytes: number
+  whenFull: 'block' | 'drop'
+  spool: Spool | undefined
+  encoder: Encoder
+  pool: BatchPool
+  counters: Counters
+  log: Logger
+}) {
   const { bufferBytes, whenFull, spool, encoder, pool, counters, log } = options
-  //  oldest                                                        newest
-  //  inFlight (some are rows as well) │ waiting rows │ memory │ batcher
+  /** Some have a row as well. */
   const inFlight: InFlight[] = []
   // A stop puts on the disk all that is in memory and in the pipe.
   const stopBytes = bufferBytes + 4 * pool.batchBytes + PIPE_BYTES_MAX
@@ -44,7 +40,6 @@ export function createAlertBuffer(options: AlertBufferOptions) {
   let memoryBytes = 0
   const shed = createShedding(options, disk, memory, replace)
   let pushedAt = 0
-  const isOver = () => memoryBytes > bufferBytes
 
   /** Puts others, or none, in the place of a batch in memory. */
   function replace(index: number, ...by: Batch[]): void {
@@ -52,7 +47,7 @@ export function createAlertBuffer(options: AlertBufferOptions) {
     for (const batch of memory.splice(index, 1, ...by)) memoryBytes -= heldBytes(batch)
   }
 
-  /** Its rows must come first: it is the oldest. False: the disk fails. */
+  /** It is the oldest, so its rows must come first. False: the disk fails. */
   function storeInFlight(): boolean {
     for (const flight of inFlight) {
       flight.row ??= disk.append(flight.batch, true)
@@ -61,11 +56,11 @@ export function createAlertBuffer(options: AlertBufferOptions) {
     return true
   }
 
-  /** False: nothing is left, or the disk has no room, or fails. */
+  /** False: memory is empty, or the disk has no room, or fails. */
   function spillOldest(): boolean {
     const oldest = memory[0]
     if (!oldest || !disk.hasRoom(oldest.used)) return false
-    // Only while no rows wait: those of what is in flight would hide the ones that it went ahead of.
+    // Only while no rows wait: a later row would move `takenId` past those that do.
     if (disk.waiting() === 0 && !storeInFlight()) return false
     if (!disk.append(oldest)) return false
     replace(0)
@@ -73,8 +68,8 @@ export function createAlertBuffer(options: AlertBufferOptions) {
     return true
   }
 
-  function makeRoom(isNeeded: () => boolean): void {
-    while (isNeeded() && (spillOldest() || (whenFull === 'drop' && shed())));
+  function shrinkTo(bytes: number): void {
+    while (memoryBytes > bytes && (spillOldest() || (whenFull === 'drop' && shed())));
   }
 
   function setOut(flight: InFlight): InFlight {
@@ -88,32 +83,25 @@ export function createAlertBuffer(options: AlertBufferOptions) {
   }
 
   return {
-    /** In order. */
     inFlight: inFlight as readonly InFlight[],
-
     isDraining: disk.isDraining,
-
     isEmpty: () => memory.length === 0 && !disk.isDraining(),
-
-    /** Whether a batch, full or not, is to be taken from the batcher now, to be held. */
+    /** Whether it takes a batch, full or not, from the batcher now. */
     wants(full: boolean, isStalled = false): boolean {
       const memoryIsFull = memoryBytes + pool.batchBytes > bufferBytes
       if (whenFull === 'block' && memoryIsFull && !disk.hasRoom(pool.batchBytes)) return false
       const isSpilling = (isStalled || disk.isDraining()) && disk.isWritable()
       return full || (isSpilling && performance.now() - pushedAt > SPILL_INTERVAL_MS)
     },
-
     push(batch: Batch): void {
       pushedAt = performance.now()
       replace(memory.length, batch)
-      makeRoom(isOver)
+      shrinkTo(bufferBytes)
       // Behind rows it would wait long in memory, where a crash takes it.
       while (disk.isDraining() && spillOldest());
     },
-
     setOut,
-
-    /** The oldest that is not in flight is so now. Its row, if any, stays until it is done. */
+    /** Puts the oldest alerts in flight. Their row, if any, stays until they are delivered. */
     take(): InFlight | undefined {
       for (let found = disk.take(); found; found = disk.take()) {
         const { lines, ...row } = found
@@ -129,24 +117,18 @@ export function createAlertBuffer(options: AlertBufferOptions) {
       replace(0)
       return setOut(inFlightOf(batch))
     },
-
     /** The oldest in flight is delivered. */
-    done(): void {
-      release(inFlight.shift()!)
-    },
-
-    /** The server stalls: all to the disk. */
+    done: () => release(inFlight.shift()!),
+    /** The server stalls: puts everything on the disk. */
     spill(): void {
       if (disk.waiting() > 0 || storeInFlight()) while (spillOldest());
     },
-
-    /** We are about to end: all to the disk. */
+    /** The process is about to end: puts everything on the disk. */
     close(): void {
       disk.useReserve()
-      if (storeInFlight()) makeRoom(() => memory.length > 0)
+      if (storeInFlight()) shrinkTo(0)
       disk.close()
     },
-
     levels: () => ({
       inFlightAlerts: alertsIn(inFlight.map(batchOf)),
       bufferAlerts: alertsIn(inFlight.filter(({ row }) => !row).map(batchOf)) + alertsIn(memory),

@@ -1,6 +1,5 @@
-// From reads to batches. Reads are pushed in; the publisher pulls a batch out, which is what is there
-// at that moment: one alert at a low rate, up to the limit when publishing is the slower side. There is
-// no timer and no linger.
+// From reads to batches. The source pushes reads in; the sink pulls out all alerts read by then, without
+// a timer: one at a low rate, a full batch when publishing is the slower side.
 
 import type { LineReject } from '../../shared/alert/alert.ts'
 import type { Notifier } from '../../shared/notifier.ts'
@@ -12,47 +11,36 @@ import type { Encoder, Reading } from '../encoding/encoder.ts'
 import { trimEnd, unglue } from '../encoding/salvage.ts'
 import { createLineSplitter } from '../input/line-splitter.ts'
 
-export interface BatcherOptions {
-  readonly pool: BatchPool
-  /** The longest chunk that `write` will be given. */
-  readonly readBytes: number
-  readonly maxLineBytes: number
-  /** Index into PRIORITIES of the least severe that passes. */
-  readonly minPriority: number
-  readonly encoder: Encoder
-  readonly counters: Counters
-  /** Counts the alerts of each kind, where that is wanted. */
-  readonly events: FalcoEvents | undefined
-  /** Notified when there is something new to take, or room again. */
-  readonly stateChanged: Notifier
-  /** Called for all that is not an alert; `bytes` is valid during the call only. */
-  readonly onReject: OnReject
-}
-
-/** `error`: what was thrown, where that is the reason. */
+/** Logs a line that is no alert. `bytes` is valid during the call only; `error` is what was thrown, if anything. */
 export type OnReject = (reason: ReadReject, bytes: Buffer, length: number, error?: unknown) => void
 
 /** What the taking side asks for. */
 export interface Demand {
-  /** Whether a batch is wanted now, given whether it is full (or the last); asked anew at each change. */
+  /** Whether it takes a batch now, given whether that is full (or the last); asked anew at each change. */
   wants(full: boolean): boolean
-  /** Is shown the batch being filled after each read. True: it need not be offered yet. */
+  /** Sees the batch being filled after each read. True: it need not be offered yet. */
   readonly writePartial?: (batch: Batch) => boolean
 }
 
 export type Batcher = ReturnType<typeof createBatcher>
 
-export function createBatcher({
-  pool,
-  readBytes,
-  maxLineBytes,
-  minPriority,
-  encoder,
-  counters,
-  events,
-  stateChanged,
-  onReject,
-}: BatcherOptions) {
+export function createBatcher(options: {
+  pool: BatchPool
+  encoder: Encoder
+  counters: Counters
+  /** Counts the alerts of each kind, if configured. */
+  events: FalcoEvents | undefined
+  /** Notified when there is something new to take, or room again. */
+  stateChanged: Notifier
+  onReject: OnReject
+  /** The longest chunk that `write` is given. */
+  readBytes: number
+  maxLineBytes: number
+  /** Index into PRIORITIES of the least severe that passes. */
+  minPriority: number
+}) {
+  const { pool, encoder, counters, events, stateChanged, onReject } = options
+  const { readBytes, maxLineBytes, minPriority } = options
   const splitter = createLineSplitter(maxLineBytes, {
     line,
     tooLong: (head, length) => reject('too_long', head, length),
@@ -65,7 +53,7 @@ export function createBatcher({
 
   function line(bytes: Buffer, start: number, end: number): void {
     if (start === end) return
-    // A bug of ours costs one line, and not the process.
+    // A bug of ours costs one line, not the process.
     try {
       const found = encoder.read(bytes, start, end)
       if (typeof found !== 'string') accept(found, bytes, start, end)
@@ -87,25 +75,32 @@ export function createBatcher({
     if (events !== undefined) events.count(reading.kind, reading.alert)
     if (severity > minPriority) counters.filtered[severity]!++
     else append(batch, reading, bytes, start, end)
-    // Last: a line for which something was thrown is counted as a reject, and once.
+    // Last, so that a line that throws is counted once, as a reject.
     counters.read++
   }
 
   function reject(reason: ReadReject, bytes: Buffer, length: number, error?: unknown): void {
     counters.read++
-    // Its rest was not waited for: no bad line but one that was not delivered.
+    // The stop did not wait for its rest: the line is undelivered, not bad.
     if (cutOff && reason === 'invalid_json') return
     counters.rejected[reason]++
     counters.rejectedLines[reason]++
     onReject(reason, bytes, length, error)
   }
 
-  /** Whether one more read could take the batch over its limit, with what each alert needs beside its line. */
+  /** Whether one more read, with a quarter for subjects and headers, could take the batch over its limit. */
   const isFull = () =>
     batch.count > 0 && batch.used + splitter.held() + 1.25 * readBytes > pool.batchBytes
 
+  function takeBatch(): Batch {
+    const taken = batch
+    batch = pool.borrow()
+    stateChanged.notify()
+    return taken
+  }
+
   return {
-    /** Takes a chunk whole. False: it is full; go on after `room()`, unless the chunks are bounded. */
+    /** Takes a chunk whole. False: the batch is full; wait for `room()`, unless the input is bounded. */
     write(chunk: Buffer): boolean {
       counters.bytesRead += chunk.length
       splitter.push(chunk)
@@ -113,28 +108,23 @@ export function createBatcher({
       if (batch.count > 0 && (handingOver || !demand?.writePartial?.(batch))) stateChanged.notify()
       return !isFull()
     },
-
-    /** Resolves when it is no longer full; also at a change after the stop. */
+    /** Resolves when it is no longer full; after a stop, at the next change. */
     async room(stop?: AbortSignal): Promise<void> {
       if (!isFull()) return
-      const since = performance.now()
-      counters.pausedSince = since
+      counters.pausedSince = performance.now()
       while (isFull() && !stop?.aborted) await stateChanged.wait()
-      counters.pausedMs += performance.now() - since
+      counters.pausedMs += performance.now() - counters.pausedSince
       counters.pausedSince = undefined
     },
-
-    /** The input has ended; a last line without a newline counts as a line. `isCutOff`: more of it may have come. */
+    /** The input has ended; a last line needs no newline. `isCutOff`: the rest of it may be lost. */
     end(isCutOff = false): void {
       cutOff = isCutOff
       splitter.end()
       ended = true
       stateChanged.notify()
     },
-
     /** Whether a line has begun whose newline has not come. */
     isMidLine: () => splitter.held() > 0,
-
     /** Batches of at least one alert, in order, as they are wanted, until the input has ended. */
     async *batches(by: Demand): AsyncGenerator<Batch> {
       demand = by
@@ -148,18 +138,9 @@ export function createBatcher({
         handingOver = false
       }
     },
-
     /** Alerts that are not taken yet. */
     waiting: () => batch.count,
-
-    /** Takes what is there, full or not: for when nothing more will be delivered. */
+    /** Takes the alerts of the last batch, full or not, when no more will be delivered. */
     takeRest: (): Batch | undefined => (batch.count > 0 ? takeBatch() : undefined),
-  }
-
-  function takeBatch(): Batch {
-    const taken = batch
-    batch = pool.borrow()
-    stateChanged.notify()
-    return taken
   }
 }

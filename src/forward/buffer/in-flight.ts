@@ -1,28 +1,22 @@
-// The one record of a batch in flight: what of it was written, where and when, and its row in the spool.
+// The one record of a batch in flight: how much of it was written, to which session, and its row in the spool.
 
 import type { Counters } from '../accounting/counters.ts'
 import type { Batch } from '../encoding/batch.ts'
-import type { Row } from './spool/spool.ts'
+import type { Row } from './spool/tables.ts'
 
-export interface InFlight {
-  readonly batch: Batch
-  row: Row | undefined
-  /** Where the first `written` of its alerts were written. */
-  session: object | undefined
-  written: number
-  /** When all of it was written, by `performance.now()`. */
-  publishedAt: number
-}
+export type InFlight = ReturnType<typeof inFlightOf>
 
-export const inFlightOf = (batch: Batch, row?: Row): InFlight => ({
+export const inFlightOf = (batch: Batch, row?: Row) => ({
   batch,
   row,
-  session: undefined,
+  /** The session to which the first `written` alerts went. */
+  session: undefined as object | undefined,
   written: 0,
+  /** When all of it was written, by `performance.now()`. */
   publishedAt: 0,
 })
 
-/** From now on it is written to `session`: what an earlier one was given is resent. */
+/** Directs further writes to `session`; what went to another session counts as resent. */
 export function moveTo(session: object, flight: InFlight, counters: Counters): void {
   if (flight.session === session) return
   counters.resent += flight.written

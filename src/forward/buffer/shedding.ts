@@ -1,4 +1,4 @@
-// --when-full drop: which alerts go when neither memory nor spool has room.
+// --when-full drop: which alerts are dropped when neither memory nor spool has room.
 
 import type { Counters } from '../accounting/counters.ts'
 import type { Batch, BatchPool } from '../encoding/batch.ts'
@@ -6,14 +6,14 @@ import type { Encoder } from '../encoding/encoder.ts'
 import { compactCopy, linesOf } from '../encoding/messages.ts'
 import type { Disk } from './spool/disk.ts'
 
-/** The result sheds the least severe alerts of the oldest row or batch that has any. False: nothing is left. */
+/** Returns what drops the least severe alerts of the oldest row or batch with any. False: nothing is left. */
 export function createShedding(
   { encoder, pool, counters }: { encoder: Encoder; pool: BatchPool; counters: Counters },
   disk: Disk,
   memory: readonly Batch[],
   replace: (index: number, ...by: Batch[]) => void,
 ): () => boolean {
-  /** Of these alerts; counts them when `keep` has put the others in their place. */
+  /** Drops those of `lines` that are as severe; counts them once `keep` has stored the others. */
   function shed(severity: number, lines: Buffer, alerts: number, keep: (left: Batch) => void) {
     const left = pool.borrow()
     const failedBefore = counters.rejected.internal_error

@@ -1,5 +1,5 @@
-// While little comes, alerts are written as they are read, into a batch that stays open a little longer, so
-// that one PING follows them all: its PONG wakes us up, which costs as much as an alert does.
+// At a low rate each read is written at once, but its batch stays open a little longer, so that one PING
+// follows several: the PONG wakes the process up, which costs as much as an alert does.
 
 import type { Notifier } from '../../shared/notifier.ts'
 import type { Counters } from '../accounting/counters.ts'
@@ -9,28 +9,28 @@ import { messageStart } from '../encoding/messages.ts'
 import type { Session } from './session.ts'
 import type { Transport } from './transport.ts'
 
-/** A batch stays open until so long after the one before it was closed. */
+/** A batch stays open for at most this time after the one before it was closed. */
 const OPEN_MS = 10
-/** In all, and in one write: more is no longer little. */
+/** A low rate: at most this much in the batch, and in one write. */
 const OPEN_BYTES = 32 * 1024
 const WRITE_BYTES = 8 * 1024
 
 export function createCoalescing(
-  writePartial: NonNullable<Transport['writePartial']>,
+  writePartial: Transport['writePartial'],
   counters: Counters,
   stateChanged: Notifier,
 ) {
-  /** The batch being filled, once something of it is written. */
+  /** The batch being filled, once some of it is written. */
   let partial: InFlight | undefined
   let isOpen = false
   let closedAt = 0
 
   function write(session: Session, batch: Batch): boolean {
-    // The one before it has been taken and not been put.
+    // The batch before it was taken and is not put yet.
     if (partial && partial.batch !== batch) return false
     const from = partial?.session === session ? partial.written : 0
     if (batch.used - messageStart(batch, from) >= WRITE_BYTES) return false
-    if (!writePartial(session, batch, from)) return false
+    if (!writePartial?.(session, batch, from)) return false
     partial ??= inFlightOf(batch)
     moveTo(session, partial, counters)
     partial.written = batch.count
@@ -44,8 +44,7 @@ export function createCoalescing(
 
   return {
     isOpen: () => isOpen,
-
-    /** Writes the alerts that are new in the batch being filled. False: it is not to stay open. */
+    /** Writes the new alerts of the batch being filled. False: it does not stay open. */
     write(session: Session | undefined, batch: Batch): boolean {
       const left = closedAt + OPEN_MS - performance.now()
       const wasOpen = isOpen
@@ -53,8 +52,7 @@ export function createCoalescing(
       if (isOpen && !wasOpen) setTimeout(expire, left)
       return isOpen
     },
-
-    /** The batch is closed. Gives its record, when something of it is written. */
+    /** The batch is closed. Returns its record, if some of it is written. */
     close(batch: Batch): InFlight | undefined {
       isOpen = false
       closedAt = performance.now()

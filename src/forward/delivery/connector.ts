@@ -1,5 +1,4 @@
-// Opens session after session: waits for a server that is not there yet, goes from server to server,
-// backs off with jitter, and logs one line per change of state.
+// Opens session after session: goes from server to server, backs off with jitter, and logs each change of state.
 
 import { setTimeout as delay } from 'node:timers/promises'
 import { backoff } from '../../shared/backoff.ts'
@@ -13,41 +12,35 @@ import type { Counters } from '../accounting/counters.ts'
 import { openSession, type Session } from './session.ts'
 
 const BACKOFF_FIRST_MS = 100
-/** For a server with all the addresses of its name, the look-up of the name included. */
+/** For all addresses of a server's name, including the lookup. */
 const DIAL_DEADLINE_MS = 15_000
-/** Of the servers that a cluster announces, so many are known, and so many dialled before ours again. */
+/** Of the servers that a cluster announces: how many are kept, and dialled between two rounds of our own. */
 const DISCOVERED_MAX = 64
 const DISCOVERED_DIALLED = 4
-/** A session that lasted so long gives no cause to dial more slowly. */
+/** After a session that lasted this long, backing off starts anew. */
 const SETTLED_MS = 10_000
-/** Each reason is logged once in so long a time, and no more than these: a server may invent them. */
+/** Each reason is logged once in this time, and at most so many of them: a server may invent reasons. */
 const REASONS_FRESH_MS = 600_000
 const REASONS_MAX = 16
 
-export interface ConnectOptions {
-  readonly servers: readonly Server[]
-  readonly credentials: CredentialOptions
-  readonly identity: Identity
-  readonly counters: Counters
-  readonly log: Logger
-}
+export type Connector = ReturnType<typeof createConnector>
 
-/** Opens sessions, one at a time: the next is dialled when the last is over and `next` is called. */
-export interface Connector {
-  /** Resolves with an open session however long it takes. Rejects only when `signal` aborts. */
-  next(signal: AbortSignal): Promise<Session>
-}
-
-export function createConnector(options: ConnectOptions): Connector {
+export function createConnector(options: {
+  servers: readonly Server[]
+  credentials: CredentialOptions
+  identity: Identity
+  counters: Counters
+  log: Logger
+}) {
   const { servers, credentials, identity, counters, log } = options
   let own = shuffled(servers)
   let discovered: Server[] = []
   let attempt = 0
-  /** Since the last connection: servers take turns, and so may reasons. */
+  /** Since the last connection, as reasons may take turns, like servers. */
   const reasonsLogged = new Set<string>()
   let loggedSince = 0
 
-  /** Tries each of the user's own servers once, then a few others: the next time, the next few. */
+  /** Tries each of the user's own servers once, then the next few others. */
   async function dialOnce(signal: AbortSignal): Promise<Session | undefined> {
     const reasons = new Set<string | undefined>()
     const others = discovered.splice(0, DISCOVERED_DIALLED)
@@ -84,11 +77,10 @@ export function createConnector(options: ConnectOptions): Connector {
     const openedAt = performance.now()
     const reason = await session.closed
     if (reason === undefined) return
-    // A server that takes us in only to throw us out again is not to be hammered at: one that has
-    // confirmed something is given more tries, but the pauses grow as well.
+    // For a server that accepts and drops us at once the pauses grow, more slowly if it confirmed something.
     if (performance.now() - openedAt > SETTLED_MS) attempt = 1
     else if (session.proven) attempt = Math.max(1, attempt - 0.75)
-    // What failed goes to the end, so that the next dial starts with another server.
+    // The next dial starts with another server.
     own = [...servers].sort((a, b) => Number(a === server) - Number(b === server))
     const announced = discoveredServers(servers, server, session.discovered)
     discovered = shuffled(announced).slice(0, DISCOVERED_MAX)
@@ -96,12 +88,13 @@ export function createConnector(options: ConnectOptions): Connector {
   }
 
   return {
-    async next(signal) {
+    /** Dials until a session is open, once the last is over. Rejects only when `signal` aborts. */
+    async next(signal: AbortSignal): Promise<Session> {
       for (;;) {
         if (attempt > 0) await delay(backoff(attempt, BACKOFF_FIRST_MS), undefined, { signal })
         attempt++
         const session = await dialOnce(signal)
-        if (session === undefined) continue
+        if (!session) continue
         void follow(session)
         return session
       }

@@ -8,15 +8,14 @@ import { denial, type Refusal, type Transport, takeDenial, tooLarge } from './tr
 
 export const coreNats: Transport = {
   async publish(session, batch, from) {
-    // The server may change its limit before it confirms; the one that counts is that of the write.
+    // The server may change its limit before it confirms; the limit at the write counts.
     const { maxPayload } = session
     if (batch.longest <= maxPayload) session.write(messagesFrom(batch, from))
     else
       for (let index = from; index < batch.count; index++)
         if (sizeAt(batch, index) <= maxPayload) session.write(messageAt(batch, index))
     await session.confirm()
-    // The server reports refusals before the PONG, but the client passes them on by another way, a few
-    // microtasks longer; all of them have run by then.
+    // The server reports refusals before the PONG, but the client passes them on a few microtasks later.
     await afterPoll()
     return refusals(session, batch, maxPayload)
   },

@@ -1,11 +1,7 @@
-// From the buffer to NATS. A batch is held until the server confirms it; when the session is lost before,
-// it is published again, in order, on the next.
+// From the buffer to NATS. A batch stays in flight until the server confirms it. When the session is lost
+// first, it is published again, in order, on the next.
 //
-//   buffer ──take──▶ in flight: at most WINDOW batches ──confirmed──▶ done
-//                              └──── session lost ────▶ published again
-//
-// Backpressure: when the buffer wants no more, the batcher fills, reading stops, the pipe fills,
-// Falco waits.
+// Backpressure: when the buffer is full, the batcher fills, reading stops, the pipe fills, Falco waits.
 
 import { messageOf } from '../../shared/errors.ts'
 import type { Notifier } from '../../shared/notifier.ts'
@@ -19,27 +15,24 @@ import type { Session } from './session.ts'
 import { LAGGING_MS, type Sink, STALLED_MS, type Vitals } from './sink.ts'
 import type { Refusal, Transport } from './transport.ts'
 
-/** One that is being confirmed, and one right behind it. */
+/** One batch that is being confirmed, and one right behind it. */
 const WINDOW = 2
 const LOOK_INTERVAL_MS = 100
 
-export interface PublisherOptions {
-  readonly connector: Connector
-  readonly transport: Transport
-  readonly buffer: AlertBuffer
-  readonly counters: Counters
-  /** Notified when it wants what it did not want before, and when something is delivered. */
-  readonly stateChanged: Notifier
-  readonly rejectLog: RejectLog
+export function openPublisher(options: {
+  connector: Connector
+  transport: Transport
+  buffer: AlertBuffer
+  counters: Counters
+  /** Notified when the sink takes what it did not take before, and when a batch is delivered. */
+  stateChanged: Notifier
+  rejectLog: RejectLog
   /** Called at each look, for the log. */
-  readonly onLook?: (vitals: Vitals) => void
-}
-
-export function openPublisher(options: PublisherOptions): Sink {
+  onLook?: (vitals: Vitals) => void
+}): Sink {
   const { connector, transport, buffer, counters, stateChanged, rejectLog } = options
   const { inFlight } = buffer
-  const { writePartial } = transport
-  const coalescing = writePartial && createCoalescing(writePartial, counters, stateChanged)
+  const coalescing = createCoalescing(transport.writePartial, counters, stateChanged)
   const stop = new AbortController()
   let session: Session | undefined
   let progressAt = performance.now()
@@ -58,14 +51,12 @@ export function openPublisher(options: PublisherOptions): Sink {
   }
 
   function refill(): void {
-    while (inFlight.length < WINDOW && start(buffer.take()));
+    while (inFlight.length < WINDOW && buffer.take()) startNewest()
   }
 
-  function start(flight: InFlight | undefined): boolean {
-    if (!flight) return false
+  function startNewest(): void {
     if (inFlight.length === 1) progressAt = performance.now()
-    if (session) publish(session, flight)
-    return true
+    if (session) publish(session, inFlight.at(-1)!)
   }
 
   function publish(current: Session, flight: InFlight): void {
@@ -75,7 +66,7 @@ export function openPublisher(options: PublisherOptions): Sink {
     flight.publishedAt = performance.now()
     transport.publish(current, batch, written).then(
       (refusals) => settle(current, flight, refusals),
-      // Either the session is over, although `closed` has not resolved yet, or it is of no use.
+      // The session is over, although `closed` may not have resolved, or useless.
       (error) => current.close(messageOf(error)),
     )
   }
@@ -99,11 +90,7 @@ export function openPublisher(options: PublisherOptions): Sink {
   const isStalled = () => waitingMs() > STALLED_MS
   /** Whether new alerts can be in flight at once. */
   const isFree = () => buffer.isEmpty() && inFlight.length < WINDOW
-  const vitals = () => ({
-    connected: session !== undefined,
-    waitingMs: waitingMs(),
-    ...buffer.levels(),
-  })
+  const vitals = () => ({ connected: !!session, waitingMs: waitingMs(), ...buffer.levels() })
 
   const looking = setInterval(() => {
     if (isStalled()) buffer.spill()
@@ -121,16 +108,16 @@ export function openPublisher(options: PublisherOptions): Sink {
 
   return {
     wants: (full) =>
-      (isFree() && (full || !coalescing?.isOpen())) ||
+      (isFree() && (full || !coalescing.isOpen())) ||
       (isLagging() && buffer.wants(full, isStalled())),
-    ...(coalescing && {
-      writePartial: (batch) => coalescing.write(isFree() ? session : undefined, batch),
-    }),
+    writePartial: (batch) => coalescing.write(isFree() ? session : undefined, batch),
     put(batch) {
-      const partial = coalescing?.close(batch)
-      // It was written when nothing was ahead of it.
-      if (partial) start(buffer.setOut(partial))
-      else buffer.push(batch)
+      const partial = coalescing.close(batch)
+      if (partial) {
+        // It was written when no alert was ahead of it.
+        buffer.setOut(partial)
+        startNewest()
+      } else buffer.push(batch)
       refill()
     },
     async drain() {

@@ -1,14 +1,11 @@
-// Where batches go, to NATS (publisher.ts) or to standard output (dry-run.ts), and how it is doing.
+// Where batches go: to NATS (publisher.ts) or to standard output (dry-run.ts).
 
 import type { Demand } from '../buffer/batcher.ts'
 import type { Batch } from '../encoding/batch.ts'
 
-/**
- * The server lags. Until then reading waits for it, which costs no memory; from then on the buffer is
- * filled, which a flood at full speed would otherwise do for nothing.
- */
+/** The server lags. Until then reading waits for it, which costs no memory; from then on the buffer fills. */
 export const LAGGING_MS = 100
-/** The server stalls: it is as good as away, and all that is held goes to disk. */
+/** The server stalls: all alerts held go to disk. */
 export const STALLED_MS = 1_000
 
 export interface Sink extends Demand {
@@ -16,16 +13,16 @@ export interface Sink extends Demand {
   put(batch: Batch): void | Promise<void>
   /** Resolves when everything taken is delivered. */
   drain(): Promise<void>
-  /** After a bug, at once: keeps what it can, and the batch not put yet, for the next start. */
+  /** After a bug, at once: keeps for the next start what it can, the batch that was not put included. */
   salvage(takeRest: () => Batch | undefined): void
-  /** None of a dry run. */
+  /** A dry run has none. */
   readonly vitals?: () => Vitals
   [Symbol.asyncDispose](): Promise<void>
 }
 
 export interface Vitals {
   readonly connected: boolean
-  /** How long something has been in flight with nothing confirmed. */
+  /** How long alerts have been in flight without a confirmation. */
   readonly waitingMs: number
   readonly inFlightAlerts: number
   /** Not in the spool. */

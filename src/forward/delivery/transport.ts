@@ -1,4 +1,4 @@
-// How batches get to the server over one session, and are known to have arrived: core-nats.ts, jetstream/.
+// How batches get to the server over one session, confirmed: core-nats.ts, jetstream/.
 
 import type { DeliveryReject } from '../accounting/rejects.ts'
 import type { Batch } from '../encoding/batch.ts'
@@ -8,16 +8,16 @@ export interface Transport {
   /** Called with each new session, before its first batch. */
   readonly opened?: (session: Session) => void
   /**
-   * Publishes a batch of which the first `from` alerts are written. Resolves, with the refusals, when the
-   * server has answered for every alert in it, in the order of the calls. When the session ends before, it
-   * never settles, or rejects: then the batch is published again, whole, on the next session.
+   * Publishes a batch of which the first `from` alerts are written. Resolves, with the refusals, in the order
+   * of the calls, when the server has answered for every alert. If the session ends first, it rejects or
+   * never settles, and the publisher publishes the whole batch again on the next.
    */
   publish(session: Session, batch: Batch, from: number): Promise<readonly Refusal[]>
-  /** Writes the alerts from `from` on of a batch that is still being filled, and asks for no answer. False: it did not. */
+  /** Writes the alerts from `from` on of a batch that is being filled, and asks for no answer. False: it did not. */
   readonly writePartial?: (session: Session, batch: Batch, from: number) => boolean
 }
 
-/** An alert that the server does not take, now or ever. `detail` is for the log. */
+/** An alert that the server will never take. `detail` is for the log. */
 export interface Refusal {
   readonly reason: DeliveryReject
   readonly detail: Record<string, unknown>
@@ -33,7 +33,7 @@ export const denial = (subject: string): Refusal => ({
   detail: { subject },
 })
 
-/** Whether one more message on the subject was denied; each denial stands for one message. */
+/** Uses up one denial of the subject: each is for one message. False: there is none. */
 export function takeDenial(denied: Session['denied'], subject: string): boolean {
   const denials = denied.get(subject) ?? 0
   if (denials === 1) denied.delete(subject)

@@ -1,5 +1,4 @@
-// One SQLite file (node:sqlite), for one process at a time: opened, checked, readable by us alone; and
-// moved aside when it is damaged.
+// An SQLite file of one process, with one owner: opened, checked, and moved aside when it is damaged.
 
 import fs from 'node:fs'
 import { basename, dirname, join } from 'node:path'
@@ -12,18 +11,15 @@ const PAGE_BYTES = 4096
 
 export interface DatabaseFile {
   readonly path: string
-  /** What it may come to, with its log. */
+  /** Of the file and its log together. */
   readonly limitBytes: number
-  /** Where a file is that was damaged at the opening. */
+  /** The new path of a file that was damaged at the opening. */
   readonly movedAside: string | undefined
-  /** A copy of the log, of which SQLite could recover only the beginning. */
+  /** The path of a copy of the log, of which SQLite could recover only the beginning. */
   readonly cutLog: string | undefined
 }
 
-/**
- * Opens the file at `path`, making it, and gives what `use` makes of it. When either finds the file
- * damaged, it is moved aside and a new one begun.
- */
+/** Opens `path`, making it. A file that this or `use` finds damaged is moved aside and a new one begun. */
 export async function openDatabase<T>(
   path: string,
   limitBytes: number,
@@ -35,9 +31,9 @@ export async function openDatabase<T>(
     const database = new DatabaseSync(path)
     try {
       lock(database, limitBytes)
-      // Before the first write, which goes over what was not recovered.
+      // Before the first write, which overwrites what was not recovered.
       const cutLog = keepCutLog(path)
-      // Or each start that ends without a write would find the same log, and copy it again.
+      // Otherwise each start that ends without a write would copy the same log again.
       if (cutLog !== undefined) database.exec('PRAGMA wal_checkpoint(TRUNCATE)')
       checkStructure(database)
       return use(database, { path, limitBytes, movedAside, cutLog })
@@ -60,11 +56,11 @@ export async function openDatabase<T>(
 /** Throws when the disk does not answer. */
 const exists = (path: string) => fs.statSync(path, { throwIfNoEntry: false }) !== undefined
 
-/** SQLite gives the log the mode of the file. Files of earlier versions could be read by all. */
+/** Earlier versions made files that all could read. SQLite gives the log the mode of the file. */
 function keepPrivate(path: string): void {
-  const [directory, name] = [dirname(path), basename(path)]
-  for (const entry of fs.readdirSync(directory).filter((entry) => entry.startsWith(name))) {
-    const file = join(directory, entry)
+  for (const entry of fs.readdirSync(dirname(path))) {
+    if (!entry.startsWith(basename(path))) continue
+    const file = join(dirname(path), entry)
     const stat = fs.lstatSync(file, { throwIfNoEntry: false })
     if (!stat?.isFile() || stat.uid !== process.getuid!() || (stat.mode & 0o077) === 0) continue
     try {
@@ -77,8 +73,8 @@ function keepPrivate(path: string): void {
 }
 
 function lock(database: DatabaseSync, limitBytes: number): void {
-  // FULL: a commit is on the disk, so that a power cut takes nothing. EXCLUSIVE: the lock is kept
-  // from the first write on, so that a second process cannot even begin.
+  // FULL: a power cut takes no commit. EXCLUSIVE: the lock stays from the first write on, so that a
+  // second process cannot even begin.
   database.exec(`
     PRAGMA page_size = ${PAGE_BYTES};
     PRAGMA locking_mode = EXCLUSIVE;
@@ -118,7 +114,7 @@ const [SQLITE_ERROR, SQLITE_BUSY, SQLITE_CORRUPT, SQLITE_NOTADB] = [1, 5, 11, 26
 const errcode = (error: unknown) => ((error as { errcode?: number }).errcode ?? 0) & 0xff
 export const isLocked = (error: unknown) => errcode(error) === SQLITE_BUSY
 
-/** Whether the file itself is broken, so that it is of no use to try again. */
+/** Whether the file itself is broken, so that trying again is useless. */
 export const isDamaged = (error: unknown) =>
   errcode(error) === SQLITE_CORRUPT || errcode(error) === SQLITE_NOTADB
 
@@ -126,9 +122,8 @@ export const isDamaged = (error: unknown) =>
 export const damage = (text: string) => Object.assign(new Error(text), { errcode: SQLITE_CORRUPT })
 
 /**
- * SQLite reports damage, too, when the disk fails a read. `failure` is the error of the first read that
- * fails in the file and its log; undefined when none does. While the database is open this stays open:
- * to close any descriptor of a file gives up the lock on it.
+ * Separates damage from a failing disk, as SQLite does not: `failure` is the error of the first read of the
+ * file and its log that fails. Keep it while the database is open: closing any descriptor gives up the lock.
  */
 export function openReader(path: string): Disposable & { failure(): Error | undefined } {
   const fds: number[] = []
@@ -164,7 +159,7 @@ function keepCutLog(path: string): string | undefined {
   return aside
 }
 
-/** Renames the file and its log, for a person to look into. Gives the new name. */
+/** Renames the file and its log, for an operator to inspect. Returns the new path. */
 function moveAside(path: string): string {
   const aside = asideOf(path)
   for (const suffix of ['', '-wal', '-shm'])

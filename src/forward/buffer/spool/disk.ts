@@ -1,5 +1,5 @@
-// The rows of the spool as a queue, on a disk that may fail: every access goes through here, and none
-// throws. A row that is taken, and so in flight, stays in the file until it is released.
+// The rows of the spool as a queue, on a disk that may fail: no access throws. A row in flight stays in the
+// file until it is released.
 
 import { messageOf } from '../../../shared/errors.ts'
 import type { Logger } from '../../../shared/log.ts'
@@ -7,12 +7,13 @@ import type { Counters } from '../../accounting/counters.ts'
 import type { Batch } from '../../encoding/batch.ts'
 import { linesOf } from '../../encoding/messages.ts'
 import { damage, isDamaged } from './database.ts'
-import type { Row, Spool, SpooledBatch } from './spool.ts'
+import type { Spool } from './spool.ts'
+import type { Row, SpooledBatch } from './tables.ts'
 
-/** After the disk has failed, it is tried again this often. */
+/** How often an access that failed is tried again. */
 const RETRY_MS = 5_000
 
-/** What is logged when an access fails, and when it succeeds again. */
+/** The log messages for when an access fails, and when it succeeds again. */
 const MESSAGES = {
   write: [
     'the spool cannot be written; holding alerts in memory',
@@ -29,7 +30,6 @@ const MESSAGES = {
 } as const
 
 type Access = keyof typeof MESSAGES
-
 export type Disk = ReturnType<typeof createDisk>
 
 /** `stopBytes` are kept free until the end, as far as the limit allows. */
@@ -41,7 +41,7 @@ export function createDisk(
   log: Logger,
 ) {
   let reserved = Math.min(stopBytes, (spool?.limitBytes ?? 0) / 2)
-  /** The row taken last: those behind it wait. */
+  /** The last row in flight: those behind it wait. */
   let takenId = 0
   /** When to try again what has failed. */
   const retryAt: { [access in Access]?: number } = {}
@@ -114,7 +114,7 @@ export function createDisk(
   }
 
   return {
-    /** How many rows are not in flight. */
+    /** Rows that are not in flight. */
     waiting,
     /** Whether new alerts wait behind rows. While these cannot be read, memory goes first. */
     isDraining: () => waiting() > 0 && retryAt.read === undefined,
@@ -141,13 +141,13 @@ export function createDisk(
     },
     /** A row that was taken is delivered. */
     release: (row: Row) => attempt('remove', (spool) => spool.release(row)),
-    /** Anything else that reads or changes rows. */
+    /** Any other access. */
     change: <T>(step: (spool: Spool, takenId: number) => T) =>
       attempt('write', (spool) => step(spool, takenId), false),
-    /** The end is near: nothing is kept free, and whatever has failed is tried at once. */
+    /** The process is about to end: frees the reserve, and lets failed accesses be tried at once. */
     useReserve(): void {
       reserved = 0
-      for (const access of Object.keys(retryAt) as Access[]) retryAt[access] = 0
+      for (const access in retryAt) retryAt[access as Access] = 0
     },
     close,
   }

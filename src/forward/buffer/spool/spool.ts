@@ -1,5 +1,5 @@
-// The spool: batches on disk, oldest first, in an SQLite file of its own (node:sqlite). It outlives us: a
-// stop, a crash, a power cut. A row whose bytes have changed is kept aside.
+// The spool: batches on disk, oldest first, in an SQLite file that outlives a stop, a crash and a power cut.
+// A row whose bytes have changed is kept aside.
 
 import { accessSync, constants, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -14,30 +14,17 @@ import {
   openDatabase,
   openReader,
 } from './database.ts'
-import { alertsIn, checksumOf, linesIn, oldestRow, type StoredRow } from './row.ts'
-import { prepareTables } from './tables.ts'
-
-/** A row, and how much it holds. */
-export interface Row {
-  readonly id: number
-  readonly alerts: number
-  readonly bytes: number
-}
-
-/** A row that was read: the lines of one batch, each with its newline, as Falco wrote them. */
-export type SpooledBatch = Row & { readonly lines: Buffer }
+import type { Row, SpooledBatch, StoredRow } from './tables.ts'
+import { checksumOf, intactBatch, oldestRow, prepareTables } from './tables.ts'
 
 export type Spool = ReturnType<typeof createSpool>
 
-/** What a row may need beyond its lines: pages of its own, of the index, and one that is split. */
+/** What a row may need beyond its lines: partly filled pages, the index, a page split. */
 const ROW_BYTES = 8 * 4096
-/** Of the limit, at most this part is for damaged rows; the oldest go first. */
+/** Damaged rows take at most this part of the limit; the oldest are deleted first. */
 const DAMAGED_PART = 1 / 8
 
-/**
- * Opens `directory`/spool.db, making both. A file that is damaged is moved aside and a new one begun.
- * Throws a FatalError when another process has it open, an Error when it cannot be used.
- */
+/** Opens `directory`/spool.db, making both. Throws a FatalError when another process has it open. */
 export async function openSpool(directory: string, limitBytes: number): Promise<Spool> {
   const path = join(directory, 'spool.db')
   mkdirSync(directory, { recursive: true, mode: 0o700 })
@@ -52,7 +39,7 @@ export async function openSpool(directory: string, limitBytes: number): Promise<
 
 function createSpool(database: DatabaseSync, file: DatabaseFile) {
   let { lastId, damagedIds } = prepareTables(database)
-  const prepare = (sql: string): StatementSync => database.prepare(sql)
+  const prepare = (sql: string) => database.prepare(sql)
   const measure = prepare(`SELECT count(*) rows, total(alerts) alerts, total(length(lines)) bytes
     FROM batches`)
   const insert = prepare(`INSERT INTO batches (id, alerts, least_severe, lines, checksum)
@@ -69,7 +56,7 @@ function createSpool(database: DatabaseSync, file: DatabaseFile) {
   const trim = prepare(`DELETE FROM damaged WHERE id IN (SELECT id FROM (SELECT id,
     sum(length(lines)) OVER (ORDER BY id DESC) bytes FROM damaged) WHERE bytes > ?)`)
 
-  /** Rows that were delivered and are still in the file. */
+  /** Ids of delivered rows that are still in the file. */
   const released: number[] = []
   const damaged = { rows: 0, alerts: 0 }
   const reader = openReader(file.path)
@@ -84,7 +71,7 @@ function createSpool(database: DatabaseSync, file: DatabaseFile) {
 
   function keepAside(row: StoredRow): void {
     dropReleased()
-    // Removed first, which makes the room.
+    // Removing it first makes room.
     atomically(database, () => {
       drop.run(row.id)
       keepCopy(row)
@@ -92,7 +79,7 @@ function createSpool(database: DatabaseSync, file: DatabaseFile) {
     const before = sums.alerts
     Object.assign(sums, measure.get())
     damaged.rows++
-    // Its own number may be what is damaged.
+    // Not by the number in the row, which may be damaged.
     damaged.alerts += Math.max(0, before - sums.alerts)
   }
 
@@ -100,9 +87,8 @@ function createSpool(database: DatabaseSync, file: DatabaseFile) {
   function read(statement: StatementSync, ...values: number[]): SpooledBatch | undefined {
     for (;;) {
       const row = statement.get(...values) as StoredRow | undefined
-      if (row === undefined) return undefined
-      const [alerts, lines] = [alertsIn(row), linesIn(row)]
-      if (alerts !== undefined) return { id: row.id, alerts, bytes: lines.length, lines }
+      const batch = row && intactBatch(row)
+      if (!row || batch) return batch
       keepAside(row)
     }
   }
@@ -123,31 +109,31 @@ function createSpool(database: DatabaseSync, file: DatabaseFile) {
     alerts: () => sums.alerts,
     /** Of lines. */
     bytes: () => sums.bytes,
-    /** Rows that were found damaged and are kept aside, since the opening, and their alerts. */
+    /** Rows found damaged and kept aside since the opening, and their alerts. */
     damaged: (): Readonly<typeof damaged> => damaged,
-    /** Why it cannot be read, after an error that may be damage; undefined when it can. */
+    /** Why the disk cannot read the file, after an error that may be damage; undefined when it can. */
     readFailure: reader.failure,
     hasRoom: (bytes: number) => bytes + ROW_BYTES < (space.get() as { free: number }).free,
-    /** Adds at the end; on disk when it returns. Throws when the disk does not take it. */
+    /** Adds a row at the end, which is on disk when this returns. */
     append(lines: Buffer, alerts: number, leastSevere: number): Row {
       const row = { id: ++lastId, alerts, bytes: lines.length }
       insert.run(row.id, alerts, leastSevere, lines, checksumOf(lines))
       add(row, 1)
       return row
     },
-    /** The oldest row behind `id` that is not damaged. Throws when the file is. */
+    /** The oldest intact row behind `id`. */
     after: (id: number) => read(next, id),
     remove(row: Row): void {
       drop.run(row.id)
       add(row, -1)
     },
-    /** Removes a row that was delivered. When the disk does not, the next call tries again. */
+    /** Removes a delivered row. If that fails, the next call tries again. */
     release(row: Row): void {
       add(row, -1)
       released.push(row.id)
       dropReleased()
     },
-    /** Copies a row to those that are kept aside: some of its lines are no alerts. */
+    /** Keeps a copy of a row aside: some of its lines are no alerts. */
     keepCopy: (row: Pick<SpooledBatch, 'alerts' | 'lines'>) =>
       atomically(database, () => keepCopy(row)),
     /** The least severe priority in the rows behind `id`, as an index into PRIORITIES; or -1. */
@@ -156,7 +142,7 @@ function createSpool(database: DatabaseSync, file: DatabaseFile) {
       if (max !== null && PRIORITIES[max] === undefined) throw damage('a severity is none')
       return max ?? -1
     },
-    /** The oldest row behind `id` whose least severe alert is as severe as that. */
+    /** The oldest intact row behind `id` whose least severe alert has that priority. */
     oldestWith: (leastSevere: number, id: number) => read(oldest, leastSevere, id),
     replace(row: Row, lines: Buffer, alerts: number, leastSevere: number): void {
       update.run(alerts, leastSevere, lines, checksumOf(lines), row.id)

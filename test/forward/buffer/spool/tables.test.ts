@@ -92,6 +92,14 @@ describe('a row whose bytes have changed', () => {
     expect([...numbersOf(spool), spool.damaged().rows]).toEqual([0, 0, 0, 0])
   })
 
+  it('is delivered although no id in the file is a JavaScript number', async () => {
+    using dir = tempDir()
+    await three(dir)
+    tamper(dir, 'UPDATE batches SET id = id - 9000000000000000000')
+    using spool = await openSpool(dir.path, 8 * MIB)
+    expect(drain(spool)).toEqual(THREE)
+  })
+
   it('is found as well when it changes while the file is open', async () => {
     using dir = tempDir()
     using spool = await openSpool(dir.path, 8 * MIB)
