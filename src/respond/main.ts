@@ -4,7 +4,7 @@
 import { runCommand, runJob } from '../shared/process/job.ts'
 import { printing, printText } from '../shared/process/print.ts'
 import { parseRespond } from './command-line.ts'
-import { loadPlan } from './playbook/load.ts'
+import { loadPlan } from './playbook/plan.ts'
 
 runCommand(async () => {
   const argv = process.argv.slice(2)

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { priorityIndex } from '../../shared/alert/alert.ts'
 import { nodeOf, podOf } from '../kubernetes/target.ts'
 import { deliver, readSecretUrl, secretUrl } from './http.ts'
-import { type Step, type StepContext, StepError } from './step.ts'
+import { defineStep, type StepContext, StepError } from './step.ts'
 import { fillText } from './template.ts'
 
 const params = z
@@ -22,10 +22,8 @@ const params = z
   .refine(
     ({ webhookUrlFile, webhookUrlEnv }) =>
       (webhookUrlFile === undefined) !== (webhookUrlEnv === undefined),
-    { message: 'allowed: one of webhookUrlFile and webhookUrlEnv' },
+    'allowed: one of webhookUrlFile and webhookUrlEnv',
   )
-
-type Params = z.infer<typeof params>
 
 /** By index of priority. */
 const EMOJI = [
@@ -41,7 +39,7 @@ const EMOJI = [
 /** Slack cuts messages at 40,000 characters; people stop before. */
 const OUTPUT_MAX = 3000
 
-export const slack: Step<Params> = {
+export const slack = defineStep({
   name: 'slack',
   params,
   target: 'none',
@@ -49,12 +47,9 @@ export const slack: Step<Params> = {
   rules: () => [],
   async run(params, { alert, id, subject, playbook, dryRun, signal }) {
     const url = await urlOf(params, signal)
-    const text =
-      params.text === undefined
-        ? defaultText(alert)
-        : fillText(params.text, { ...alert, id, subject, playbook }, escaped)
+    const fields = { ...alert, id, subject, playbook }
     const body = JSON.stringify({
-      text,
+      text: params.text ? fillText(params.text, fields, escaped) : defaultText(alert),
       ...(params.channel && { channel: params.channel }),
       // A URL in an alert may be an attacker's: Slack must not fetch it to show what is there.
       unfurl_links: false,
@@ -62,9 +57,10 @@ export const slack: Step<Params> = {
     })
     return deliver({ url, method: 'POST', body, signal }, dryRun)
   },
-}
+})
 
-async function urlOf({ webhookUrlFile: file, webhookUrlEnv: name }: Params, signal: AbortSignal) {
+async function urlOf(given: z.infer<typeof params>, signal: AbortSignal) {
+  const { webhookUrlFile: file, webhookUrlEnv: name } = given
   if (file !== undefined) return readSecretUrl('webhookUrlFile', file, signal)
   const url = process.env[name!]
   if (!url) throw new StepError(`webhookUrlEnv: ${name} is not set`, { retryable: false })

@@ -3,8 +3,7 @@
 import { z } from 'zod'
 import { ApiError } from '../kubernetes/errors.ts'
 import { labelKey, labelValue } from '../kubernetes/names.ts'
-import type { Taint } from '../kubernetes/objects.ts'
-import type { Done, Step, StepContext } from './step.ts'
+import { type Done, defineStep, type StepContext } from './step.ts'
 import { already, changeNode } from './target-steps.ts'
 
 const params = z.strictObject({
@@ -16,7 +15,7 @@ const params = z.strictObject({
 /** Others write to a node too; after so many in a row the alert waits its turn. */
 const TRIES = 5
 
-export const taintNode: Step<Taint> = {
+export const taintNode = defineStep({
   name: 'taint-node',
   params,
   target: 'node',
@@ -32,12 +31,13 @@ export const taintNode: Step<Taint> = {
       }
     }
   },
-}
+})
 
-const tryToTaint = (taint: Taint, context: StepContext): Promise<Done> =>
+const tryToTaint = (taint: z.infer<typeof params>, context: StepContext): Promise<Done> =>
   changeNode(context, ({ metadata, spec: { taints = [] } }, shown) => {
     const text = `${taint.key}=${taint.value}:${taint.effect}`
-    const known = taints.find((other) => isSame(other, taint))
+    // A node may have only one of a key and effect.
+    const known = taints.find(({ key, effect }) => key === taint.key && effect === taint.effect)
     if (known && (known.value ?? '') === taint.value)
       return already(context, `${shown} has ${text} already`)
     const { cluster, node, signal } = context
@@ -49,6 +49,3 @@ const tryToTaint = (taint: Taint, context: StepContext): Promise<Done> =>
       act: () => cluster().patchNode(node!, patch, signal, metadata.resourceVersion),
     }
   })
-
-/** A node may have only one of a key and effect. */
-const isSame = (one: Taint, other: Taint) => one.key === other.key && one.effect === other.effect
