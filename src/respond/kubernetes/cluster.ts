@@ -13,6 +13,7 @@ export type Cluster = ReturnType<typeof createCluster>
 /** A merge patch: null removes a key. */
 type Patch = Readonly<Record<string, unknown>>
 type Place = Pick<ApiRequest, 'resource' | 'path'>
+type DeleteOptions = Readonly<Record<'gracePeriodSeconds', number | undefined>>
 
 interface LogOptions {
   readonly container: string
@@ -101,11 +102,7 @@ function createCluster(config: KubeConfig) {
     pod: (pod: NamedPod, signal: AbortSignal) => get<Pod>(placeOfPod(pod), signal),
 
     /** Only the very pod that was checked; false: it is gone. */
-    deletePod(
-      pod: PodTarget,
-      options: { gracePeriodSeconds: number | undefined },
-      signal: AbortSignal,
-    ) {
+    deletePod(pod: PodTarget, options: DeleteOptions, signal: AbortSignal) {
       const body = { ...options, preconditions: { uid: pod.uid } }
       return change(pod.uid, { verb: 'delete', ...placeOfPod(pod), body, signal })
     },

@@ -11,30 +11,28 @@ import { livePod, skipped } from './target-steps.ts'
 const BUCKET = 'falco-logs'
 const LIMIT_BYTES_MAX = 64 * 1024 * 1024
 
-const params = z
-  .strictObject({
-    tailLines: z.int().min(1).optional().describe('all'),
-    limitBytes: z
-      .int()
-      .min(1)
-      .max(LIMIT_BYTES_MAX)
-      .default(1_048_576)
-      .describe('of each container, 1 MiB'),
-    directory: z.string().min(1).optional().describe('none: a bucket'),
-    bucket: z
-      .string()
-      .regex(/^[A-Za-z0-9_-]+$/, 'may have only letters, digits, "-" and "_"')
-      .optional()
-      .describe(`of a NATS object store, ${BUCKET}`),
-  })
-  .refine(
-    ({ directory, bucket }) => directory === undefined || bucket === undefined,
-    'must not have both directory and bucket',
-  )
-
 export const captureLogs = defineStep({
   name: 'capture-logs',
-  params,
+  params: z
+    .strictObject({
+      tailLines: z.int().min(1).optional().describe('all'),
+      limitBytes: z
+        .int()
+        .min(1)
+        .max(LIMIT_BYTES_MAX)
+        .default(1_048_576)
+        .describe('of each container, 1 MiB'),
+      directory: z.string().min(1).optional().describe('none: a bucket'),
+      bucket: z
+        .string()
+        .regex(/^[A-Za-z0-9_-]+$/, 'may have only letters, digits, "-" and "_"')
+        .optional()
+        .describe(`of a NATS object store, ${BUCKET}`),
+    })
+    .refine(
+      ({ directory, bucket }) => directory === undefined || bucket === undefined,
+      'must not have both directory and bucket',
+    ),
   target: 'pod',
   repeatable: true,
   rules: () => [{ apiGroups: [''], resources: ['pods/log'], verbs: ['get'] }],

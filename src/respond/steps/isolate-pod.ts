@@ -75,8 +75,8 @@ async function hasOurPolicy({ cluster, pod, signal }: StepContext): Promise<bool
 }
 
 async function createPolicy(context: StepContext): Promise<void> {
-  const { cluster, signal } = context
-  const { namespace } = context.pod!
+  const { cluster, pod, signal } = context
+  const { namespace } = pod!
   const policy = {
     apiVersion: 'networking.k8s.io/v1',
     kind: 'NetworkPolicy',

@@ -15,7 +15,7 @@ export interface ModuleContext
 
 /** What a module exports. */
 export interface Module {
-  /** What was done, in a line, `{ skipped: 'why' }`, or nothing. It is tried again unless it throws `retryable: false`. */
+  /** A line with what was done, `{ skipped: 'why' }`, or nothing. Errors are tried again but for `retryable: false`. */
   run(alert: StepContext['alert'], context: ModuleContext): unknown
   /** That it looks at `context.dryRun`. Others are not called in a dry run. */
   readonly supportsDryRun?: boolean
@@ -30,9 +30,6 @@ export const module = defineStep({
     path: z.string().min(1).describe('the value of `module` itself'),
     with: z.json().optional().describe('beside `module`'),
   }),
-  target: 'none',
-  repeatable: false,
-  rules: () => [],
   async run({ path, with: given }, { alert, id, subject, playbook, dryRun, signal, log }) {
     const { run, supportsDryRun } = await load(path)
     const shown = printable(path)

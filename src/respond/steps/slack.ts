@@ -7,24 +7,6 @@ import { deliver, readSecretUrl, secretUrl } from './http.ts'
 import { defineStep, type StepContext, StepError } from './step.ts'
 import { fillText } from './template.ts'
 
-const params = z
-  .strictObject({
-    webhookUrlFile: z.string().min(1).optional().describe('or `webhookUrlEnv`'),
-    /** The name of a variable: the URL is a secret, and never in the file. */
-    webhookUrlEnv: z
-      .string()
-      .regex(/^[A-Za-z_]\w*$/, 'allowed: the name of an environment variable')
-      .optional(),
-    channel: z.string().min(1).optional(),
-    /** With templates. Slack's own markup works in it; in what is filled in it does not. */
-    text: z.string().min(1).optional(),
-  })
-  .refine(
-    ({ webhookUrlFile, webhookUrlEnv }) =>
-      (webhookUrlFile === undefined) !== (webhookUrlEnv === undefined),
-    'allowed: one of webhookUrlFile and webhookUrlEnv',
-  )
-
 /** By index of priority. */
 const EMOJI = [
   ':rotating_light:',
@@ -41,12 +23,26 @@ const OUTPUT_MAX = 3000
 
 export const slack = defineStep({
   name: 'slack',
-  params,
-  target: 'none',
-  repeatable: false,
-  rules: () => [],
+  params: z
+    .strictObject({
+      webhookUrlFile: z.string().min(1).optional().describe('or `webhookUrlEnv`'),
+      /** The name of a variable: the URL is a secret, and never in the file. */
+      webhookUrlEnv: z
+        .string()
+        .regex(/^[A-Za-z_]\w*$/, 'allowed: the name of an environment variable')
+        .optional(),
+      channel: z.string().min(1).optional(),
+      /** With templates. Slack's own markup works in it; in what is filled in it does not. */
+      text: z.string().min(1).optional(),
+    })
+    .refine(
+      ({ webhookUrlFile, webhookUrlEnv }) =>
+        (webhookUrlFile === undefined) !== (webhookUrlEnv === undefined),
+      'allowed: one of webhookUrlFile and webhookUrlEnv',
+    ),
   async run(params, { alert, id, subject, playbook, dryRun, signal }) {
-    const url = await urlOf(params, signal)
+    const { webhookUrlFile: file, webhookUrlEnv: name } = params
+    const url = file ? await readSecretUrl('webhookUrlFile', file, signal) : urlFromEnv(name!)
     const fields = { ...alert, id, subject, playbook }
     const body = JSON.stringify({
       text: params.text ? fillText(params.text, fields, escaped) : defaultText(alert),
@@ -59,10 +55,8 @@ export const slack = defineStep({
   },
 })
 
-async function urlOf(given: z.infer<typeof params>, signal: AbortSignal) {
-  const { webhookUrlFile: file, webhookUrlEnv: name } = given
-  if (file !== undefined) return readSecretUrl('webhookUrlFile', file, signal)
-  const url = process.env[name!]
+function urlFromEnv(name: string): URL {
+  const url = process.env[name]
   if (!url) throw new StepError(`webhookUrlEnv: ${name} is not set`, { retryable: false })
   return secretUrl(url, `webhookUrlEnv: ${name}`)
 }

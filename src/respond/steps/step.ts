@@ -27,8 +27,10 @@ export interface Step<Params = unknown> {
   run(params: Params, context: StepContext): Promise<Done>
 }
 
-/** Takes the type of the parameters from their schema. */
-export const defineStep = <Params>(step: Step<Params>) => step
+/** One that acts on nothing in the cluster, and is not repeatable, unless it has it otherwise. */
+export const defineStep = <Params>(
+  step: Pick<Step<Params>, 'name' | 'params' | 'run'> & Partial<Step<Params>>,
+): Step<Params> => ({ target: 'none', repeatable: false, rules: () => [], ...step })
 
 export interface StepContext {
   readonly alert: Alert & Readonly<Record<string, unknown>>

@@ -20,28 +20,23 @@ const headerName = z
 const HEADER_VALUE = /^[ -~\t]*$/
 const headerValue = z.string().regex(HEADER_VALUE, 'allowed: printable ASCII')
 
-const params = z
-  .strictObject({
-    url: httpUrl.optional().describe('or `urlFile`'),
-    urlFile: z.string().min(1).optional(),
-    method: z.enum(['POST', 'PUT', 'PATCH']).default('POST'),
-    headers: z.record(headerName, headerValue).default({}),
-    /** Files with their values: a token that must not be in the file of playbooks. */
-    headersFiles: z.record(headerName, z.string().min(1)).default({}),
-    body: z.json().optional().describe('JSON with templates; none: the alert'),
-    secretFile: z.string().min(1).optional(),
-  })
-  .refine(
-    ({ url, urlFile }) => (url === undefined) !== (urlFile === undefined),
-    'allowed: one of url and urlFile',
-  )
-
 export const webhook = defineStep({
   name: 'webhook',
-  params,
-  target: 'none',
-  repeatable: false,
-  rules: () => [],
+  params: z
+    .strictObject({
+      url: httpUrl.optional().describe('or `urlFile`'),
+      urlFile: z.string().min(1).optional(),
+      method: z.enum(['POST', 'PUT', 'PATCH']).default('POST'),
+      headers: z.record(headerName, headerValue).default({}),
+      /** Files with their values: a token that must not be in the file of playbooks. */
+      headersFiles: z.record(headerName, z.string().min(1)).default({}),
+      body: z.json().optional().describe('JSON with templates; none: the alert'),
+      secretFile: z.string().min(1).optional(),
+    })
+    .refine(
+      ({ url, urlFile }) => (url === undefined) !== (urlFile === undefined),
+      'allowed: one of url and urlFile',
+    ),
   async run(params, { alert, id, subject, playbook, index, dryRun, signal }) {
     const { urlFile, method, headersFiles, body: template, secretFile } = params
     const url = params.url ?? (await readSecretUrl('urlFile', urlFile!, signal))
