@@ -7,13 +7,18 @@ const ROOT = new URL('..', import.meta.url).pathname
 const isSystem = (file: string) =>
   /^test\/(process|faults|deploy)\//.test(file) ||
   /support\/(api-server|cli|helm|hostile|image|kubernetes|nats|pod|proxy|writer)\.ts|dist\//.test(
-    readFileSync(`${ROOT}${file}`, 'utf8'),
+    textOf(file),
   )
 
+/** Whether it shares the API server, which is started only if one of them runs. */
+const isCluster = (file: string) => textOf(file).includes('support/live-targets.ts')
+
+const textOf = (file: string) => readFileSync(`${ROOT}${file}`, 'utf8')
+
 const files = globSync('test/**/*.test.ts', { cwd: ROOT })
-const project = (name: string, include: string[]) => ({
+const project = (name: string, include: string[], globalSetup: string[] = []) => ({
   // A machine that is busy with something else is three times slower, and no less right.
-  test: { name, root: ROOT, include, testTimeout: 300_000, hookTimeout: 300_000 },
+  test: { name, root: ROOT, include, globalSetup, testTimeout: 300_000, hookTimeout: 300_000 },
 })
 
 export default defineConfig({
@@ -25,7 +30,11 @@ export default defineConfig({
         'unit',
         files.filter((file) => !isSystem(file)),
       ),
-      project('system', files.filter(isSystem)),
+      project(
+        'system',
+        files.filter((file) => isSystem(file) && !isCluster(file)),
+      ),
+      project('cluster', files.filter(isCluster), ['test/support/shared-kubernetes.ts']),
     ],
   },
 })

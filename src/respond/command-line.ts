@@ -26,7 +26,7 @@ const EXCLUSIVE = [
   ['check', 'rbac', 'test'],
 ] as const
 
-/** Understands what stands behind `respond`. Throws a UsageError; what the playbooks are, load.ts looks at. */
+/** Understands what stands behind `respond`. Throws a UsageError; what the playbooks are, plan.ts looks at. */
 export function parseRespond(argv: readonly string[], env: Environment): RespondInvocation {
   let config: RespondConfig | undefined
   const program = createProgram(

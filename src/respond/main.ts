@@ -2,7 +2,7 @@
 
 import { printing, printText, runCommand, runJob } from '../shared/process/command.ts'
 import { parseRespond } from './command-line.ts'
-import { loadPlan } from './playbook/load.ts'
+import { loadPlan } from './playbook/plan.ts'
 
 runCommand(async () => {
   const argv = process.argv.slice(2)

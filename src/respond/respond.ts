@@ -21,7 +21,7 @@ import { chooseModes, openBucket, openState } from './intake/stream.ts'
 import { consume } from './intake/workers.ts'
 import { type Cluster, openCluster } from './kubernetes/cluster.ts'
 import type { RespondConfig } from './options.ts'
-import { protectOurselves } from './playbook/load.ts'
+import { protectOurselves } from './playbook/plan.ts'
 import type { Plan } from './playbook/playbook.ts'
 
 /** How long the last outcomes, and the messages to give back, may take at the end. */

@@ -14,7 +14,6 @@ import {
   environmentOf,
   FALCO_CHARTS,
   HELMS,
-  hasKubectl,
   helm,
   inYaml,
   kustomize,
@@ -27,6 +26,7 @@ import {
   sidecarOf,
   template,
 } from '../support/helm.ts'
+import { hasKubectl } from '../support/kubectl.ts'
 import { hasKubernetes, type Kubernetes, startKubernetes } from '../support/kubernetes.ts'
 import { startNats } from '../support/nats.ts'
 import { tempDir } from '../support/temp.ts'

@@ -10,13 +10,13 @@ import {
   HELMS,
   helm,
   inYaml,
-  kubectl,
   kustomize,
   type Manifest,
   nats,
   set,
   template,
 } from '../support/helm.ts'
+import { kubectl } from '../support/kubectl.ts'
 import { hasKubernetes, type Kubernetes, startKubernetes } from '../support/kubernetes.ts'
 import {
   BASE,

@@ -5,15 +5,8 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { readPlan } from '../../src/respond/playbook/plan.ts'
 import { rulesFor } from '../../src/respond/rbac.ts'
-import {
-  documents,
-  HELMS,
-  hasKubectl,
-  kustomize,
-  type Manifest,
-  named,
-  ofKind,
-} from '../support/helm.ts'
+import { documents, HELMS, kustomize, type Manifest, named, ofKind } from '../support/helm.ts'
+import { hasKubectl } from '../support/kubectl.ts'
 import {
   BASE,
   containerOf,

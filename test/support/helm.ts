@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { afterAll } from 'vitest'
 import { parse, parseAllDocuments, stringify } from 'yaml'
 import { fixturePath } from './fixtures.ts'
+import { kubectl } from './kubectl.ts'
 import { tempDir } from './temp.ts'
 
 /** A Kubernetes object, or a part of one. */
@@ -36,10 +37,6 @@ export const RESTRICTED = {
   runAsUser: 65532,
   seccompProfile: { type: 'RuntimeDefault' },
 }
-
-export const kubectl = process.env.KUBECTL ?? 'kubectl'
-export const hasKubectl = runs(kubectl, 'version', '--client')
-if (!hasKubectl) console.info('skipped: what needs kubectl, since there is none')
 
 /** Our own chart that stands in for the official one, and that itself, if FALCO_CHART says where it is. */
 export const FALCO_CHARTS = [{ name: 'a stand-in', path: fixturePath('deploy/falco') }]

@@ -1,12 +1,13 @@
 // A real API server, with nothing behind it but etcd: it says whether it would take a manifest.
 
 import { spawn, spawnSync } from 'node:child_process'
-import { generateKeyPairSync } from 'node:crypto'
+import { generateKeyPairSync, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { existsSync, readdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { stringify } from 'yaml'
-import { hasKubectl, kubectl, type Manifest } from './helm.ts'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { parse, stringify } from 'yaml'
+import type { Manifest } from './helm.ts'
+import { hasKubectl, kubectl } from './kubectl.ts'
 import { freePort } from './nats.ts'
 import { tempDir } from './temp.ts'
 import { until } from './wait.ts'
@@ -110,11 +111,21 @@ export async function startKubernetes(): Promise<Kubernetes> {
     '--disable-admission-plugins=ServiceAccount',
   )
 
+  const kubeconfig = directory.file('kubeconfig')
+  const { ask, answers } = kubectlWith(kubeconfig)
+  await until('the API server is ready', () => answers('get', '--raw', '/readyz'))
+  for (const file of CRDS) ask(['apply', '--server-side', '-f', file])
+  if (CRDS.length > 0) ask(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=60s'])
+  const started = stack.move()
+  return { ...kubernetesAt(kubeconfig), [Symbol.asyncDispose]: () => started.disposeAsync() }
+}
+
+function kubectlWith(kubeconfig: string) {
   function ask(args: string[], input?: string): string {
-    const ran = spawnSync(kubectl, ['--kubeconfig', directory.file('kubeconfig'), ...args], {
+    const ran = spawnSync(kubectl, ['--kubeconfig', kubeconfig, ...args], {
       encoding: 'utf8',
       input,
-      env: { ...process.env, HOME: directory.path },
+      env: { ...process.env, HOME: dirname(kubeconfig) },
     })
     if (ran.status !== 0) throw new Error(ran.stderr || String(ran.error))
     return ran.stdout
@@ -126,10 +137,13 @@ export async function startKubernetes(): Promise<Kubernetes> {
       return undefined
     }
   }
-  await until('the API server is ready', () => answers('get', '--raw', '/readyz'))
+  return { ask, answers }
+}
+
+/** One that runs already; the kubeconfig is its admin's. */
+export function kubernetesAt(kubeconfig: string): Omit<Kubernetes, typeof Symbol.asyncDispose> {
+  const { ask, answers } = kubectlWith(kubeconfig)
   const kinds = new Set<string>()
-  for (const file of CRDS) ask(['apply', '--server-side', '-f', file])
-  if (CRDS.length > 0) ask(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=60s'])
   for (const line of ask(['api-resources', '--no-headers']).trim().split('\n')) {
     const [kind, , apiVersion] = line.trim().split(/\s+/).reverse()
     kinds.add(`${apiVersion} ${kind}`)
@@ -140,10 +154,8 @@ export async function startKubernetes(): Promise<Kubernetes> {
     JSON.stringify({ apiVersion: 'v1', kind: 'List', items })
   const inNamespace = (namespace: string | undefined) => (namespace ? ['-n', namespace] : [])
   const json = (text: string): Manifest => JSON.parse(text)
-  let users = 0
-  const started = stack.move()
   return {
-    kubeconfig: directory.file('kubeconfig'),
+    kubeconfig,
     knows: ({ apiVersion, kind }) => kinds.has(`${apiVersion} ${kind}`),
     namespace: (name) =>
       void (answers('get', 'namespace', name) ?? ask(['create', 'namespace', name])),
@@ -174,7 +186,7 @@ export async function startKubernetes(): Promise<Kubernetes> {
     remove: (kind, name, namespace) =>
       void ask(['delete', kind, name, ...inNamespace(namespace), '--force', '--grace-period=0']),
     async userWith(rules) {
-      const name = `user-${++users}`
+      const name = `user-${randomUUID()}`
       const metadata = { name }
       const account = { kind: 'ServiceAccount', name, namespace: 'default' }
       const apiVersion = 'rbac.authorization.k8s.io/v1'
@@ -197,10 +209,10 @@ export async function startKubernetes(): Promise<Kubernetes> {
         const all = sub ? [...question, `--subresource=${sub}`] : question
         await until(`${name} may do what it may`, () => answers(...all))
       }
-      const path = directory.file(`${name}.kubeconfig`)
-      writeFileSync(path, kubeconfigOf({ server: `https://127.0.0.1:${port}`, token }))
+      const path = join(dirname(kubeconfig), `${name}.kubeconfig`)
+      const { server } = parse(readFileSync(kubeconfig, 'utf8')).clusters[0].cluster
+      writeFileSync(path, kubeconfigOf({ server, token }))
       return path
     },
-    [Symbol.asyncDispose]: () => started.disposeAsync(),
   }
 }

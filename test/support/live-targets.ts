@@ -1,23 +1,24 @@
-// Pods and nodes on a real API server, for the tests of one file.
+// Pods and nodes on the API server that the tests of all steps share.
 
-import { afterAll, beforeAll } from 'vitest'
+import { randomUUID } from 'node:crypto'
+import { beforeAll, inject } from 'vitest'
 import type { Cluster } from '../../src/respond/kubernetes/cluster.ts'
 import type { Manifest } from './helm.ts'
-import { type Kubernetes, startKubernetes } from './kubernetes.ts'
+import { kubernetesAt } from './kubernetes.ts'
 import { contextOf } from './step-context.ts'
 import { clusterAt, nodeManifest, nodeTarget, podManifest, podTarget } from './targets.ts'
 
-/** Starts the API server before the tests around the call, and ends it after them. */
+/** For the tests around the call; each target has a name of its own. */
 export function liveTargets() {
-  let kubernetes: Kubernetes
+  let kubernetes: ReturnType<typeof kubernetesAt>
   let cluster: Cluster
+  const unique = randomUUID().slice(0, 8)
   let made = 0
 
-  beforeAll(async () => {
-    kubernetes = await startKubernetes()
+  beforeAll(() => {
+    kubernetes = kubernetesAt(inject('kubeconfig'))
     cluster = clusterAt(kubernetes.kubeconfig)
   })
-  afterAll(() => kubernetes?.[Symbol.asyncDispose]())
 
   return {
     get kubernetes() {
@@ -29,7 +30,7 @@ export function liveTargets() {
 
     /** A pod in a namespace of its own. */
     somePod(more: Manifest = {}) {
-      const namespace = `shop-${++made}`
+      const namespace = `shop-${unique}-${++made}`
       kubernetes.namespace(namespace)
       const [pod] = kubernetes.apply(podManifest(namespace, 'web', more))
       const target = podTarget(pod!)
@@ -48,7 +49,7 @@ export function liveTargets() {
     },
 
     someNode(spec: Manifest = {}) {
-      const name = `node-${++made}`
+      const name = `node-${unique}-${++made}`
       const [node] = kubernetes.apply({ ...nodeManifest(name), spec })
       const target = nodeTarget(node!)
       return {

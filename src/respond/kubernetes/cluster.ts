@@ -12,10 +12,8 @@ export type Cluster = ReturnType<typeof createCluster>
 
 /** A merge patch: null removes a key. */
 type Patch = Readonly<Record<string, unknown>>
-
-interface DeleteOptions {
-  readonly gracePeriodSeconds: number | undefined
-}
+type Place = Pick<ApiRequest, 'resource' | 'path'>
+type DeleteOptions = Readonly<Record<'gracePeriodSeconds', number | undefined>>
 
 interface LogOptions {
   readonly container: string
@@ -35,10 +33,10 @@ export function openCluster(): Cluster {
   } catch (error) {
     throw new ApiError(`cannot read the kubeconfig: ${reasonOf(error)}`)
   }
-  const cluster = config.getCurrentCluster()
+  const { name, server } = config.getCurrentCluster() ?? {}
   // What the client takes when it has found nothing.
-  const isGuess = cluster?.name === 'cluster' && cluster.server === 'http://localhost:8080'
-  if (!cluster || isGuess)
+  const isGuess = name === 'cluster' && server === 'http://localhost:8080'
+  if (server === undefined || isGuess)
     throw new ApiError(
       'there is no Kubernetes to act upon: neither a service account nor a KUBECONFIG with a current context',
     )
@@ -90,17 +88,15 @@ function createCluster(config: KubeConfig) {
     }
   }
 
-  const merge = (
-    place: Place,
-    uid: string,
-    patch: Patch,
-    signal: AbortSignal,
-    version?: string,
-  ) => {
-    // JSON leaves out what is undefined.
-    const metadata = { ...(patch.metadata as object), uid, resourceVersion: version }
-    return change(uid, { verb: 'patch', ...place, body: { ...patch, metadata }, signal })
-  }
+  /** With a `resourceVersion`, only if it is still of that version. */
+  const merge =
+    <Target extends { readonly uid: string }>(placeOf: (target: Target) => Place) =>
+    (target: Target, patch: Patch, signal: AbortSignal, resourceVersion?: string) => {
+      const { uid } = target
+      // JSON leaves out what is undefined.
+      const body = { ...patch, metadata: { ...(patch.metadata as object), uid, resourceVersion } }
+      return change(uid, { verb: 'patch', ...placeOf(target), body, signal })
+    }
 
   return {
     pod: (pod: NamedPod, signal: AbortSignal) => get<Pod>(placeOfPod(pod), signal),
@@ -111,21 +107,16 @@ function createCluster(config: KubeConfig) {
       return change(pod.uid, { verb: 'delete', ...placeOfPod(pod), body, signal })
     },
 
-    /** Likewise; with a `resourceVersion`, only if it is still of that version. */
-    patchPod: (pod: PodTarget, patch: Patch, signal: AbortSignal, resourceVersion?: string) =>
-      merge(placeOfPod(pod), pod.uid, patch, signal, resourceVersion),
+    /** Likewise. */
+    patchPod: merge<PodTarget>(placeOfPod),
 
     /** Of all namespaces. */
     async *podsWithLabel(labelSelector: string, signal: AbortSignal): AsyncGenerator<Pod> {
       let next: string | undefined
       do {
         const query = { labelSelector, limit: PAGE, continue: next }
-        const list: { metadata?: { continue?: string }; items: Pod[] } = await json({
-          verb: 'list',
-          ...at('pods', '/api/v1/pods'),
-          query,
-          signal,
-        })
+        const request = { verb: 'list', ...at('pods', '/api/v1/pods'), query, signal } as const
+        const list: { metadata?: { continue?: string }; items: Pod[] } = await json(request)
         yield* list.items
         next = list.metadata?.continue || undefined
       } while (next)
@@ -133,26 +124,20 @@ function createCluster(config: KubeConfig) {
 
     /** Undefined: it has none, or not yet. */
     log(pod: NamedPod, options: LogOptions, signal: AbortSignal) {
-      const place = at('pods/log', `${placeOfPod(pod).path}/log`)
-      const answer = call(
-        { verb: 'get', ...place, query: { ...options }, signal },
-        options.limitBytes,
-      )
+      const request = at('pods/log', `${placeOfPod(pod).path}/log`)
+      const query = { ...options }
+      const answer = call({ verb: 'get', ...request, query, signal }, options.limitBytes)
       // A container that has not begun, or never ended, is a bad request.
       return unless(({ status }) => status === 400 || status === 404, answer)
     },
 
-    node: (name: string, signal: AbortSignal) => get<Node>(placeOfNode(name), signal),
+    node: (name: string, signal: AbortSignal) => get<Node>(placeOfNode({ name }), signal),
+    patchNode: merge<NodeTarget>(placeOfNode),
 
-    /** Like patchPod. */
-    patchNode: (node: NodeTarget, patch: Patch, signal: AbortSignal, resourceVersion?: string) =>
-      merge(placeOfNode(node.name), node.uid, patch, signal, resourceVersion),
-
-    networkPolicy: (namespace: string, name: string, signal: AbortSignal) =>
-      get<NetworkPolicy>(
-        at('networkpolicies', `${policies(namespace).path}/${encodeURIComponent(name)}`),
-        signal,
-      ),
+    networkPolicy(namespace: string, name: string, signal: AbortSignal) {
+      const { resource, path } = policies(namespace)
+      return get<NetworkPolicy>(at(resource, `${path}/${encodeURIComponent(name)}`), signal)
+    },
 
     /** False: there is one of this name already. */
     createNetworkPolicy: (namespace: string, policy: object, signal: AbortSignal) =>
@@ -173,8 +158,6 @@ function createCluster(config: KubeConfig) {
   }
 }
 
-type Place = Pick<ApiRequest, 'resource' | 'path'>
-
 const pathOf = (strings: TemplateStringsArray, ...names: string[]) =>
   String.raw(strings, ...names.map(encodeURIComponent))
 
@@ -183,7 +166,8 @@ const at = (resource: string, path: string): Place => ({ resource, path })
 const placeOfPod = ({ namespace, name }: NamedPod) =>
   at('pods', pathOf`/api/v1/namespaces/${namespace}/pods/${name}`)
 
-const placeOfNode = (name: string) => at('nodes', pathOf`/api/v1/nodes/${name}`)
+const placeOfNode = ({ name }: Pick<NodeTarget, 'name'>) =>
+  at('nodes', pathOf`/api/v1/nodes/${name}`)
 
 const policies = (namespace: string) =>
   at('networkpolicies', pathOf`/apis/networking.k8s.io/v1/namespaces/${namespace}/networkpolicies`)

@@ -6,20 +6,17 @@ import type { Cluster } from './cluster.ts'
 import { MANAGED_BY } from './objects.ts'
 import type { PodTarget } from './target.ts'
 
-export interface Note {
-  /** In CamelCase: `FalcoNatsIsolatePod`. */
-  readonly reason: string
-  readonly message: string
-  readonly type: 'Normal' | 'Warning'
-}
-
 const US = 'falco-nats'
 /** What Kubernetes takes. */
 const MESSAGE_MAX = 1024
 
-/** Throws an ApiError; where it is not allowed, that is not worth more than a line at debug. */
-export function noteOnPod(cluster: Cluster, pod: PodTarget, note: Note, signal: AbortSignal) {
-  const { namespace, name, uid } = pod
+/** With a reason in CamelCase. Throws an ApiError; where it is not allowed, that is worth a line at debug. */
+export function noteOnPod(
+  cluster: Cluster,
+  { namespace, name, uid }: PodTarget,
+  note: { reason: string; message: string; type: 'Normal' | 'Warning' },
+  signal: AbortSignal,
+) {
   const now = new Date().toISOString().replace(/\.\d+/, '')
   const event = {
     apiVersion: 'v1',

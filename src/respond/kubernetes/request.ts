@@ -20,13 +20,8 @@ export interface ApiRequest {
   readonly signal: AbortSignal
 }
 
-const METHODS = {
-  get: HttpMethod.GET,
-  list: HttpMethod.GET,
-  create: HttpMethod.POST,
-  patch: HttpMethod.PATCH,
-  delete: HttpMethod.DELETE,
-} as const
+const { GET, POST, PATCH, DELETE } = HttpMethod
+const METHODS = { get: GET, list: GET, create: POST, patch: PATCH, delete: DELETE } as const
 
 /** Long enough to save handshakes, short enough to notice renewed certificates. */
 const KEEP_CONNECTIONS_MS = 300_000

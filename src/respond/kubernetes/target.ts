@@ -16,15 +16,7 @@ export interface PodTarget extends NamedPod {
   readonly nodeName: string | undefined
 }
 
-export interface NodeTarget {
-  readonly name: string
-  readonly uid: string
-}
-
-/** A pod, and which source of events named it: only a system call has a container and a node as well. */
-interface FoundPod extends NamedPod {
-  readonly family: 'k8s' | 'ka'
-}
+export type NodeTarget = Pick<PodTarget, 'name' | 'uid'>
 
 /** What Falco writes in place of a value that it does not have; older ones do so in `output_fields` too. */
 const NOTHING = new Set(['', '<NA>', 'N/A'])
@@ -37,9 +29,10 @@ export function podOf(alert: Alert): NamedPod | undefined {
   return found && { namespace: found.namespace, name: found.name }
 }
 
-/** Each pair as a whole: a namespace of one family and a name of another may be two pods. */
-export function findPod(alert: Alert): FoundPod | undefined {
-  const pair = (family: FoundPod['family'], namespaceField: string, nameField: string) => {
+/** With its source of events: only a system call has a container and a node as well. */
+export function findPod(alert: Alert) {
+  // Each pair as a whole: a namespace of one family and a name of another may be two pods.
+  const pair = (family: 'k8s' | 'ka', namespaceField: string, nameField: string) => {
     const namespace = textField(alert, namespaceField)
     const name = subdomain(textField(alert, nameField))
     if (namespace === undefined || name === undefined) return undefined
@@ -64,10 +57,8 @@ export function nodeOf(alert: Alert): string | undefined {
 }
 
 /** Also where an old Falco does not name its source. */
-function isOfAuditLog({ output_fields: fields }: Alert): boolean {
-  const names = typeof fields === 'object' && fields !== null ? Object.keys(fields) : []
-  return names.some((name) => name.startsWith('ka.'))
-}
+const isOfAuditLog = ({ output_fields: fields }: Alert) =>
+  Object.keys(Object(fields)).some((name) => name.startsWith('ka.'))
 
 /** As Falco shortens it, to 12 characters. Undefined: none is known, or it is no container. */
 export function containerIdOf(alert: Alert): string | undefined {
@@ -77,10 +68,8 @@ export function containerIdOf(alert: Alert): string | undefined {
 
 const textField = (alert: Alert, name: string) => textOf(outputField(alert, name))
 
-function textOf(value: unknown): string | undefined {
-  return typeof value === 'string' && !NOTHING.has(value) ? value : undefined
-}
+const textOf = (value: unknown) =>
+  typeof value === 'string' && !NOTHING.has(value) ? value : undefined
 
-function subdomain(text: string | undefined): string | undefined {
-  return text !== undefined && isSubdomain(text) ? text : undefined
-}
+const subdomain = (text: string | undefined) =>
+  text !== undefined && isSubdomain(text) ? text : undefined

@@ -1,17 +1,57 @@
-// The playbooks, checked: what their file gives and defaults for the rest, or one line: what is wrong, and where.
+// The playbooks that the options name, from a file or the command line: checked, or one line with what is wrong where.
 
+import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { isScalar, parseDocument } from 'yaml'
-import { printable, quoted, UsageError } from '../../shared/errors.ts'
+import { messageOf, printable, quoted, UsageError } from '../../shared/errors.ts'
+import { ownNamespace } from '../kubernetes/names.ts'
 import { STEPS } from '../steps/index.ts'
 import type { Step } from '../steps/step.ts'
-import type { Plan, PlannedStep } from './playbook.ts'
-import { planSchema, stepSchema } from './schema.ts'
+import { type Plan, type PlannedStep, planSchema, stepSchema } from './playbook.ts'
 import { type Checked, check } from './schema-errors.ts'
 import { type Path, readYaml, type YamlFile } from './yaml.ts'
 
 const STEP_NAMES = [...STEPS.keys()].join(', ')
 const COMMON_KEYS: readonly string[] = Object.keys(stepSchema.in.shape)
+
+/** Of `-e`. */
+type Parameters = readonly (readonly [key: string, text: string])[]
+
+/** Of the options of `falco-nats respond`, those that make the plan. */
+interface PlanSource {
+  readonly config: string | undefined
+  readonly playbook: string | undefined
+  readonly subject: readonly string[] | undefined
+  readonly env: Parameters | undefined
+  readonly act: boolean
+  readonly dryRun: boolean
+  readonly test: string | undefined
+}
+
+/** Dry with --dry-run and --test in any case. Throws a UsageError. */
+export function loadPlan(source: PlanSource): Plan {
+  const { config: file, playbook, subject = [], env = [], act, dryRun, test } = source
+  const plan =
+    playbook === undefined
+      ? readPlan(textOf(file!), file!)
+      : singlePlan(playbook, subject, env, act)
+  return dryRun || test !== undefined ? { ...plan, dryRun: true } : plan
+}
+
+/** The plan, with the namespace that we run in among the protected ones. */
+export function protectOurselves(plan: Plan): Plan {
+  const own = ownNamespace() ?? []
+  return { ...plan, protectedNamespaces: [...new Set(plan.protectedNamespaces.concat(own))] }
+}
+
+function textOf(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    const why = `${messageOf(error)}; allowed: a file that we may read`
+    throw new UsageError(`--config ${quoted(file)}: ${why}`)
+  }
+}
 
 /** Throws a UsageError: `file:line:column: path: what is wrong; what is allowed`. */
 export function readPlan(text: string, file: string): Plan {
@@ -33,10 +73,7 @@ export function readPlan(text: string, file: string): Plan {
   return { ...value, playbooks }
 }
 
-/**
- * What `-p`, `-s` and `-e` give: one playbook of one step, named like it. Dry unless `act`.
- * Throws a UsageError that names the option.
- */
+/** One playbook of one step, named like it. Dry unless `act`. Throws a UsageError that names the option. */
 export function singlePlan(
   stepName: string,
   subjects: readonly string[],
@@ -51,11 +88,8 @@ export function singlePlan(
   const checked = check(planSchema, { dryRun: !act, playbooks: [playbook] })
   // All else is ours.
   if (!checked.ok) throw new UsageError(`--subject ${quoted(subjects.join())}: ${checked.reason}`)
-  const planned = { step, params, ...stepSchema.parse({}) }
-  return {
-    ...checked.value,
-    playbooks: checked.value.playbooks.map((one) => ({ ...one, steps: [planned] })),
-  }
+  const steps = [{ step, params, ...stepSchema.parse({}) }]
+  return { ...checked.value, playbooks: checked.value.playbooks.map((one) => ({ ...one, steps })) }
 }
 
 /** `{ slack: {…}, timeout: 5s }`: one key is a step, the others are of all steps. */
@@ -65,13 +99,10 @@ function planStep(item: unknown, path: Path, yaml: YamlFile, file: string): Plan
   const [name, second] = keys.filter((key) => STEPS.has(key))
   const allowed = name === 'module' ? [...COMMON_KEYS, 'with'] : COMMON_KEYS
   const stray = keys.find((key) => !STEPS.has(key) && !allowed.includes(key))
-  if (stray !== undefined) {
-    const why =
-      name === undefined
-        ? ` step; allowed: ${STEP_NAMES}`
-        : `; allowed: ${name}, ${allowed.join(', ')}`
-    throw yaml.error([...path, stray], `unknown${why}`, 'key')
-  }
+  if (stray !== undefined && name !== undefined)
+    throw yaml.error([...path, stray], `unknown; allowed: ${name}, ${allowed.join(', ')}`, 'key')
+  if (stray !== undefined)
+    throw yaml.error([...path, stray], `unknown step; allowed: ${STEP_NAMES}`, 'key')
   if (name === undefined)
     throw yaml.error(path, `no step; allowed: a map with one of ${STEP_NAMES}`)
   if (second !== undefined)
@@ -79,26 +110,22 @@ function planStep(item: unknown, path: Path, yaml: YamlFile, file: string): Plan
   const { [name]: own, with: given, ...common } = item as Record<string, unknown>
   const planned = accepted(check(stepSchema, common), path, yaml)
   const step = STEPS.get(name)!
-  if (name !== 'module')
-    return {
-      step,
-      params: accepted(check(step.params, own ?? {}), [...path, name], yaml),
-      ...planned,
-    }
+  const withParams = (whole: unknown, at: Path) => ({
+    step,
+    params: accepted(check(step.params, whole), at, yaml),
+    ...planned,
+  })
+  if (name !== 'module') return withParams(own ?? {}, [...path, name])
   if (typeof own !== 'string' || own === '')
     throw yaml.error([...path, name], 'allowed: the path of a module, such as ./mine.ts')
-  const whole = { path: resolve(dirname(file), own), ...(given !== undefined && { with: given }) }
   // Of what is checked, only `with` can be wrong, and it stands beside the step.
-  return { step, params: accepted(check(step.params, whole), path, yaml), ...planned }
+  return withParams({ path: resolve(dirname(file), own), with: given }, path)
 }
 
 function accepted<T>(checked: Checked<T>, path: Path, yaml: YamlFile): T {
   if (checked.ok) return checked.value
   throw yaml.error([...path, ...checked.path], checked.reason, checked.place)
 }
-
-/** Of `-e`. */
-type Parameters = readonly (readonly [key: string, text: string])[]
 
 function singleParams(step: Step, parameters: Parameters): unknown {
   const texts = new Map<PropertyKey, string>()

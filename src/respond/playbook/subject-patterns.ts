@@ -27,16 +27,13 @@ export function subjectPattern(text: string): string {
 /** What we publish ourselves. Never acted upon: an answer to an answer would have no end. */
 export const isOwn = (subject: string) => OWN_PREFIXES.some((prefix) => subject.startsWith(prefix))
 
-/**
- * Whether all that `inner` matches is matched by `outer`, as NATS matches: `*` is any one token, `>` at the end is
- * one or more. `inner` may as well be a subject without wildcards.
- */
+/** Whether `outer` matches all that `inner` matches: a subject, or a pattern as well. */
 export const covers = (outer: string, inner: string) => matches(outer, inner, false)
 
 /** Whether some subject matches both. */
 export const overlap = (a: string, b: string) => matches(a, b, true)
 
-/** Token by token. `areBothWild`: the wildcards of `b` match tokens of `a`, too. */
+/** As NATS does. `areBothWild`: the wildcards of `b` match tokens of `a`, too. */
 function matches(a: string, b: string, areBothWild: boolean): boolean {
   const [tokens, others] = [a.split('.'), b.split('.')]
   for (const [index, token] of tokens.entries()) {

@@ -10,10 +10,7 @@ export type Place = 'key' | 'value'
 
 export interface YamlFile {
   readonly value: unknown
-  /**
-   * An error on one line: file, line, column, path, reason. The place is that of the value, or of its key; of what
-   * is missing, of what it is missing in.
-   */
+  /** On one line: file, line, column, path, reason. What is missing is placed where it is missing. */
   error(path: Path, reason: string, place?: Place): UsageError
 }
 

@@ -5,35 +5,34 @@ import { dirname, join } from 'node:path'
 import { z } from 'zod'
 import { messageOf } from '../../shared/errors.ts'
 import { formatBytes } from '../../shared/options/units.ts'
-import { type Bucket, type Step, StepError } from './step.ts'
+import { type Bucket, defineStep, StepError } from './step.ts'
 import { livePod, skipped } from './target-steps.ts'
 
 const BUCKET = 'falco-logs'
 const LIMIT_BYTES_MAX = 64 * 1024 * 1024
 
-const params = z
-  .strictObject({
-    tailLines: z.int().min(1).optional().describe('all'),
-    limitBytes: z
-      .int()
-      .min(1)
-      .max(LIMIT_BYTES_MAX)
-      .default(1_048_576)
-      .describe('of each container, 1 MiB'),
-    directory: z.string().min(1).optional().describe('none: a bucket'),
-    bucket: z
-      .string()
-      .regex(/^[A-Za-z0-9_-]+$/, { error: 'may have only letters, digits, "-" and "_"' })
-      .optional()
-      .describe(`of a NATS object store, ${BUCKET}`),
-  })
-  .refine(({ directory, bucket }) => directory === undefined || bucket === undefined, {
-    error: 'must not have both directory and bucket',
-  })
-
-export const captureLogs: Step<z.infer<typeof params>> = {
+export const captureLogs = defineStep({
   name: 'capture-logs',
-  params,
+  params: z
+    .strictObject({
+      tailLines: z.int().min(1).optional().describe('all'),
+      limitBytes: z
+        .int()
+        .min(1)
+        .max(LIMIT_BYTES_MAX)
+        .default(1_048_576)
+        .describe('of each container, 1 MiB'),
+      directory: z.string().min(1).optional().describe('none: a bucket'),
+      bucket: z
+        .string()
+        .regex(/^[A-Za-z0-9_-]+$/, 'may have only letters, digits, "-" and "_"')
+        .optional()
+        .describe(`of a NATS object store, ${BUCKET}`),
+    })
+    .refine(
+      ({ directory, bucket }) => directory === undefined || bucket === undefined,
+      'must not have both directory and bucket',
+    ),
   target: 'pod',
   repeatable: true,
   rules: () => [{ apiGroups: [''], resources: ['pods/log'], verbs: ['get'] }],
@@ -46,10 +45,8 @@ export const captureLogs: Step<z.infer<typeof params>> = {
     const { initContainers = [], containers: main, ephemeralContainers = [] } = live.spec
     const containers = [...initContainers, ...main, ...ephemeralContainers].map(({ name }) => name)
     const where = directory ?? `the bucket ${bucket}`
-    if (dryRun) {
-      const detail = `would keep the logs of ${containers.join(', ')} of ${shown} in ${where}`
-      return { outcome: 'dry_run', detail }
-    }
+    const what = `the logs of ${containers.join(', ')} of ${shown} in ${where}`
+    if (dryRun) return { outcome: 'dry_run', detail: `would keep ${what}` }
     const kept = directory === undefined ? await context.bucket(bucket) : filesIn(directory)
     const sizes: number[] = []
     const failures: unknown[] = []
@@ -69,7 +66,7 @@ export const captureLogs: Step<z.infer<typeof params>> = {
     const bytes = formatBytes(sizes.reduce((sum, size) => sum + size))
     return { outcome: 'ok', detail: `kept ${sizes.length} logs of ${shown} (${bytes}) in ${where}` }
   },
-}
+})
 
 /** Names are of what the API server has checked and of our own id: they lead nowhere else. */
 const filesIn = (directory: string): Bucket => ({
@@ -79,8 +76,7 @@ const filesIn = (directory: string): Bucket => ({
       await mkdir(dirname(path), { recursive: true, mode: 0o700 })
       await writeFile(path, bytes, { mode: 0o600 })
     } catch (cause) {
-      const message = `cannot keep a log: ${messageOf(cause)}`
-      throw new StepError(message, { retryable: true, cause })
+      throw new StepError(`cannot keep a log: ${messageOf(cause)}`, { retryable: true, cause })
     }
   },
 })

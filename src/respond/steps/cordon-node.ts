@@ -1,14 +1,12 @@
 // cordon-node: lets no more pods be scheduled onto the node of the alert.
 
 import { z } from 'zod'
-import type { Step } from './step.ts'
+import { defineStep } from './step.ts'
 import { already, changeNode } from './target-steps.ts'
 
-const params = z.strictObject({})
-
-export const cordonNode: Step<z.infer<typeof params>> = {
+export const cordonNode = defineStep({
   name: 'cordon-node',
-  params,
+  params: z.strictObject({}),
   target: 'node',
   repeatable: true,
   rules: () => [{ apiGroups: [''], resources: ['nodes'], verbs: ['patch'] }],
@@ -23,4 +21,4 @@ export const cordonNode: Step<z.infer<typeof params>> = {
         act: () => cluster().patchNode(node!, patch, signal),
       }
     }),
-}
+})

@@ -1,21 +1,19 @@
 // delete-pod: deletes the pod of the alert, so that a clean one takes its place.
 
 import { z } from 'zod'
-import type { Step } from './step.ts'
+import { defineStep } from './step.ts'
 import { changePod, skipped } from './target-steps.ts'
-
-const params = z.strictObject({
-  gracePeriodSeconds: z.int().min(0).max(86_400).optional().describe("the pod's own"),
-  /** Also one that nothing would re-create. */
-  evenStandalone: z.boolean().default(false),
-})
 
 /** On the API server's image of a pod that the node runs from a file: deleting it stops nothing. */
 const MIRROR = 'kubernetes.io/config.mirror'
 
-export const deletePod: Step<z.infer<typeof params>> = {
+export const deletePod = defineStep({
   name: 'delete-pod',
-  params,
+  params: z.strictObject({
+    gracePeriodSeconds: z.int().min(0).max(86_400).optional().describe("the pod's own"),
+    /** Also one that nothing would re-create. */
+    evenStandalone: z.boolean().default(false),
+  }),
   target: 'pod',
   repeatable: true,
   rules: () => [{ apiGroups: [''], resources: ['pods'], verbs: ['delete'] }],
@@ -34,4 +32,4 @@ export const deletePod: Step<z.infer<typeof params>> = {
         act: () => cluster().deletePod(pod!, { gracePeriodSeconds }, signal),
       }
     }),
-}
+})

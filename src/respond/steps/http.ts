@@ -3,7 +3,7 @@
 import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
 import { messageOf, printable } from '../../shared/errors.ts'
-import { type Done, StepError } from './step.ts'
+import { type Done, StepError, trying } from './step.ts'
 
 export interface Sending {
   readonly url: URL
@@ -38,15 +38,11 @@ export async function send(sending: Sending): Promise<number> {
   const headers = new Headers({ 'Content-Type': 'application/json', 'User-Agent': 'falco-nats' })
   for (const [name, value] of Object.entries(sending.headers ?? {})) headers.set(name, value)
   const secrets = secretsOf(sending)
-  let response: Response
-  try {
-    response = await fetch(url, { method, headers, body, signal, redirect: 'manual' })
-  } catch (error) {
-    const why = signal.aborted
-      ? `${url.host} did not answer in time`
-      : hide(`${url.host} cannot be reached: ${messageOf(error)}`, secrets)
-    throw new StepError(why, { retryable: true })
-  }
+  const options = { method, headers, body, signal, redirect: 'manual' } as const
+  const response = await fetch(url, options).catch((error: unknown) => {
+    const why = signal.aborted ? 'did not answer in time' : `cannot be reached: ${messageOf(error)}`
+    throw new StepError(hide(`${url.host} ${why}`, secrets), { retryable: true })
+  })
   const { status, ok } = response
   const answer = ok ? '' : hide(await beginning(response, secrets), secrets)
   // What is not read would keep the connection.
@@ -99,7 +95,7 @@ function decoded(text: string): string {
 
 /** A URL to send to. Throws an Error with what is allowed, which shows nothing of it. */
 export function parseHttpUrl(text: string): URL {
-  const url = URL.canParse(text.trim()) ? new URL(text.trim()) : undefined
+  const url = URL.parse(text.trim())
   if (!url || !/^https?:$/.test(url.protocol))
     throw new Error('allowed: a URL with https:// or http://')
   // fetch refuses them, and shows them.
@@ -108,14 +104,7 @@ export function parseHttpUrl(text: string): URL {
   return url
 }
 
-/** A URL in the file of playbooks. */
-export const httpUrl = z.string().superRefine((text, context) => {
-  try {
-    parseHttpUrl(text)
-  } catch (error) {
-    context.addIssue({ code: 'custom', message: messageOf(error) })
-  }
-})
+export const httpUrl = z.string().transform(trying(parseHttpUrl))
 
 /** The URL that a secret holds. Throws a StepError that names where it was looked for. */
 export function secretUrl(text: string, where: string): URL {
@@ -129,7 +118,7 @@ export function secretUrl(text: string, where: string): URL {
 export const readSecretUrl = async (option: string, file: string, signal: AbortSignal) =>
   secretUrl(await readSecret(option, file, signal), `${option}: ${file}`)
 
-/** A file's text without the line breaks at its end. It may be in the middle of a rotation, so a failure is retryable. */
+/** Without the line breaks at its end. It may be in the middle of a rotation, so a failure is retryable. */
 export async function readSecret(option: string, file: string, signal: AbortSignal) {
   const failure = (why: string) => new StepError(`${option}: ${why}`, { retryable: true })
   const text = await readFile(file, { encoding: 'utf8', signal }).catch((error: unknown) => {

@@ -1,37 +1,29 @@
-// isolate-pod: cuts the pod of the alert off the network: our label on it, and one policy of ours that
-// selects the label and allows nothing. What other policies allow to the pod is still allowed: Kubernetes
-// adds them up.
+// isolate-pod: cuts the pod of the alert off the network, with our label on it and a policy of ours that selects it and
+// allows nothing. What other policies allow to the pod is still allowed: Kubernetes adds them up.
 
 import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
 import { parseDuration } from '../../shared/options/units.ts'
-import {
-  ISOLATED_LABEL,
-  ISOLATED_UNTIL,
-  MANAGED_BY,
-  type Metadata,
-  type NetworkPolicy,
-} from '../kubernetes/objects.ts'
-import { type Step, type StepContext, StepError } from './step.ts'
+import type { Metadata, NetworkPolicy } from '../kubernetes/objects.ts'
+import { ISOLATED_LABEL, ISOLATED_UNTIL, MANAGED_BY } from '../kubernetes/objects.ts'
+import { defineStep, type StepContext, StepError } from './step.ts'
 import { already, changePod, skipped } from './target-steps.ts'
-
-const params = z.strictObject({
-  /** After which it is lifted, in ms. Undefined: never. */
-  ttl: z
-    .string()
-    .transform((text) => parseDuration(text) ?? 0)
-    .refine((ms) => ms > 0, { error: 'must be a time such as 30m or 2h' })
-    .optional()
-    .describe('none: until you lift it'),
-})
 
 const NAME = 'falco-nats-isolate'
 const SELECTED = { [ISOLATED_LABEL]: 'true' }
 const POLICY_TYPES = ['Ingress', 'Egress']
 
-export const isolatePod: Step<z.infer<typeof params>> = {
+export const isolatePod = defineStep({
   name: 'isolate-pod',
-  params,
+  params: z.strictObject({
+    /** After which it is lifted, in ms. Undefined: never. */
+    ttl: z
+      .string()
+      .transform((text) => parseDuration(text) ?? 0)
+      .refine((ms) => ms > 0, 'must be a time such as 30m or 2h')
+      .optional()
+      .describe('none: until you lift it'),
+  }),
   target: 'pod',
   repeatable: true,
   rules: ({ ttl }) => [
@@ -58,7 +50,7 @@ export const isolatePod: Step<z.infer<typeof params>> = {
         },
       }
     }),
-}
+})
 
 /** Null: for good. What another alert or playbook asked for is not cut short. */
 function untilWhen(metadata: Metadata, ttl: number | undefined): string | null {
@@ -78,14 +70,13 @@ async function hasOurPolicy({ cluster, pod, signal }: StepContext): Promise<bool
   const { namespace } = pod!
   const found = await cluster().networkPolicy(namespace, NAME, signal)
   if (!found || isOurs(found)) return found !== undefined
-  throw new StepError(
-    `the NetworkPolicy ${namespace}/${NAME} is not as this step makes it, and so is left alone: the pod is not isolated`,
-    { retryable: false },
-  )
+  const why = 'is not as this step makes it, and so is left alone: the pod is not isolated'
+  throw new StepError(`the NetworkPolicy ${namespace}/${NAME} ${why}`, { retryable: false })
 }
 
 async function createPolicy(context: StepContext): Promise<void> {
-  const { namespace } = context.pod!
+  const { cluster, pod, signal } = context
+  const { namespace } = pod!
   const policy = {
     apiVersion: 'networking.k8s.io/v1',
     kind: 'NetworkPolicy',
@@ -93,8 +84,8 @@ async function createPolicy(context: StepContext): Promise<void> {
     spec: { podSelector: { matchLabels: SELECTED }, policyTypes: POLICY_TYPES },
   }
   // If another replica was faster, or another program.
-  if (!(await context.cluster().createNetworkPolicy(namespace, policy, context.signal)))
-    await hasOurPolicy(context)
+  const isMade = await cluster().createNetworkPolicy(namespace, policy, signal)
+  if (!isMade) await hasOurPolicy(context)
 }
 
 /** Made by us, and it selects our label alone and allows nothing. */

@@ -2,18 +2,16 @@
 
 import { z } from 'zod'
 import { labelKey, labelValue } from '../kubernetes/names.ts'
-import type { Step } from './step.ts'
+import { defineStep } from './step.ts'
 import { already, changePod } from './target-steps.ts'
 
-const params = z.strictObject({
-  labels: z
-    .record(labelKey, labelValue)
-    .refine((labels) => Object.keys(labels).length > 0, { error: 'must name at least one label' }),
-})
-
-export const labelPod: Step<z.infer<typeof params>> = {
+export const labelPod = defineStep({
   name: 'label-pod',
-  params,
+  params: z.strictObject({
+    labels: z
+      .record(labelKey, labelValue)
+      .refine((labels) => Object.keys(labels).length > 0, 'must name at least one label'),
+  }),
   target: 'pod',
   repeatable: true,
   rules: () => [{ apiGroups: [''], resources: ['pods'], verbs: ['patch'] }],
@@ -30,4 +28,4 @@ export const labelPod: Step<z.infer<typeof params>> = {
         act: () => cluster().patchPod(pod!, { metadata: { labels } }, signal),
       }
     }),
-}
+})

@@ -3,31 +3,19 @@
 import { pathToFileURL } from 'node:url'
 import { z } from 'zod'
 import { messageOf, printable } from '../../shared/errors.ts'
-import type { Logger } from '../../shared/log.ts'
-import { type Done, isRetryable, type Step, type StepContext, StepError } from './step.ts'
-
-const params = z.strictObject({
-  /** Absolute: plan.ts resolves it. */
-  path: z.string().min(1).describe('the value of `module` itself'),
-  with: z.json().optional().describe('beside `module`'),
-})
-
-type Params = z.infer<typeof params>
+import { type Done, defineStep, isRetryable, type StepContext, StepError } from './step.ts'
 
 /** What a module is given beside the alert. */
-export interface ModuleContext extends Pick<StepContext, 'id' | 'subject' | 'playbook' | 'dryRun'> {
+export interface ModuleContext
+  extends Pick<StepContext, 'id' | 'subject' | 'playbook' | 'dryRun' | 'log'> {
   readonly with: unknown
   /** Aborts when the step's time is over: the playbook goes on, and what still runs here runs unseen. */
   readonly signal: AbortSignal
-  readonly log: Logger
 }
 
 /** What a module exports. */
 export interface Module {
-  /**
-   * Gives what was done, in a line, or `{ skipped: 'why' }`, or nothing; also as a promise. What it throws is
-   * tried again unless it has `retryable: false`.
-   */
+  /** A line with what was done, `{ skipped: 'why' }`, or nothing. Errors are tried again but for `retryable: false`. */
   run(alert: StepContext['alert'], context: ModuleContext): unknown
   /** That it looks at `context.dryRun`. Others are not called in a dry run. */
   readonly supportsDryRun?: boolean
@@ -35,12 +23,13 @@ export interface Module {
 
 const DETAIL_MAX = 500
 
-export const module: Step<Params> = {
+export const module = defineStep({
   name: 'module',
-  params,
-  target: 'none',
-  repeatable: false,
-  rules: () => [],
+  params: z.strictObject({
+    /** Absolute: plan.ts resolves it. */
+    path: z.string().min(1).describe('the value of `module` itself'),
+    with: z.json().optional().describe('beside `module`'),
+  }),
   async run({ path, with: given }, { alert, id, subject, playbook, dryRun, signal, log }) {
     const { run, supportsDryRun } = await load(path)
     const shown = printable(path)
@@ -55,7 +44,7 @@ export const module: Step<Params> = {
       throw new StepError(`${shown}: ${messageOf(error)}`, { retryable, cause: error })
     }
   },
-}
+})
 
 async function load(path: string): Promise<Module> {
   const refusal = (why: string) => new StepError(`${printable(path)} ${why}`, { retryable: false })

@@ -2,10 +2,9 @@
 
 import { hash } from 'node:crypto'
 import { z } from 'zod'
-import { DNS_LABEL } from '../kubernetes/names.ts'
+import { DNS_LABEL, ownNamespace } from '../kubernetes/names.ts'
 import { MANAGED_BY } from '../kubernetes/objects.ts'
-import { ownNamespace } from '../kubernetes/own-namespace.ts'
-import type { Step, StepContext } from './step.ts'
+import { defineStep, type StepContext } from './step.ts'
 import { already } from './target-steps.ts'
 import { fill } from './template.ts'
 
@@ -37,23 +36,21 @@ const manifest = z.looseObject({
 
 type Job = z.infer<typeof manifest>
 
-const params = z.strictObject({
-  namespace: z
-    .string()
-    .regex(DNS_LABEL, { error: 'must be the name of a namespace' })
-    .optional()
-    .describe('our own'),
-  /** With templates of the alert in its texts. */
-  job: manifest.describe("a Job's `metadata` and `spec`"),
-})
-
 const KEPT_SECONDS = 3600
 /** Which alert it was run for. */
 const ALERT_ANNOTATION = 'falco-nats.io/alert'
 
-export const runJob: Step<z.infer<typeof params>> = {
+export const runJob = defineStep({
   name: 'run-job',
-  params,
+  params: z.strictObject({
+    namespace: z
+      .string()
+      .regex(DNS_LABEL, 'must be the name of a namespace')
+      .optional()
+      .describe('our own'),
+    /** With templates of the alert in its texts. */
+    job: manifest.describe("a Job's `metadata` and `spec`"),
+  }),
   target: 'node',
   repeatable: true,
   rules: () => [{ apiGroups: ['batch'], resources: ['jobs'], verbs: ['create'] }],
@@ -65,11 +62,12 @@ export const runJob: Step<z.infer<typeof params>> = {
     const filled = complete(fill(job, context.alert) as Job, { name, namespace }, context)
     const made = await cluster().createJob(namespace, filled, { dryRun }, signal)
     if (!made) return already(context, `the job ${shown} is there already`)
+    const what = `the job ${shown} on ${node!.name}`
     return dryRun
-      ? { outcome: 'dry_run', detail: `would run the job ${shown} on ${node!.name}` }
-      : { outcome: 'ok', detail: `runs the job ${shown} on ${node!.name}` }
+      ? { outcome: 'dry_run', detail: `would run ${what}` }
+      : { outcome: 'ok', detail: `runs ${what}` }
   },
-}
+})
 
 /** The same at each delivery, so that it is made once; another for another job of the same playbook. */
 function nameOf(job: Job, { playbook, id }: StepContext): string {
@@ -78,7 +76,6 @@ function nameOf(job: Job, { playbook, id }: StepContext): string {
 }
 
 function complete({ metadata = {}, spec, ...rest }: Job, names: object, { node, id }: StepContext) {
-  const { labels, annotations } = metadata
   const { template } = spec
   const templateLabels = { ...template.metadata?.labels, ...MANAGED_BY }
   return {
@@ -88,8 +85,8 @@ function complete({ metadata = {}, spec, ...rest }: Job, names: object, { node, 
     metadata: {
       ...metadata,
       ...names,
-      labels: { ...labels, ...MANAGED_BY },
-      annotations: { ...annotations, [ALERT_ANNOTATION]: id },
+      labels: { ...metadata.labels, ...MANAGED_BY },
+      annotations: { ...metadata.annotations, [ALERT_ANNOTATION]: id },
     },
     spec: {
       ttlSecondsAfterFinished: KEPT_SECONDS,

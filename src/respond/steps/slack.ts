@@ -4,28 +4,8 @@ import { z } from 'zod'
 import { priorityIndex } from '../../shared/alert/alert.ts'
 import { nodeOf, podOf } from '../kubernetes/target.ts'
 import { deliver, readSecretUrl, secretUrl } from './http.ts'
-import { type Step, type StepContext, StepError } from './step.ts'
+import { defineStep, type StepContext, StepError } from './step.ts'
 import { fillText } from './template.ts'
-
-const params = z
-  .strictObject({
-    webhookUrlFile: z.string().min(1).optional().describe('or `webhookUrlEnv`'),
-    /** The name of a variable: the URL is a secret, and never in the file. */
-    webhookUrlEnv: z
-      .string()
-      .regex(/^[A-Za-z_]\w*$/, 'allowed: the name of an environment variable')
-      .optional(),
-    channel: z.string().min(1).optional(),
-    /** With templates. Slack's own markup works in it; in what is filled in it does not. */
-    text: z.string().min(1).optional(),
-  })
-  .refine(
-    ({ webhookUrlFile, webhookUrlEnv }) =>
-      (webhookUrlFile === undefined) !== (webhookUrlEnv === undefined),
-    { message: 'allowed: one of webhookUrlFile and webhookUrlEnv' },
-  )
-
-type Params = z.infer<typeof params>
 
 /** By index of priority. */
 const EMOJI = [
@@ -41,20 +21,31 @@ const EMOJI = [
 /** Slack cuts messages at 40,000 characters; people stop before. */
 const OUTPUT_MAX = 3000
 
-export const slack: Step<Params> = {
+export const slack = defineStep({
   name: 'slack',
-  params,
-  target: 'none',
-  repeatable: false,
-  rules: () => [],
+  params: z
+    .strictObject({
+      webhookUrlFile: z.string().min(1).optional().describe('or `webhookUrlEnv`'),
+      /** The name of a variable: the URL is a secret, and never in the file. */
+      webhookUrlEnv: z
+        .string()
+        .regex(/^[A-Za-z_]\w*$/, 'allowed: the name of an environment variable')
+        .optional(),
+      channel: z.string().min(1).optional(),
+      /** With templates. Slack's own markup works in it; in what is filled in it does not. */
+      text: z.string().min(1).optional(),
+    })
+    .refine(
+      ({ webhookUrlFile, webhookUrlEnv }) =>
+        (webhookUrlFile === undefined) !== (webhookUrlEnv === undefined),
+      'allowed: one of webhookUrlFile and webhookUrlEnv',
+    ),
   async run(params, { alert, id, subject, playbook, dryRun, signal }) {
-    const url = await urlOf(params, signal)
-    const text =
-      params.text === undefined
-        ? defaultText(alert)
-        : fillText(params.text, { ...alert, id, subject, playbook }, escaped)
+    const { webhookUrlFile: file, webhookUrlEnv: name } = params
+    const url = file ? await readSecretUrl('webhookUrlFile', file, signal) : urlFromEnv(name!)
+    const fields = { ...alert, id, subject, playbook }
     const body = JSON.stringify({
-      text,
+      text: params.text ? fillText(params.text, fields, escaped) : defaultText(alert),
       ...(params.channel && { channel: params.channel }),
       // A URL in an alert may be an attacker's: Slack must not fetch it to show what is there.
       unfurl_links: false,
@@ -62,11 +53,10 @@ export const slack: Step<Params> = {
     })
     return deliver({ url, method: 'POST', body, signal }, dryRun)
   },
-}
+})
 
-async function urlOf({ webhookUrlFile: file, webhookUrlEnv: name }: Params, signal: AbortSignal) {
-  if (file !== undefined) return readSecretUrl('webhookUrlFile', file, signal)
-  const url = process.env[name!]
+function urlFromEnv(name: string): URL {
+  const url = process.env[name]
   if (!url) throw new StepError(`webhookUrlEnv: ${name} is not set`, { retryable: false })
   return secretUrl(url, `webhookUrlEnv: ${name}`)
 }

@@ -1,17 +1,14 @@
 // A step: one action of a playbook, by the name that the file gives it; what it is given, and its result.
 
-import type { z } from 'zod'
+import { z } from 'zod'
 import type { Alert } from '../../shared/alert/alert.ts'
+import { messageOf } from '../../shared/errors.ts'
 import type { Logger } from '../../shared/log.ts'
 import type { Cluster } from '../kubernetes/cluster.ts'
 import type { NodeTarget, PodTarget } from '../kubernetes/target.ts'
 
 /** A rule of a Role or ClusterRole, as Kubernetes has it. */
-export interface RbacRule {
-  readonly apiGroups: readonly string[]
-  readonly resources: readonly string[]
-  readonly verbs: readonly string[]
-}
+export type RbacRule = Readonly<Record<'apiGroups' | 'resources' | 'verbs', readonly string[]>>
 
 /** What a step acts on: found in the alert, then checked against the live object. */
 export type TargetKind = 'pod' | 'node' | 'none'
@@ -22,19 +19,18 @@ export interface Step<Params = unknown> {
   /** Its parameters, with defaults; strict, so that a misspelt key is an error. */
   readonly params: z.ZodType<Params>
   readonly target: TargetKind
-  /**
-   * Whether doing it again finds the work done. Of others it is remembered that they are done, so that a
-   * redelivery does not do them twice.
-   */
+  /** Whether doing it again finds the work done. Others are remembered, so that a redelivery skips them. */
   readonly repeatable: boolean
   /** The permissions that it needs with these parameters, beside looking at its target. */
   rules(params: Params): readonly RbacRule[]
-  /**
-   * Does it, or with `context.dryRun` looks at everything and does nothing. Throws a StepError, an
-   * ApiError, or any other error: see isRetryable.
-   */
+  /** With `context.dryRun` it looks at everything and does nothing. What it throws, isRetryable judges. */
   run(params: Params, context: StepContext): Promise<Done>
 }
+
+/** One that acts on nothing in the cluster, and is not repeatable, unless it has it otherwise. */
+export const defineStep = <Params>(
+  step: Pick<Step<Params>, 'name' | 'params' | 'run'> & Partial<Step<Params>>,
+): Step<Params> => ({ target: 'none', repeatable: false, rules: () => [], ...step })
 
 export interface StepContext {
   readonly alert: Alert & Readonly<Record<string, unknown>>
@@ -85,3 +81,15 @@ export function isRetryable(error: unknown): boolean {
   const { retryable, mayPass } = (error ?? {}) as { retryable?: unknown; mayPass?: unknown }
   return retryable !== false && mayPass !== false
 }
+
+/** For a schema to transform with: what `parse` throws is what is wrong with the value. */
+export const trying =
+  <T>(parse: (text: string) => T) =>
+  (given: string | number, context: z.RefinementCtx): T => {
+    try {
+      return parse(String(given))
+    } catch (error) {
+      context.addIssue({ code: 'custom', message: messageOf(error) })
+      return z.NEVER
+    }
+  }

@@ -1,15 +1,12 @@
-// Fills `{{ rule }}`, `{{ output_fields.k8s.pod.name }}` in JSON-like values: a webhook's body, a Job.
-// A name is looked up and nothing else: there is no evaluation, and nothing but the alert to find.
+// Fills `{{ rule }}`, `{{ output_fields.k8s.pod.name }}` in JSON: a webhook's body, a Job. Names are looked up in the
+// alert and nowhere else, and nothing is evaluated.
 
 type Fields = Readonly<Record<string, unknown>>
 
 const PLACE = /\{\{([^{}]*)\}\}/g
 const ONE_PLACE = /^\{\{([^{}]*)\}\}$/
 
-/**
- * A copy of `template` with the places in its strings filled; keys of objects stay as they are. A string that is one
- * place and nothing else takes the value as it is: a number, a list. What is missing is empty text.
- */
+/** A copy. A string that is one place alone becomes the value itself: a number, a list. What is missing is empty. */
 export function fill(template: unknown, fields: Fields): unknown {
   if (typeof template === 'string') {
     const [, name] = ONE_PLACE.exec(template) ?? []

@@ -3,8 +3,8 @@
 import { createHmac } from 'node:crypto'
 import { z } from 'zod'
 import { printable } from '../../shared/errors.ts'
-import { deliver, httpUrl, parseHttpUrl, readSecret, readSecretUrl } from './http.ts'
-import { type Step, StepError } from './step.ts'
+import { deliver, httpUrl, readSecret, readSecretUrl } from './http.ts'
+import { defineStep, StepError } from './step.ts'
 import { fill } from './template.ts'
 
 const SIGNATURE = 'X-Falco-Nats-Signature'
@@ -20,54 +20,39 @@ const headerName = z
 const HEADER_VALUE = /^[ -~\t]*$/
 const headerValue = z.string().regex(HEADER_VALUE, 'allowed: printable ASCII')
 
-const params = z
-  .strictObject({
-    url: httpUrl.optional().describe('or `urlFile`'),
-    urlFile: z.string().min(1).optional(),
-    method: z.enum(['POST', 'PUT', 'PATCH']).default('POST'),
-    headers: z.record(headerName, headerValue).default({}),
-    /** Files with their values: a token that must not be in the file of playbooks. */
-    headersFiles: z.record(headerName, z.string().min(1)).default({}),
-    body: z.json().optional().describe('JSON with templates; none: the alert'),
-    secretFile: z.string().min(1).optional(),
-  })
-  .refine(({ url, urlFile }) => (url === undefined) !== (urlFile === undefined), {
-    message: 'allowed: one of url and urlFile',
-  })
-
-type Params = z.infer<typeof params>
-
-export const webhook: Step<Params> = {
+export const webhook = defineStep({
   name: 'webhook',
-  params,
-  target: 'none',
-  repeatable: false,
-  rules: () => [],
+  params: z
+    .strictObject({
+      url: httpUrl.optional().describe('or `urlFile`'),
+      urlFile: z.string().min(1).optional(),
+      method: z.enum(['POST', 'PUT', 'PATCH']).default('POST'),
+      headers: z.record(headerName, headerValue).default({}),
+      /** Files with their values: a token that must not be in the file of playbooks. */
+      headersFiles: z.record(headerName, z.string().min(1)).default({}),
+      body: z.json().optional().describe('JSON with templates; none: the alert'),
+      secretFile: z.string().min(1).optional(),
+    })
+    .refine(
+      ({ url, urlFile }) => (url === undefined) !== (urlFile === undefined),
+      'allowed: one of url and urlFile',
+    ),
   async run(params, { alert, id, subject, playbook, index, dryRun, signal }) {
-    const { method, headers, secretFile } = params
-    const url = await urlOf(params, signal)
-    const body = JSON.stringify(
-      params.body === undefined ? alert : fill(params.body, { ...alert, id, subject, playbook }),
-    )
-    const fromFiles = await headersOf(params, signal)
-    const secret =
-      secretFile === undefined ? '' : await readSecret('secretFile', secretFile, signal)
-    const ours = {
+    const { urlFile, method, headersFiles, body: template, secretFile } = params
+    const url = params.url ?? (await readSecretUrl('urlFile', urlFile!, signal))
+    const fields = { ...alert, id, subject, playbook }
+    const body = JSON.stringify(template === undefined ? alert : fill(template, fields))
+    const given = { ...params.headers, ...(await readHeaders(headersFiles, signal)) }
+    const secret = secretFile && (await readSecret('secretFile', secretFile, signal))
+    const headers = {
+      ...given,
       'Idempotency-Key': `${id}-${playbook}-${index}`,
       ...(secret && { [SIGNATURE]: signatureOf(body, secret, Math.floor(Date.now() / 1000)) }),
     }
-    const secrets = [...Object.values(headers), ...Object.values(fromFiles), secret]
-    const sending = {
-      url,
-      method,
-      headers: { ...headers, ...fromFiles, ...ours },
-      body,
-      secrets,
-      signal,
-    }
-    return deliver(sending, dryRun)
+    const secrets = [...Object.values(params.headers), ...Object.values(given), secret ?? '']
+    return deliver({ url, method, headers, body, secrets, signal }, dryRun)
   },
-}
+})
 
 /** Of time and body, so that what was sent once cannot be sent again later. */
 export function signatureOf(body: string, secret: string, unixSeconds: number): string {
@@ -75,12 +60,9 @@ export function signatureOf(body: string, secret: string, unixSeconds: number): 
   return `t=${unixSeconds},v1=${hmac}`
 }
 
-const urlOf = async ({ url, urlFile }: Params, signal: AbortSignal): Promise<URL> =>
-  url === undefined ? readSecretUrl('urlFile', urlFile!, signal) : parseHttpUrl(url)
-
-async function headersOf({ headersFiles }: Params, signal: AbortSignal) {
+async function readHeaders(files: Readonly<Record<string, string>>, signal: AbortSignal) {
   const values: Record<string, string> = {}
-  for (const [name, file] of Object.entries(headersFiles)) {
+  for (const [name, file] of Object.entries(files)) {
     const option = `headersFiles.${name}`
     const value = await readSecret(option, file, signal)
     if (!HEADER_VALUE.test(value)) {

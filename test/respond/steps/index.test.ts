@@ -1,7 +1,7 @@
 // That each step needs just the permissions that it names: with them it works, without any one of them it
 // says which is missing.
 
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { checkNode, checkPod } from '../../../src/respond/engine/guard.ts'
 import type { NodeTarget, PodTarget } from '../../../src/respond/kubernetes/target.ts'
 import { rulesFor } from '../../../src/respond/rbac.ts'
@@ -14,7 +14,8 @@ import { runJob } from '../../../src/respond/steps/run-job.ts'
 import type { RbacRule, Step } from '../../../src/respond/steps/step.ts'
 import { taintNode } from '../../../src/respond/steps/taint-node.ts'
 import { planned, planOf, playbookOf } from '../../support/engine.ts'
-import { hasKubernetes, type Kubernetes, startKubernetes } from '../../support/kubernetes.ts'
+import { hasKubernetes } from '../../support/kubernetes.ts'
+import { liveTargets } from '../../support/live-targets.ts'
 import { contextOf, run } from '../../support/step-context.ts'
 import { clusterAt, nodeManifest, podManifest, shellAlert } from '../../support/targets.ts'
 import { soon } from '../../support/wait.ts'
@@ -48,15 +49,11 @@ const apart = (rules: readonly RbacRule[]): RbacRule[] =>
 const nameOf = ({ resources, verbs }: RbacRule) => `${verbs[0]} ${resources[0]}`
 
 describe.skipIf(!hasKubernetes)('with a real API server', () => {
-  let kubernetes: Kubernetes
+  const live = liveTargets()
   let targets = 0
 
-  beforeAll(async () => {
-    kubernetes = await startKubernetes()
-  })
-  afterAll(() => kubernetes?.[Symbol.asyncDispose]())
-
   async function actWith({ step, params }: Case, rules: readonly RbacRule[]) {
+    const { kubernetes } = live
     const cluster = clusterAt(await kubernetes.userWith(rules))
     const namespace = `target-${++targets}`
     kubernetes.namespace(namespace)

@@ -1,5 +1,5 @@
 import { afterEach, expect, it, vi } from 'vitest'
-import { ownNamespace } from '../../../src/respond/kubernetes/own-namespace.ts'
+import { ownNamespace } from '../../../src/respond/kubernetes/names.ts'
 
 afterEach(() => void vi.unstubAllEnvs())
 
