@@ -27,10 +27,18 @@ function setUp({
   const subjectFor = (alert: Alert) => subjectOf(template, alert)
   const encoder = createEncoder(subjectFor, headersFor, () => counters.rejected.internal_error++)
   const log = pino({ level: 'silent' })
-  const backlog = createAlertBuffer({ bufferBytes, whenFull, spool, encoder, pool, counters, log })
+  const alertBuffer = createAlertBuffer({
+    bufferBytes,
+    whenFull,
+    spool,
+    encoder,
+    pool,
+    counters,
+    log,
+  })
   let n = 0
   return {
-    backlog,
+    alertBuffer,
     counters,
     /** A batch of alerts of these priorities, each about 1 KB, numbered as they come. */
     push(...alerts: (string | Partial<Alert>)[]) {
@@ -44,19 +52,19 @@ function setUp({
       )
       encoder.addLines(batch, Buffer.from(`${lines.join('\n')}\n`))
       counters.read += batch.count
-      backlog.push(batch)
+      alertBuffer.push(batch)
     },
     /** Takes all that is there: the numbers, and which priorities they have. */
     takeAll() {
       const taken: [n: number, priority: string][] = []
       for (;;) {
-        const held = backlog.take()
+        const held = alertBuffer.take()
         if (!held) return taken
         for (let index = 0; index < held.batch.count; index++) {
           const alert = JSON.parse(payloadAt(held.batch, index).toString())
           taken.push([alert.output_fields.n, alert.priority])
         }
-        backlog.done()
+        alertBuffer.done()
       }
     },
   }
@@ -67,25 +75,25 @@ const upTo = (end: number) => Array.from({ length: end }, (_, n) => n)
 
 describe('in memory', () => {
   it('gives batches in order and wants no more when it is full', () => {
-    const { backlog, push, takeAll } = setUp()
+    const { alertBuffer, push, takeAll } = setUp()
     for (let n = 0; n < 4; n++) {
-      expect(backlog.wants(true)).toBe(true)
-      expect(backlog.wants(false)).toBe(false)
+      expect(alertBuffer.wants(true)).toBe(true)
+      expect(alertBuffer.wants(false)).toBe(false)
       push('Notice', 'Notice', 'Notice')
     }
-    expect(backlog.wants(true)).toBe(false)
+    expect(alertBuffer.wants(true)).toBe(false)
     expect(numbers(takeAll())).toEqual(upTo(12))
-    expect(backlog.isEmpty()).toBe(true)
-    expect(backlog.wants(true)).toBe(true)
+    expect(alertBuffer.isEmpty()).toBe(true)
+    expect(alertBuffer.wants(true)).toBe(true)
   })
 
   it('drops the least severe first, the oldest first among them', () => {
-    const { backlog, push, takeAll, counters } = setUp({ whenFull: 'drop' })
+    const { alertBuffer, push, takeAll, counters } = setUp({ whenFull: 'drop' })
     push('Emergency', 'Debug', 'Notice')
     push('Debug', 'Emergency', 'Notice')
     push('Notice', 'Notice', 'Notice')
     push('Emergency', 'Emergency', 'Emergency')
-    expect(backlog.wants(true)).toBe(true)
+    expect(alertBuffer.wants(true)).toBe(true)
     push('Emergency', 'Warning', 'Debug')
     const left = takeAll()
     expect(
@@ -115,14 +123,14 @@ describe('with a spool', () => {
   it('spills what is on its way first, and gives all back in order', async () => {
     using dir = tempDir()
     using spool = await openSpool(dir.path, 8 * MIB)
-    const { backlog, push, counters } = setUp({ spool })
+    const { alertBuffer, push, counters } = setUp({ spool })
     for (let n = 0; n < 3; n++) push('Notice', 'Notice')
-    backlog.take()
+    alertBuffer.take()
     for (let n = 0; n < 10; n++) push('Notice', 'Notice')
-    backlog.spill()
+    alertBuffer.spill()
     expect(counters.spooled).toBe(26)
     // As the next start would see it:
-    backlog.close()
+    alertBuffer.close()
     using again = await openSpool(dir.path, 8 * MIB)
     const next = setUp({ spool: again })
     expect(next.counters.restored).toBe(26)
@@ -133,18 +141,18 @@ describe('with a spool', () => {
   it('keeps on disk what comes behind rows, and later what comes in memory', async () => {
     using dir = tempDir()
     using spool = await openSpool(dir.path, 8 * MIB)
-    const { backlog, push, takeAll } = setUp({ spool })
+    const { alertBuffer, push, takeAll } = setUp({ spool })
     push('Notice')
-    backlog.take()
+    alertBuffer.take()
     for (let n = 0; n < 9; n++) push('Notice')
-    backlog.spill()
+    alertBuffer.spill()
     for (let n = 0; n < 3; n++) push('Notice')
     expect(spool.alerts()).toBe(13)
-    backlog.done()
+    alertBuffer.done()
     expect(spool.alerts()).toBe(12)
-    expect(backlog.isDraining()).toBe(true)
+    expect(alertBuffer.isDraining()).toBe(true)
     expect(numbers(takeAll())).toEqual(upTo(13).slice(1))
-    expect(backlog.isDraining()).toBe(false)
+    expect(alertBuffer.isDraining()).toBe(false)
     push('Notice')
     expect(spool.alerts()).toBe(0)
     expect(numbers(takeAll())).toEqual([13])
@@ -153,10 +161,10 @@ describe('with a spool', () => {
   it('is full when both are, and drops in both when told to', async () => {
     using dir = tempDir()
     using spool = await openSpool(dir.path, 4 * MIB)
-    const { backlog, push, takeAll, counters } = setUp({ spool, whenFull: 'drop' })
+    const { alertBuffer, push, takeAll, counters } = setUp({ spool, whenFull: 'drop' })
     const rounds = 2000
     for (let n = 0; n < rounds; n++) push(n % 4 ? 'Debug' : 'Emergency', 'Notice', 'Notice')
-    expect(backlog.wants(true)).toBe(true)
+    expect(alertBuffer.wants(true)).toBe(true)
     expect(totalDropped(counters)).toBeGreaterThan(1000)
     const left = takeAll()
     expect(left.filter(([, priority]) => priority === 'Emergency')).toHaveLength(rounds / 4)
@@ -180,12 +188,12 @@ describe('with a spool', () => {
         }
       },
     })
-    const { backlog, push, takeAll, counters } = setUp({ spool: failing })
+    const { alertBuffer, push, takeAll, counters } = setUp({ spool: failing })
     push('Notice')
-    backlog.spill()
+    alertBuffer.spill()
     trouble = { errcode: 13 }
     push('Notice')
-    backlog.spill()
+    alertBuffer.spill()
     expect(counters.spooled).toBe(1)
     trouble = { errcode: 11 }
     expect(numbers(takeAll())).toEqual([1])
@@ -234,26 +242,26 @@ it('counts no alert twice when the file is given up while a row is let go of', a
       throw Object.assign(new Error('disk'), { errcode: 11 })
     },
   }
-  const { backlog, push, counters } = setUp({ spool: failing })
+  const { alertBuffer, push, counters } = setUp({ spool: failing })
   for (let n = 0; n < 3; n++) push('Notice', 'Notice')
-  backlog.take()
-  backlog.spill()
-  backlog.take()
-  backlog.done()
+  alertBuffer.take()
+  alertBuffer.spill()
+  alertBuffer.take()
+  alertBuffer.done()
   expect(counters).toMatchObject({ read: 6, spooled: 0, unreadable: 2 })
-  backlog.done()
-  expect(backlog.isEmpty()).toBe(true)
+  alertBuffer.done()
+  expect(alertBuffer.isEmpty()).toBe(true)
 })
 
 it('is done at once with a row in which nothing is an alert, and counts it', async () => {
   using dir = tempDir()
   using spool = await openSpool(dir.path, 8 * MIB)
   spool.append(Buffer.from('spoiled\nspoiled\n'), 2, 7)
-  const { backlog, push, takeAll, counters } = setUp({ spool })
+  const { alertBuffer, push, takeAll, counters } = setUp({ spool })
   push('Notice')
   expect(numbers(takeAll())).toEqual([0])
   expect(counters).toMatchObject({ restored: 2, unreadable: 2, spooled: 0 })
-  expect(backlog.isEmpty()).toBe(true)
+  expect(alertBuffer.isEmpty()).toBe(true)
 })
 
 describe('a spool with flipped bytes', () => {
@@ -264,16 +272,16 @@ describe('a spool with flipped bytes', () => {
   /** Copies of a spool as it is after a crash, and after a stop. */
   async function spoolFiles(directory: string) {
     using spool = await openSpool(directory, 8 * MIB)
-    const { backlog, push } = setUp({ spool })
+    const { alertBuffer, push } = setUp({ spool })
     push('Notice')
-    backlog.take()
+    alertBuffer.take()
     for (let row = 1; row < ROWS; row++) {
       push(...Array(PER_ROW).fill(row % 2 ? 'Notice' : 'Critical'))
-      backlog.spill()
+      alertBuffer.spill()
     }
     for (const suffix of ['', '-wal'])
       copyFileSync(`${directory}/spool.db${suffix}`, `${directory}/crashed${suffix}`)
-    backlog.close()
+    alertBuffer.close()
     copyFileSync(`${directory}/spool.db`, `${directory}/stopped`)
   }
 
@@ -299,13 +307,13 @@ describe('a spool with flipped bytes', () => {
       let outcome = 'drained whole'
       try {
         using spool = await openSpool(copy.path, 8 * MIB)
-        const { counters, takeAll, backlog } = setUp({
+        const { counters, takeAll, alertBuffer } = setUp({
           spool,
           whenFull: random(2) ? 'drop' : 'block',
         })
         const taken = numbers(takeAll())
         expect(taken.length + counters.unreadable + totalDropped(counters)).toBe(counters.restored)
-        expect([counters.spooled, backlog.isEmpty()]).toEqual([0, true])
+        expect([counters.spooled, alertBuffer.isEmpty()]).toEqual([0, true])
         for (const count of [counters.restored, counters.unreadable, ...counters.dropped])
           expect(count >= 0 && count <= sent).toBe(true)
         if (spool.movedAside) outcome = 'moved aside'
