@@ -1,28 +1,18 @@
-import pino from 'pino'
 import { describe, expect, it } from 'vitest'
 import { createCounters } from '../../../src/forward/accounting/counters.ts'
 import { createPressureLog, type Episode, follow } from '../../../src/forward/telemetry/pressure.ts'
 import { PRIORITIES } from '../../../src/shared/alert/alert.ts'
+import { VITALS } from '../../support/measured.ts'
 import { generator, SEED } from '../../support/random.ts'
+import { recordingLog } from '../../support/recording-log.ts'
 
 const LOOK_MS = 100
 
 /** A forwarder whose state a test sets, looked at every 100 ms of a clock of its own. */
 function setUp() {
   const counters = createCounters()
-  const vitals = {
-    connected: true,
-    waitingMs: 0,
-    inFlightAlerts: 0,
-    bufferAlerts: 0,
-    bufferBytes: 0,
-    spoolBytes: 0,
-  }
-  const lines: Record<string, unknown>[] = []
-  const log = pino(
-    { base: null, timestamp: false },
-    { write: (line) => lines.push(JSON.parse(line)) },
-  )
+  const vitals = { ...VITALS }
+  const { log, lines } = recordingLog()
   const look = createPressureLog(log, counters, 'buffer and spool')
   const clock = { now: 1000 }
   counters.read = 10
