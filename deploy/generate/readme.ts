@@ -8,8 +8,7 @@ import { createMetrics, type Measured } from '../../src/forward/telemetry/metric
 import { createRespondMetrics } from '../../src/respond/engine/metrics.ts'
 import { RESPOND_OPTIONS } from '../../src/respond/options.ts'
 import { STEPS } from '../../src/respond/steps/index.ts'
-import type { Step } from '../../src/respond/steps/step.ts'
-import { PRIORITIES } from '../../src/shared/alert/alert.ts'
+import type { Outcome, Step } from '../../src/respond/steps/step.ts'
 import { environmentNames, type OptionTable } from '../../src/shared/options/table.ts'
 import { between } from './between.ts'
 import { parametersOf, permissionsOf } from './steps.ts'
@@ -78,26 +77,45 @@ const NOTHING: Measured = {
   events: createFalcoEvents(10),
 }
 
-const FORWARD_TEXT = String(await createMetrics(() => NOTHING)())
-const RESPOND_TEXT = await createRespondMetrics().text()
+/** In both modes, since a mode is a label. */
+const FORWARD_TEXT = await Promise.all(
+  (['core', 'jetstream'] as const).map((mode) => createMetrics(() => ({ ...NOTHING, mode }))()),
+).then((texts) => texts.join(''))
+const RESPOND_TEXT = await respondText()
+
+/** With a sample of each labelled metric, which has none before the first alert. */
+async function respondText(): Promise<string> {
+  const metrics = createRespondMetrics()
+  const [playbook, step] = ['', '']
+  for (const result of Object.keys(metrics.sums()))
+    metrics.alert(playbook, result as keyof ReturnType<typeof metrics.sums>)
+  const outcomes: readonly Outcome[] = ['ok', 'skipped', 'dry_run', 'failed']
+  for (const outcome of outcomes) metrics.steps.inc({ playbook, step, outcome })
+  metrics.stepSeconds.observe({ step }, 0)
+  metrics.inProgress.set({ playbook }, 0)
+  metrics.dropped.inc({ playbook }, 0)
+  return await metrics.text()
+}
 
 /** From the text of /metrics, without what is Node's. */
 function metricsMarkdown(text: string): string {
-  const rows = [...text.matchAll(/^# HELP (falco_\w+) (.*)\n# TYPE \1 (\w+)$/gm)].map(
-    ([, name, help, type]) => {
-      if (type === 'histogram') return [code(name!), `${help} A histogram.`]
-      const labels = labelsOf(text, name!)
+  const helps = text.matchAll(/^# HELP (falco_\w+) (.*)\n# TYPE \1 (\w+)$/gm)
+  const rows = new Map(
+    [...helps].map(([, name, help, type]) => {
+      const isHistogram = type === 'histogram'
+      const labels = labelsOf(text, isHistogram ? `${name}_count` : name!)
       const notes = Object.entries(labels).map(([label, values]) =>
-        isShort(values) ? ` ${code(label)}: ${values.map(code).join(', ')}.` : '',
+        label !== 'priority' && values.length > 1
+          ? ` ${code(label)}: ${values.map(code).join(', ')}.`
+          : '',
       )
       const names = Object.keys(labels)
-      return [code(names.length > 0 ? `${name}{${names.join()}}` : name!), help + notes.join('')]
-    },
+      const shown = code(names.length > 0 ? `${name}{${names.join()}}` : name!)
+      return [name, [shown, `${help}${isHistogram ? ' A histogram.' : ''}${notes.join('')}`]]
+    }),
   )
-  return table(['metric', 'what it is'], rows)
+  return table(['metric', 'what it is'], [...rows.values()])
 }
-
-const isShort = ({ length }: readonly string[]) => length > 1 && length < PRIORITIES.length
 
 /** The values of each label, as far as there are any before the first alert. */
 function labelsOf(text: string, name: string): Readonly<Record<string, string[]>> {

@@ -9,6 +9,7 @@ import { permissionsOf } from '../../deploy/generate/steps.ts'
 import { readText, TARGETS } from '../../deploy/generate.ts'
 import { createCounters, lost } from '../../src/forward/accounting/counters.ts'
 import { OPTIONS } from '../../src/forward/options.ts'
+import METRICS from '../../src/forward/telemetry/metric-names.json' with { type: 'json' }
 import { STEPS } from '../../src/respond/steps/index.ts'
 import { envName } from '../../src/shared/options/table.ts'
 import { OPTION_TEXTS } from '../support/options.ts'
@@ -95,6 +96,12 @@ describe('the metrics', () => {
   const known = new Set(
     named.flatMap((name) => [name, `${name}_bucket`, `${name}_sum`, `${name}_count`]),
   )
+
+  it('each have a name and a value', () => {
+    const names = Object.values(METRICS).flatMap((rows) => Object.keys(rows))
+    const ours = names.filter((name) => name.startsWith('falco_'))
+    expect(named).toEqual(expect.arrayContaining(ours))
+  })
 
   it.each([
     ['dashboard', DASHBOARD],

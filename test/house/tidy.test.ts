@@ -54,7 +54,7 @@ const texts = new Map(files.map((file) => [file, readFileSync(new URL(file, SRC)
 
 /** Files of src that a file imports: values and types, now or later. */
 const importsOf = (file: string): string[] =>
-  [...texts.get(file)!.matchAll(/(?:from |import\()'(\.[^']+\.ts)'/g)].map((match) =>
+  [...texts.get(file)!.matchAll(/(?:from |import\(|import )'(\.[^']+\.ts)'/g)].map((match) =>
     posix.join(posix.dirname(file), match[1]!),
   )
 const imports = new Map(files.map((file) => [file, importsOf(file)]))

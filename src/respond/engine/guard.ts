@@ -11,7 +11,7 @@ const CLOCKS_MS = 2_000
 /** The length to which Falco shortens ids. Less of one would fit many. */
 const SHORT_ID = 12
 
-/** The live pod, or why it cannot be acted upon (a line for people). Throws a StepError where the API fails. */
+/** The live pod, or why it cannot be acted upon (a line for people). Throws an ApiError where the API fails. */
 export async function checkPod(
   cluster: Cluster,
   alert: Alert,

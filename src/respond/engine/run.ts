@@ -137,7 +137,7 @@ export async function within<T>(
   abandon.addEventListener('abort', onAbandon)
   try {
     if (abandon.aborted) onAbandon()
-    return await Promise.race([ended, act(signal)])
+    return await Promise.race([ended, signal.aborted ? ended : act(signal)])
   } finally {
     clearTimeout(timer)
     abandon.removeEventListener('abort', onAbandon)

@@ -61,7 +61,8 @@ async function beginning(response: Response, [longest = 'x']: readonly string[])
   try {
     for await (const part of response.body?.pipeThrough(new TextDecoderStream()) ?? []) {
       text += part
-      if (text.length > ANSWER_READ_MAX) return text.slice(0, ANSWER_READ_MAX - longest.length)
+      if (text.length > ANSWER_READ_MAX)
+        return text.slice(0, Math.max(0, ANSWER_READ_MAX - longest.length))
     }
   } catch {
     // It broke off; what came is shown.

@@ -102,6 +102,19 @@ it('says what it has of an answer that breaks off', async () => {
   expect((await failure()).message).toBe(`${server.host} answered 503: half an ans`)
 })
 
+it('shows nothing of a secret that is longer than what it reads, cut in two by the network', async () => {
+  const secret = `Bearer ${'S3CRET'.repeat(800)}`
+  server.answer = (response) => {
+    response.writeHead(401)
+    response.write(`invalid token: ${secret.slice(0, 4500)}`, () => {
+      setImmediate(() => response.end(secret.slice(4500)))
+    })
+  }
+  const { message } = await failure({ secrets: [secret] })
+  expect(message).toMatch(/ answered 401/)
+  expect(message).not.toContain('S3CRET')
+})
+
 it('does not read a 2xx that never ends', async () => {
   let over = false
   server.answer = (response) => {
