@@ -115,3 +115,22 @@ it('names the documents that it promises', () => {
   for (const name of ['README.md', 'ARCHITECTURE.md', 'CHANGELOG.md', 'LICENSE'])
     expect(existsSync(new URL(`../../${name}`, import.meta.url))).toBe(true)
 })
+
+const ROOT = new URL('../../', import.meta.url)
+const DOCUMENTS = [
+  'ARCHITECTURE.md',
+  ...filesIn(new URL('docs/', ROOT), '.md').map((file) => `docs/${file}`),
+]
+
+it.each(DOCUMENTS)('names in %s only files that are there', (document) => {
+  const there = ['src', 'test', 'deploy', 'bench'].flatMap((folder) =>
+    readdirSync(new URL(`${folder}/`, ROOT), { recursive: true, encoding: 'utf8' }).map(
+      (file) => `/${folder}/${file}`,
+    ),
+  )
+  const named = readFileSync(new URL(document, ROOT), 'utf8').matchAll(
+    /`([\w./-]+\.(?:ts|cjs|wat))`/g,
+  )
+  const missing = [...named].filter(([, name]) => !there.some((file) => file.endsWith(`/${name}`)))
+  expect(missing.map(([, name]) => name)).toEqual([])
+})
