@@ -166,6 +166,20 @@ export async function subscribe(url: string, options: ConnectionOptions = {}): P
   }
 }
 
+/** Starts the server and subscribes while the program stands still, which would otherwise publish before. */
+export async function startSubscribed(
+  server: NatsServer,
+  program: Pick<ChildProcess, 'kill'>,
+): Promise<Subscriber> {
+  program.kill('SIGSTOP')
+  try {
+    await server.start()
+    return await subscribe(server.url)
+  } finally {
+    program.kill('SIGCONT')
+  }
+}
+
 interface StreamAnswer {
   readonly error?: { description: string }
   readonly state: { messages: number }

@@ -20,7 +20,7 @@ import {
   write,
 } from '../../support/faults.ts'
 import { numberedAlert } from '../../support/fixtures.ts'
-import { startNats, subscribe } from '../../support/nats.ts'
+import { startNats, startSubscribed, subscribe } from '../../support/nats.ts'
 import { haveRead } from '../../support/scrape.ts'
 import { tempDir } from '../../support/temp.ts'
 import { until } from '../../support/wait.ts'
@@ -142,8 +142,7 @@ describe('the disk', () => {
       const { size } = statSync(file)
       expect(size).toBeGreaterThan(1024 * 1024)
       writeFileSync(file, Buffer.alloc(size / 2, 7), { flag: 'r+' })
-      await server.start()
-      await using subscriber = await subscribe(server.url)
+      await using subscriber = await startSubscribed(server, running.child)
       const { code, last } = await stopped(running)
       expect(code).toBe(1)
       const { delivered, unreadable, left } = last as Record<string, number>

@@ -87,11 +87,25 @@ export function prepareTables(database: DatabaseSync) {
   // The lines of a row with an invalid severity or id may be intact.
   database.exec(`UPDATE batches SET least_severe = ${LEAST_SEVERE}
     WHERE typeof(least_severe) <> 'integer' OR least_severe NOT BETWEEN 0 AND ${LEAST_SEVERE}`)
-  const moveStray = database.prepare(`UPDATE batches SET id = ? WHERE id =
-    (SELECT id FROM batches WHERE id < 1 OR id > ${ID_MAX} LIMIT 1)`)
-  let lastId = one(`SELECT ifnull(max(id), 0) FROM batches WHERE id BETWEEN 1 AND ${ID_MAX}`)
-  while (moveStray.run(lastId + 1).changes > 0) lastId++
-  return { lastId, damagedIds: checkRows(database) }
+  const lastId = one(`SELECT ifnull(max(id), 0) FROM batches WHERE id BETWEEN 1 AND ${ID_MAX}`)
+  return { lastId: moveStrays(database, lastId), damagedIds: checkRows(database) }
+}
+
+/** Gives rows with invalid ids free ones: behind the others, unless none are left there. Returns the highest id. */
+function moveStrays(database: DatabaseSync, lastId: number): number {
+  // As text, since an id may be no JavaScript number.
+  const strays = database
+    .prepare(`SELECT CAST(id AS TEXT) id FROM batches WHERE id NOT BETWEEN 1 AND ${ID_MAX}`)
+    .all() as { id: string }[]
+  const row = database.prepare('SELECT 1 FROM batches WHERE id = ?')
+  const move = database.prepare('UPDATE batches SET id = ? WHERE id = CAST(? AS INTEGER)')
+  let free = lastId + strays.length <= ID_MAX ? lastId : 0
+  for (const { id } of strays) {
+    do free++
+    while (row.get(free))
+    move.run(free, id)
+  }
+  return Math.max(lastId, free)
 }
 
 /** Corrects the numbers of alerts, and so their sum. Returns the ids of damaged rows. */

@@ -4,7 +4,7 @@ import { readdirSync, statSync } from 'node:fs'
 import { expect, it, vi } from 'vitest'
 import { falcoNats, type Running, stopped } from '../../../support/cli.ts'
 import { type FailingDisk, failingDisk } from '../../../support/eio.ts'
-import { type NatsServer, startNats, subscribe } from '../../../support/nats.ts'
+import { type NatsServer, startNats, startSubscribed, subscribe } from '../../../support/nats.ts'
 import { countNumbered, writePipe } from '../../../support/pipe.ts'
 import { expectBalanced, SCRAPED } from '../../../support/scrape.ts'
 import { type TempDir, tempDir } from '../../../support/temp.ts'
@@ -43,8 +43,7 @@ it('forwards past a spool that cannot be read, and delivers it when it can be', 
   }
   await until('it is on disk', () => spoolBytes(dir) > 4 * 1024 * 1024)
   disk.fail('read')
-  await server.start()
-  await using subscriber = await subscribe(server.url)
+  await using subscriber = await startSubscribed(server, running.child)
   const { reason } = await running.logged('the spool cannot be read')
   expect(reason).toMatch(/EIO/)
   await expectBalanced(running)

@@ -100,6 +100,20 @@ describe('a row whose bytes have changed', () => {
     expect(drain(spool)).toEqual(THREE)
   })
 
+  it.each([
+    ['one', 'id = 0 WHERE id = 1'],
+    ['the next one', 'id = 4503599627370497 WHERE id = 1'],
+    ['two', 'id = CASE id WHEN 1 THEN -9223372036854775808 ELSE 4503599627370500 END WHERE id < 3'],
+  ])('is delivered, with %s invalid, when the highest id is taken', async (_, change) => {
+    using dir = tempDir()
+    await three(dir)
+    tamper(dir, `UPDATE batches SET id = 4503599627370496 WHERE id = 3`)
+    tamper(dir, `UPDATE batches SET ${change}`)
+    using spool = await openSpool(dir.path, 8 * MIB)
+    spool.append(Buffer.from('four\n'), 1, 5)
+    expect(drain(spool).sort()).toEqual(['four\n', ...THREE].sort())
+  })
+
   it('is found as well when it changes while the file is open', async () => {
     using dir = tempDir()
     using spool = await openSpool(dir.path, 8 * MIB)
