@@ -3,9 +3,9 @@ import { defineConfig } from 'vitest/config'
 
 const ROOT = new URL('..', import.meta.url).pathname
 
-/** Whether a test starts the program, a server or a cluster, or needs the bundle. */
+/** Whether a test starts the program, a server or a cluster, needs the bundle, or takes longer than all others: the fuzz. */
 const isSystem = (file: string) =>
-  /^test\/(process|faults|deploy)\//.test(file) ||
+  /^test\/(process\/|faults\/|deploy\/|house\/fuzz)/.test(file) ||
   /support\/(api-server|cli|helm|hostile|image|kubernetes|nats|pod|proxy|writer)\.ts|dist\//.test(
     textOf(file),
   )
