@@ -11,7 +11,7 @@ import type { Output } from '../shared/process/output.ts'
 import { openSpool } from './buffer/spool/spool.ts'
 import { streamTaking } from './delivery/jetstream/stream.ts'
 import { addCommand, streamSettings } from './delivery/jetstream/stream-settings.ts'
-import { openSession, type Session } from './delivery/session.ts'
+import { type ClientSession, openSession } from './delivery/session.ts'
 import { fifoExists } from './input/fifo.ts'
 import { whyNotAside } from './input/set-aside.ts'
 import type { Config } from './options.ts'
@@ -92,7 +92,7 @@ const checkStream = (config: Config, server: Server) =>
     return `${printable(stream)} takes ${subject}`
   })
 
-type Try = (session: Session) => string | Promise<string>
+type Try = (session: ClientSession) => string | Promise<string>
 
 async function trySession(config: Config, server: Server, tryIt: Try): Promise<string> {
   try {

@@ -3,21 +3,20 @@
 import { FatalError } from '../shared/errors.ts'
 import type { Logger } from '../shared/log.ts'
 import { checkCredentialFiles } from '../shared/nats/credentials.ts'
-import { bug, saveAtBug } from '../shared/process/end.ts'
 import { aborted, giveUpAfter } from '../shared/process/shutdown.ts'
 import { createCounters, lost } from './accounting/counters.ts'
 import { createFalcoEvents } from './accounting/falco-events.ts'
 import { type Batcher, createBatcher } from './buffer/batcher.ts'
 import type { Sink, Vitals } from './delivery/sink.ts'
+import type { Environment } from './environment.ts'
 import { ensureFifo } from './input/fifo.ts'
 import { openSource } from './input/source.ts'
-import { trimHeap } from './memory-trim.ts'
 import { openSink, openSpoolOrGoOn } from './open-sink.ts'
 import type { Config } from './options.ts'
 import { createParts } from './parts.ts'
 import { logSummary } from './summary.ts'
 import type { Measured } from './telemetry/metrics.ts'
-import { openTelemetry, routesTo } from './telemetry/telemetry.ts'
+import { routesTo } from './telemetry/telemetry.ts'
 
 /** Linux hands over at most a pipe's 64 KiB at once. */
 const READ_BYTES_MAX = 64 * 1024
@@ -25,6 +24,7 @@ const READ_BYTES_MAX = 64 * 1024
 /** Returns the exit code: 0 all was delivered, 1 something was lost. `stop` drains what was read; `abandon` gives up. */
 export async function forward(
   config: Config,
+  environment: Environment,
   log: Logger,
   stop: AbortSignal,
   abandon: AbortSignal,
@@ -33,20 +33,20 @@ export async function forward(
   if (!dryRun) checkCredentialFiles(config, config.server)
   const counters = createCounters()
   const finish = (why?: string) => {
-    saveAtBug(undefined)
+    environment.saveAtBug(undefined)
     logSummary(log, counters, config.spoolDir !== undefined, why)
   }
   // First, so that a port that is taken leaves the pipe alone. The name of a host may take long.
-  const endpointOpened = metricsAddress && !dryRun ? openTelemetry(metricsAddress, log) : undefined
+  const endpointOpened =
+    metricsAddress && !dryRun ? environment.openTelemetry(metricsAddress, log) : undefined
   await using endpoint = await Promise.race([endpointOpened, aborted(stop)])
   if (stop.aborted) {
     finish()
     return 0
   }
-  trimHeap()
   const seriesMax = falcoEvents === 'full' ? Number.POSITIVE_INFINITY : maxSeries
   const events = endpoint && falcoEvents !== 'off' ? createFalcoEvents(seriesMax) : undefined
-  const parts = createParts(config, log, counters)
+  const parts = createParts(config, environment, log, counters)
   const readBytes = Math.min(READ_BYTES_MAX, config.batchBytes >> 1)
   const batcher = createBatcher({ ...parts, ...config, readBytes, events })
   // There when Falco looks for it; but what Falco wrote into it would be lost with us if the spool is in use.
@@ -59,16 +59,16 @@ export async function forward(
   const failed = new AbortController()
   const ending = AbortSignal.any([stop, failed.signal])
   ending.addEventListener('abort', parts.stateChanged.notify)
-  const givenUp = giveUpAfter(config.drainTimeout, ending, abandon)
+  const givenUp = giveUpAfter(config.drainTimeout, ending, abandon, environment.clock)
   let broken: string | undefined
   const fail = (error: unknown) => {
-    if (!(error instanceof FatalError)) bug(error)
+    if (!(error instanceof FatalError)) environment.bug(error)
     broken ??= error.message
     failed.abort()
   }
   {
     await using sink = await openSink(parts, spool)
-    saveAtBug((why) => {
+    environment.saveAtBug((why) => {
       try {
         sink.salvage(batcher.takeRest)
       } finally {

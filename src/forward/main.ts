@@ -20,7 +20,11 @@ runCommand(async () => {
     case 'forward':
       return await runJob(invocation.config, async () => {
         const { forward } = await import('./forward.ts')
-        return (...signals) => forward(invocation.config, ...signals)
+        const { systemEnvironment } = await import('./environment.ts')
+        const { trimHeap } = await import('./memory-trim.ts')
+        trimHeap()
+        const environment = systemEnvironment(invocation.config)
+        return (...signals) => forward(invocation.config, environment, ...signals)
       })
   }
 })

@@ -1,12 +1,11 @@
 // Where batches go: to NATS through a buffer and perhaps a spool, or to standard output.
 
 import { FatalError, messageOf } from '../shared/errors.ts'
-import { identityOf } from '../shared/nats/credentials.ts'
 import { standardOutput } from '../shared/process/output.ts'
 import { createAlertBuffer } from './buffer/alert-buffer.ts'
 import type { Spool } from './buffer/spool/spool.ts'
 import { createConnector } from './delivery/connector.ts'
-import { coreNats } from './delivery/core-nats.ts'
+import { createCoreNats } from './delivery/core-nats.ts'
 import { openDryRun } from './delivery/dry-run.ts'
 import { streamSettings } from './delivery/jetstream/stream-settings.ts'
 import { openPublisher } from './delivery/publisher.ts'
@@ -18,29 +17,35 @@ import { createPressureLog } from './telemetry/pressure.ts'
 const MAX_IN_FLIGHT = 1024
 
 export async function openSink(parts: Parts, spool: Spool | undefined): Promise<Sink> {
-  const { config, log, counters, pool } = parts
+  const { config, environment, clock, log, counters, pool } = parts
   if (config.dryRun) return openDryRun(standardOutput(), pool, counters)
   const { bufferBytes, whenFull, server: servers } = config
-  const identity = identityOf(config, 'falco-nats')
   return openPublisher({
     ...parts,
     buffer: createAlertBuffer({ ...parts, bufferBytes, whenFull, spool }),
-    connector: createConnector({ servers, credentials: config, identity, counters, log }),
-    transport: config.jetstream ? await openJetStream(parts) : coreNats,
+    connector: createConnector({ ...environment, servers, counters, log }),
+    transport: config.jetstream ? await openJetStream(parts) : createCoreNats(clock),
     onLook: createPressureLog(log, counters, spool ? 'buffer and spool' : 'buffer'),
   })
 }
 
-/** Loaded only where it is used. */
-async function openJetStream({ config, counters, log }: Parts): Promise<Transport> {
-  const { createJetStreamTransport } = await import('./delivery/jetstream/jetstream.ts')
-  const { createStream: create, maxInFlight = MAX_IN_FLIGHT } = config
+async function openJetStream({ config, environment, counters, log }: Parts): Promise<Transport> {
+  const { createJetStreamTransport } = await environment.loadJetStream()
+  const { createStream, maxInFlight = MAX_IN_FLIGHT } = config
   const settings = streamSettings(config)
-  return createJetStreamTransport({ settings, create, maxInFlight, counters, log })
+  const makeStream = createStream ? environment.makeStream : undefined
+  return createJetStreamTransport({
+    ...environment,
+    settings,
+    makeStream,
+    maxInFlight,
+    counters,
+    log,
+  })
 }
 
 /** Undefined without a spool, or if its disk fails: alerts are then forwarded from memory. */
-export async function openSpoolOrGoOn({ config, counters, log }: Parts) {
+export async function openSpoolOrGoOn({ config, environment, counters, log }: Parts) {
   const { spoolDir, spoolBytes } = config
   if (config.dryRun || spoolDir === undefined) return undefined
   const fail = (fields: Record<string, string>, message: string) => {
@@ -48,8 +53,7 @@ export async function openSpoolOrGoOn({ config, counters, log }: Parts) {
     log.error(fields, message)
   }
   try {
-    const { openSpool } = await import('./buffer/spool/spool.ts')
-    const spool = await openSpool(spoolDir, spoolBytes)
+    const spool = await environment.openSpool(spoolDir, spoolBytes)
     const { movedAside: movedTo, cutLog: copiedTo } = spool
     const alerts = spool.alerts()
     if (movedTo !== undefined)

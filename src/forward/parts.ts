@@ -10,12 +10,19 @@ import type { OnReject } from './buffer/batcher.ts'
 import { createBatchPool } from './encoding/batch.ts'
 import { createEncoder } from './encoding/encoder.ts'
 import { type Header, headersOf } from './encoding/headers.ts'
+import type { Environment } from './environment.ts'
 import type { Config } from './options.ts'
 
 export type Parts = ReturnType<typeof createParts>
 
-export function createParts(config: Config, log: Logger, counters: Counters) {
-  const rejectLog = createRejectLog(log)
+export function createParts(
+  config: Config,
+  environment: Environment,
+  log: Logger,
+  counters: Counters,
+) {
+  const { clock } = environment
+  const rejectLog = createRejectLog(log, clock)
   const onReject: OnReject = (reason, bytes, length, error) =>
     rejectLog(reason, () => ({
       bytes: length,
@@ -36,5 +43,16 @@ export function createParts(config: Config, log: Logger, counters: Counters) {
   const pool = createBatchPool(config.batchBytes)
   /** Notified whenever one side may have waited for the other. */
   const stateChanged = createNotifier()
-  return { config, log, counters, pool, encoder, stateChanged, rejectLog, onReject }
+  return {
+    config,
+    environment,
+    clock,
+    log,
+    counters,
+    pool,
+    encoder,
+    stateChanged,
+    rejectLog,
+    onReject,
+  }
 }

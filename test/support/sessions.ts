@@ -1,6 +1,6 @@
 // Sessions with real servers, as the connector opens them.
 
-import { openSession, type Session } from '../../src/forward/delivery/session.ts'
+import { type ClientSession, openSession } from '../../src/forward/delivery/session.ts'
 import { readCredentials } from '../../src/shared/nats/credentials.ts'
 import type { CredentialOptions } from '../../src/shared/nats/options.ts'
 import { parseServers } from '../../src/shared/nats/servers.ts'
@@ -12,7 +12,7 @@ export async function dial(
   url: string,
   options: Partial<CredentialOptions> = {},
   signal = new AbortController().signal,
-): Promise<Session & AsyncDisposable> {
+): Promise<ClientSession & AsyncDisposable> {
   const [server] = parseServers(url)
   const credentials = readCredentials(options as CredentialOptions, server!)
   const session = await openSession(server!, credentials, IDENTITY, signal)
@@ -22,5 +22,5 @@ export async function dial(
       session.close()
       await session.closed
     },
-  }) as Session & AsyncDisposable
+  }) as ClientSession & AsyncDisposable
 }

@@ -1,6 +1,7 @@
 // Why a line or an alert is rejected. One row of rejects.json a reason: its type, counters, exit code, log lines,
 // metrics and the README's table all come from the row.
 
+import type { Clock } from '../../shared/clock.ts'
 import type { Logger } from '../../shared/log.ts'
 import TABLE from './rejects.json' with { type: 'json' }
 
@@ -29,11 +30,11 @@ const QUIET_MS = 10_000
 const EXCERPT_BYTES = 80
 
 /** Logs rejects at warn: at most one line a reason in 10 s, with how many lines it suppressed since the last. */
-export function createRejectLog(log: Logger) {
+export function createRejectLog(log: Logger, clock: Clock) {
   const states = new Map<RejectReason, { quietUntil: number; suppressed: number }>()
   return (reason: RejectReason, detail: () => Record<string, unknown>): void => {
     const state = states.get(reason)
-    const now = performance.now()
+    const now = clock.now()
     if (state && now < state.quietUntil) state.suppressed++
     else {
       const suppressed = state?.suppressed ?? 0

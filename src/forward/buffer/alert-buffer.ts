@@ -6,6 +6,7 @@
 // When the server stalls, or memory is full, memory goes to disk, oldest first, and so do new batches
 // until all rows are in flight. When both are full, reading stops or alerts are shed.
 
+import type { Clock } from '../../shared/clock.ts'
 import type { Logger } from '../../shared/log.ts'
 import type { Counters } from '../accounting/counters.ts'
 import { type Batch, type BatchPool, heldBytes } from '../encoding/batch.ts'
@@ -29,13 +30,14 @@ export function createAlertBuffer(options: {
   pool: BatchPool
   counters: Counters
   log: Logger
+  clock: Clock
 }) {
-  const { bufferBytes, whenFull, spool, encoder, pool, counters, log } = options
+  const { bufferBytes, whenFull, spool, encoder, pool, counters, log, clock } = options
   /** Some have a row as well. */
   const inFlight: InFlight[] = []
   // A stop puts on the disk all that is in memory and in the pipe.
   const stopBytes = bufferBytes + 4 * pool.batchBytes + PIPE_BYTES_MAX
-  const disk = createDisk(spool, stopBytes, inFlight, counters, log)
+  const disk = createDisk(spool, stopBytes, inFlight, counters, log, clock)
   const memory: Batch[] = []
   let memoryBytes = 0
   const shed = createShedding(options, disk, memory, replace)
@@ -91,10 +93,10 @@ export function createAlertBuffer(options: {
       const memoryIsFull = memoryBytes + pool.batchBytes > bufferBytes
       if (whenFull === 'block' && memoryIsFull && !disk.hasRoom(pool.batchBytes)) return false
       const isSpilling = (isStalled || disk.isDraining()) && disk.isWritable()
-      return full || (isSpilling && performance.now() - pushedAt > SPILL_INTERVAL_MS)
+      return full || (isSpilling && clock.now() - pushedAt > SPILL_INTERVAL_MS)
     },
     push(batch: Batch): void {
-      pushedAt = performance.now()
+      pushedAt = clock.now()
       replace(memory.length, batch)
       shrinkTo(bufferBytes)
       // Behind rows it would wait long in memory, where a crash takes it.

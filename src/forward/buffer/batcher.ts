@@ -2,6 +2,7 @@
 // a timer: one at a low rate, a full batch when publishing is the slower side.
 
 import type { LineReject } from '../../shared/alert/alert.ts'
+import type { Clock } from '../../shared/clock.ts'
 import type { Notifier } from '../../shared/notifier.ts'
 import type { Counters } from '../accounting/counters.ts'
 import type { FalcoEvents } from '../accounting/falco-events.ts'
@@ -33,13 +34,14 @@ export function createBatcher(options: {
   /** Notified when there is something new to take, or room again. */
   stateChanged: Notifier
   onReject: OnReject
+  clock: Clock
   /** The longest chunk that `write` is given. */
   readBytes: number
   maxLineBytes: number
   /** Index into PRIORITIES of the least severe that passes. */
   minPriority: number
 }) {
-  const { pool, encoder, counters, events, stateChanged, onReject } = options
+  const { pool, encoder, counters, events, stateChanged, onReject, clock } = options
   const { readBytes, maxLineBytes, minPriority } = options
   const splitter = createLineSplitter(maxLineBytes, {
     line,
@@ -111,9 +113,9 @@ export function createBatcher(options: {
     /** Resolves when it is no longer full; after a stop, at the next change. */
     async room(stop?: AbortSignal): Promise<void> {
       if (!isFull()) return
-      counters.pausedSince = performance.now()
+      counters.pausedSince = clock.now()
       while (isFull() && !stop?.aborted) await stateChanged.wait()
-      counters.pausedMs += performance.now() - counters.pausedSince
+      counters.pausedMs += clock.now() - counters.pausedSince
       counters.pausedSince = undefined
     },
     /** The input has ended; a last line needs no newline. `isCutOff`: the rest of it may be lost. */

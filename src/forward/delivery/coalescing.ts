@@ -1,6 +1,7 @@
 // At a low rate each read is written at once, but its batch stays open a little longer, so that one PING
 // follows several: the PONG wakes the process up, which costs as much as an alert does.
 
+import type { Clock } from '../../shared/clock.ts'
 import type { Notifier } from '../../shared/notifier.ts'
 import type { Counters } from '../accounting/counters.ts'
 import { type InFlight, inFlightOf, moveTo } from '../buffer/in-flight.ts'
@@ -17,8 +18,11 @@ const WRITE_BYTES = 8 * 1024
 
 export function createCoalescing(
   writePartial: Transport['writePartial'],
-  counters: Counters,
-  stateChanged: Notifier,
+  {
+    counters,
+    stateChanged,
+    clock,
+  }: { readonly counters: Counters; readonly stateChanged: Notifier; readonly clock: Clock },
 ) {
   /** The batch being filled, once some of it is written. */
   let partial: InFlight | undefined
@@ -46,16 +50,16 @@ export function createCoalescing(
     isOpen: () => isOpen,
     /** Writes the new alerts of the batch being filled. False: it does not stay open. */
     write(session: Session | undefined, batch: Batch): boolean {
-      const left = closedAt + OPEN_MS - performance.now()
+      const left = closedAt + OPEN_MS - clock.now()
       const wasOpen = isOpen
       isOpen = left > 0 && batch.used < OPEN_BYTES && session !== undefined && write(session, batch)
-      if (isOpen && !wasOpen) setTimeout(expire, left)
+      if (isOpen && !wasOpen) clock.after(left, expire)
       return isOpen
     },
     /** The batch is closed. Returns its record, if some of it is written. */
     close(batch: Batch): InFlight | undefined {
       isOpen = false
-      closedAt = performance.now()
+      closedAt = clock.now()
       const closed = partial?.batch === batch ? partial : undefined
       if (closed) partial = undefined
       return closed

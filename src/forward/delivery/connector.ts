@@ -1,15 +1,13 @@
 // Opens session after session: goes from server to server, backs off with jitter, and logs each change of state.
 
-import { setTimeout as delay } from 'node:timers/promises'
 import { backoff } from '../../shared/backoff.ts'
+import type { Clock } from '../../shared/clock.ts'
 import { messageOf, printable } from '../../shared/errors.ts'
 import type { Logger } from '../../shared/log.ts'
-import { expiredIn, type Identity, readCredentials } from '../../shared/nats/credentials.ts'
-import type { CredentialOptions } from '../../shared/nats/options.ts'
 import { discoveredServers, type Server } from '../../shared/nats/servers.ts'
 import { formatBytes } from '../../shared/options/units.ts'
 import type { Counters } from '../accounting/counters.ts'
-import { openSession, type Session } from './session.ts'
+import type { Session } from './session.ts'
 
 const BACKOFF_FIRST_MS = 100
 /** For all addresses of a server's name, including the lookup. */
@@ -23,16 +21,22 @@ const SETTLED_MS = 10_000
 const REASONS_FRESH_MS = 600_000
 const REASONS_MAX = 16
 
+/** Rejects with the reason, also when aborted. */
+export type Dial = (server: Server, signal: AbortSignal) => Promise<Session>
+
 export type Connector = ReturnType<typeof createConnector>
 
 export function createConnector(options: {
   servers: readonly Server[]
-  credentials: CredentialOptions
-  identity: Identity
+  dial: Dial
+  /** What may be the reason beside those of the servers. */
+  whyRefused?: () => string | undefined
   counters: Counters
   log: Logger
+  clock: Clock
+  random: () => number
 }) {
-  const { servers, credentials, identity, counters, log } = options
+  const { servers, dial, counters, log, clock, random } = options
   let own = shuffled(servers)
   let discovered: Server[] = []
   let attempt = 0
@@ -47,21 +51,20 @@ export function createConnector(options: {
     discovered.push(...others)
     for (const server of [...own, ...others])
       try {
-        const either = AbortSignal.any([signal, AbortSignal.timeout(DIAL_DEADLINE_MS)])
-        return await openSession(server, readCredentials(credentials, server), identity, either)
+        return await dial(server, AbortSignal.any([signal, clock.timeout(DIAL_DEADLINE_MS)]))
       } catch (error) {
         signal.throwIfAborted()
         reasons.add(`${server.shown}: ${messageOf(error)}`)
       }
-    reasons.add(expiredIn(credentials))
+    reasons.add(options.whyRefused?.())
     logOnce(printable([...reasons].filter(Boolean).join('; ')))
     return undefined
   }
 
   function logOnce(reason: string): void {
-    if (performance.now() - loggedSince > REASONS_FRESH_MS) {
+    if (clock.now() - loggedSince > REASONS_FRESH_MS) {
       reasonsLogged.clear()
-      loggedSince = performance.now()
+      loggedSince = clock.now()
     }
     if (reasonsLogged.has(reason) || reasonsLogged.size === REASONS_MAX) return
     reasonsLogged.add(reason)
@@ -74,11 +77,11 @@ export function createConnector(options: {
     const { server, version, encrypted: tls } = session
     const maxPayload = formatBytes(session.maxPayload)
     log.info({ server: server.shown, version, tls, maxPayload }, 'connected')
-    const openedAt = performance.now()
+    const openedAt = clock.now()
     const reason = await session.closed
     if (reason === undefined) return
     // For a server that accepts and drops us at once the pauses grow, more slowly if it confirmed something.
-    if (performance.now() - openedAt > SETTLED_MS) attempt = 1
+    if (clock.now() - openedAt > SETTLED_MS) attempt = 1
     else if (session.proven) attempt = Math.max(1, attempt - 0.75)
     // The next dial starts with another server.
     own = [...servers].sort((a, b) => Number(a === server) - Number(b === server))
@@ -91,7 +94,7 @@ export function createConnector(options: {
     /** Dials until a session is open, once the last is over. Rejects only when `signal` aborts. */
     async next(signal: AbortSignal): Promise<Session> {
       for (;;) {
-        if (attempt > 0) await delay(backoff(attempt, BACKOFF_FIRST_MS), undefined, { signal })
+        if (attempt > 0) await clock.delay(backoff(attempt, BACKOFF_FIRST_MS, { random }), signal)
         attempt++
         const session = await dialOnce(signal)
         if (!session) continue
@@ -100,10 +103,11 @@ export function createConnector(options: {
       }
     },
   }
-}
 
-const shuffled = <T>(items: readonly T[]): T[] =>
-  items
-    .map((item) => [Math.random(), item] as const)
-    .sort(([a], [b]) => a - b)
-    .map(([, item]) => item)
+  function shuffled<T>(items: readonly T[]): T[] {
+    return items
+      .map((item) => [random(), item] as const)
+      .sort(([a], [b]) => a - b)
+      .map(([, item]) => item)
+  }
+}

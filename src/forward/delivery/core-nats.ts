@@ -1,12 +1,12 @@
 // Core NATS: an alert is delivered when the server has answered a PING that follows it.
 
-import { setImmediate as afterPoll } from 'node:timers/promises'
+import type { Clock } from '../../shared/clock.ts'
 import type { Batch } from '../encoding/batch.ts'
 import { messageAt, messageStart, sizeAt, subjectAt } from '../encoding/messages.ts'
 import type { Session } from './session.ts'
 import { denial, type Refusal, type Transport, takeDenial, tooLarge } from './transport.ts'
 
-export const coreNats: Transport = {
+export const createCoreNats = ({ afterPoll }: Clock): Transport => ({
   async publish(session, batch, from) {
     // The server may change its limit before it confirms; the limit at the write counts.
     const { maxPayload } = session
@@ -25,7 +25,7 @@ export const coreNats: Transport = {
     session.write(messagesFrom(batch, from), true)
     return true
   },
-}
+})
 
 const messagesFrom = (batch: Batch, index: number) =>
   batch.bytes.subarray(messageStart(batch, index), batch.used)

@@ -3,6 +3,7 @@
 //
 // Backpressure: when the buffer is full, the batcher fills, reading stops, the pipe fills, Falco waits.
 
+import type { Clock } from '../../shared/clock.ts'
 import { messageOf } from '../../shared/errors.ts'
 import type { Notifier } from '../../shared/notifier.ts'
 import { type Counters, observe } from '../accounting/counters.ts'
@@ -27,15 +28,16 @@ export function openPublisher(options: {
   /** Notified when the sink takes what it did not take before, and when a batch is delivered. */
   stateChanged: Notifier
   rejectLog: RejectLog
+  clock: Clock
   /** Called at each look, for the log. */
-  onLook?: (vitals: Vitals) => void
+  onLook?: (vitals: Vitals, now: number) => void
 }): Sink {
-  const { connector, transport, buffer, counters, stateChanged, rejectLog } = options
+  const { connector, transport, buffer, counters, stateChanged, rejectLog, clock } = options
   const { inFlight } = buffer
-  const coalescing = createCoalescing(transport.writePartial, counters, stateChanged)
+  const coalescing = createCoalescing(transport.writePartial, options)
   const stop = new AbortController()
   let session: Session | undefined
-  let progressAt = performance.now()
+  let progressAt = clock.now()
 
   async function keepConnected(): Promise<void> {
     while (!stop.signal.aborted) {
@@ -55,7 +57,7 @@ export function openPublisher(options: {
   }
 
   function startNewest(): void {
-    if (inFlight.length === 1) progressAt = performance.now()
+    if (inFlight.length === 1) progressAt = clock.now()
     if (session) publish(session, inFlight.at(-1)!)
   }
 
@@ -63,7 +65,7 @@ export function openPublisher(options: {
     moveTo(current, flight, counters)
     const { batch, written } = flight
     flight.written = batch.count
-    flight.publishedAt = performance.now()
+    flight.publishedAt = clock.now()
     transport.publish(current, batch, written).then(
       (refusals) => settle(current, flight, refusals),
       // The session is over, although `closed` may not have resolved, or useless.
@@ -74,31 +76,31 @@ export function openPublisher(options: {
   function settle(current: Session, flight: InFlight, refusals: readonly Refusal[]): void {
     if (session !== current || inFlight[0] !== flight) return
     counters.delivered += flight.batch.count - refusals.length
-    observeDelivery(counters, flight)
+    observeDelivery(counters, flight, clock)
     for (const { reason, detail } of refusals) {
       counters.rejected[reason]++
       rejectLog(reason, () => detail)
     }
     buffer.done()
-    progressAt = performance.now()
+    progressAt = clock.now()
     refill()
     stateChanged.notify()
   }
 
-  const waitingMs = () => (inFlight.length > 0 ? performance.now() - progressAt : 0)
+  const waitingMs = () => (inFlight.length > 0 ? clock.now() - progressAt : 0)
   const isLagging = () => waitingMs() > LAGGING_MS || buffer.isDraining()
   const isStalled = () => waitingMs() > STALLED_MS
   /** Whether new alerts can be in flight at once. */
   const isFree = () => buffer.isEmpty() && inFlight.length < WINDOW
   const vitals = () => ({ connected: !!session, waitingMs: waitingMs(), ...buffer.levels() })
 
-  const looking = setInterval(() => {
+  const looking = clock.every(LOOK_INTERVAL_MS, () => {
     if (isStalled()) buffer.spill()
     // The disk may work again.
     refill()
-    options.onLook?.(vitals())
+    options.onLook?.(vitals(), clock.now())
     if (isLagging()) stateChanged.notify()
-  }, LOOK_INTERVAL_MS)
+  })
 
   // Only an abort ends it before us, and then its error is expected.
   const connected = keepConnected().catch((error) => {
@@ -133,7 +135,7 @@ export function openPublisher(options: {
     },
     vitals,
     async [Symbol.asyncDispose]() {
-      clearInterval(looking)
+      looking[Symbol.dispose]()
       stop.abort()
       session?.close()
       await connected
@@ -142,10 +144,10 @@ export function openPublisher(options: {
   }
 }
 
-function observeDelivery(counters: Counters, { batch, publishedAt }: InFlight): void {
+function observeDelivery(counters: Counters, { batch, publishedAt }: InFlight, clock: Clock): void {
   observe(counters.batchAlerts, batch.count)
-  observe(counters.ackSeconds, (performance.now() - publishedAt) / 1000)
-  const now = Date.now()
+  observe(counters.ackSeconds, (clock.now() - publishedAt) / 1000)
+  const now = clock.date()
   for (let index = 0; index < batch.count; index++) {
     // NaN where the alert has no time. A clock may be ahead of ours.
     const delay = now - batch.times[index]!

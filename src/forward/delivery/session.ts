@@ -1,8 +1,8 @@
 // One connection to one server, from dial to loss. It never reconnects: the connector opens another session.
 
 import type { Socket } from 'node:net'
-import { setImmediate as afterPoll } from 'node:timers/promises'
-import { PermissionViolationError } from 'nats'
+import { createInbox, type NatsConnection, PermissionViolationError } from 'nats'
+import { systemClock } from '../../shared/clock.ts'
 import { messageOf, printable } from '../../shared/errors.ts'
 import { isEncrypted } from '../../shared/nats/checked-transport.ts'
 import type { Credentials, Identity } from '../../shared/nats/credentials.ts'
@@ -13,7 +13,39 @@ import { dial, PING_INTERVAL_MS, UNANSWERED_PINGS_MAX } from './dial.ts'
 const DENIED_CHARS_MAX = 16 * 1024 * 1024
 const DENIED_CHECK_INTERVAL = 256
 
-export type Session = Awaited<ReturnType<typeof openSession>>
+export interface Session {
+  readonly server: Server
+  /** The server's version, for logs. */
+  readonly version: string
+  readonly encrypted: boolean
+  /** Bytes. A longer message makes the server end the connection. It may change at any time. */
+  readonly maxPayload: number
+  /** `host:port` of the servers that this one knows in its cluster. */
+  readonly discovered: readonly string[]
+  /** Subjects that the server denied, and the number of messages on each. A denial precedes the PONG. */
+  readonly denied: Map<string, number>
+  /** Whether the server has confirmed something, or kept the session for a while. */
+  readonly proven: boolean
+  /** A subject for answers that no other session has. */
+  readonly inbox: string
+  /**
+   * Sends messages as they are, `PUB subject size ↵ payload ↵`. The bytes must not change until the server
+   * has confirmed them, or the session is over. `alone`: at once, not corked until the next tick.
+   */
+  write(messages: Uint8Array, alone?: boolean): void
+  /** Resolves when the server has taken all that was published before; otherwise rejects or never settles. */
+  confirm(): Promise<void>
+  /** Calls `onAnswer` for each message on `inbox` and one more token; none comes where the server denies it. */
+  answers(onAnswer: (token: string, data: Uint8Array) => void): void
+  /** Whether it is over, perhaps before `closed` has resolved. */
+  isClosed(): boolean
+  /** Resolves when the session is over, with the reason, or undefined where `close` gave none. */
+  readonly closed: Promise<string | undefined>
+  close(why?: string): void
+}
+
+/** With the client's connection, for requests. */
+export type ClientSession = Session & { readonly connection: NatsConnection }
 
 /** Dials once. Rejects with the reason, also when aborted, and leaves no socket behind. */
 export async function openSession(
@@ -21,10 +53,12 @@ export async function openSession(
   credentials: Credentials,
   identity: Identity,
   signal: AbortSignal,
-) {
+): Promise<ClientSession> {
+  const { now, afterPoll } = systemClock
   const options = { ...credentials, ...identity }
   const { connection, wire, socket, destroy } = await dial(server, options, signal)
-  const openedAt = performance.now()
+  const openedAt = now()
+  const inbox = createInbox(identity.inboxPrefix)
   const denied = new Map<string, number>()
   let reason = ''
   let isOurs = false
@@ -56,27 +90,18 @@ export async function openSession(
 
   return {
     server,
-    /** The server's version, for logs. */
     version: printable(wire.info!.version),
     encrypted: isEncrypted(socket()),
-    /** Bytes. A longer message makes the server end the connection. */
     get maxPayload() {
       return wire.info!.max_payload
     },
-    /** `host:port` of the servers that this one knows in its cluster. */
-    get discovered(): readonly string[] {
+    get discovered() {
       return wire.info!.connect_urls!
     },
-    /** Subjects that the server denied, and the number of messages on each. A denial precedes the PONG. */
     denied,
-    /** For requests and subscriptions. */
     connection,
-    inboxPrefix: identity.inboxPrefix,
-    /**
-     * Sends messages as they are, `PUB subject size ↵ payload ↵`. The bytes must not change until the server
-     * has confirmed them, or the session is over. `alone`: at once, not corked until the next tick.
-     */
-    write(messages: Uint8Array, alone = false): void {
+    inbox,
+    write(messages, alone = false) {
       const to = socket()
       if (!alone && to?.writableCorked === 0) {
         to.cork()
@@ -84,16 +109,24 @@ export async function openSession(
       }
       to?.write(messages)
     },
-    /** Whether the server has confirmed something, or kept the session for a while. */
     get proven() {
-      return confirmed || performance.now() - openedAt > PING_INTERVAL_MS
+      return confirmed || now() - openedAt > PING_INTERVAL_MS
     },
-    /** Resolves when the server has taken all that was published before; otherwise never settles. */
-    async confirm(): Promise<void> {
+    async confirm() {
       await connection.flush()
       confirmed = true
     },
-    /** Resolves when the session is over, with the reason, or undefined where `close` gave none. */
+    answers(onAnswer) {
+      connection.subscribe(`${inbox}.*`, {
+        callback(error, message) {
+          // The server denies the subscription: no answer comes.
+          if (!error) onAnswer(message.subject.slice(inbox.length + 1), message.data)
+        },
+      })
+      // The client would hold the subscription back for a moment, and `write` does not wait for it.
+      connection.flush().catch(() => {})
+    },
+    isClosed: () => connection.isClosed(),
     closed: connection.closed().then(async (error) => {
       // The server's last error may be a few microtasks behind the end of its connection.
       await afterPoll()
@@ -101,7 +134,7 @@ export async function openSession(
       if (wire.serverError !== undefined) return printable(wire.serverError)
       return error ? messageOf(error) : 'the server closed the connection'
     }),
-    close(why = ''): void {
+    close(why = '') {
       isOurs = true
       end(why)
     },

@@ -68,7 +68,7 @@ export function createPressureLog(log: Logger, counters: Counters, full: string)
   let droppedBefore: readonly number[] = [...counters.dropped]
   let connectedAt = 0
 
-  return ({ connected, waitingMs }: Vitals, now = performance.now()): void => {
+  return ({ connected, waitingMs }: Vitals, now: number): void => {
     function look(lines: Lines, isSeen: boolean, quietMs: number, detail: object): void {
       const before = episodes.get(lines)
       const [after, turn] = follow(before, isSeen, now, quietMs)

@@ -1,5 +1,7 @@
 // Signals of the system, as signals of ours.
 
+import { systemClock } from '../clock.ts'
+
 export const STOP_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
 
 /** The first SIGTERM, SIGINT or SIGHUP asks for an orderly stop, the second for an end at once. */
@@ -12,10 +14,15 @@ export function stopSignals(): { stop: AbortSignal; abandon: AbortSignal } {
 }
 
 /** When to give up what runs: `graceMs` after a stop, and by hand at once. */
-export function giveUpAfter(graceMs: number, stop: AbortSignal, byHand: AbortSignal): AbortSignal {
+export function giveUpAfter(
+  graceMs: number,
+  stop: AbortSignal,
+  byHand: AbortSignal,
+  clock = systemClock,
+): AbortSignal {
   const givenUp = new AbortController()
   aborted(byHand).then(() => givenUp.abort())
-  aborted(stop).then(() => setTimeout(() => givenUp.abort(), graceMs).unref())
+  aborted(stop).then(() => clock.after(graceMs, () => givenUp.abort()))
   return givenUp.signal
 }
 

@@ -1,6 +1,7 @@
 // The rows of the spool as a queue, on a disk that may fail: no access throws. A row in flight stays in the
 // file until it is released.
 
+import type { Clock } from '../../../shared/clock.ts'
 import { messageOf } from '../../../shared/errors.ts'
 import type { Logger } from '../../../shared/log.ts'
 import type { Counters } from '../../accounting/counters.ts'
@@ -39,6 +40,7 @@ export function createDisk(
   inFlight: readonly { row: Row | undefined }[],
   counters: Counters,
   log: Logger,
+  clock: Clock,
 ) {
   let reserved = Math.min(stopBytes, (spool?.limitBytes ?? 0) / 2)
   /** The last row in flight: those behind it wait. */
@@ -49,7 +51,7 @@ export function createDisk(
   countAlerts()
   counters.restored = counters.spooled + counters.unreadable
 
-  const isDue = (access: Access) => performance.now() >= (retryAt[access] ?? 0)
+  const isDue = (access: Access) => clock.now() >= (retryAt[access] ?? 0)
   const waiting = () => (spool ? spool.rows() - inFlight.filter(({ row }) => row).length : 0)
 
   /** Undefined: the disk fails. `proves`: that this access works again. */
@@ -70,7 +72,7 @@ export function createDisk(
       else {
         const reason = messageOf(failure)
         if (retryAt[access] === undefined) log.error({ reason }, MESSAGES[access][0])
-        retryAt[access] = performance.now() + RETRY_MS
+        retryAt[access] = clock.now() + RETRY_MS
       }
       return undefined
     } finally {

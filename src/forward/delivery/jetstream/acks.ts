@@ -2,7 +2,6 @@
 // error-codes.json has the codes that a publisher or a client that makes a stream can meet, with the server's words
 // for them (https://github.com/nats-io/nats-server/blob/main/server/errors.json).
 
-import type { Msg } from 'nats'
 import { messageOf, printable } from '../../../shared/errors.ts'
 import type { Logger } from '../../../shared/log.ts'
 import TABLE from './error-codes.json' with { type: 'json' }
@@ -23,16 +22,20 @@ export type Answer = 'stored' | 'duplicate' | Failure
 
 export const UNANSWERED: Failure = { trouble: 'timeout', reason: 'no answer' }
 
+interface Body {
+  readonly stream?: string
+  readonly duplicate?: boolean
+  readonly error?: { readonly err_code?: number; readonly description?: string }
+}
+
+const decoder = new TextDecoder()
+
 /** Takes any bytes: a plain subscriber may answer, too. */
-export function readAnswer(message: Msg): Answer {
+export function readAnswer(data: Uint8Array): Answer {
   // The server itself answers without a body when the subject has no subscriber.
-  if (message.data.length === 0) return { trouble: 'no_responders', reason: 'no responders' }
+  if (data.length === 0) return { trouble: 'no_responders', reason: 'no responders' }
   try {
-    const { stream, duplicate, error } = message.json<{
-      stream?: string
-      duplicate?: boolean
-      error?: { err_code?: number; description?: string }
-    }>()
+    const { stream, duplicate, error }: Body = JSON.parse(decoder.decode(data))
     if (error === undefined) return duplicate === true ? 'duplicate' : 'stored'
     const reason = printable(error.description ?? 'unknown error')
     const trouble = troubleOf(error.err_code, reason)

@@ -6,8 +6,8 @@
 // stored, the others follow in order. So the order in the stream differs from the order of reading by at most the
 // alerts that were in flight behind one that failed.
 
-import { createInbox } from 'nats'
 import { backoff } from '../../../shared/backoff.ts'
+import type { Clock, Timer } from '../../../shared/clock.ts'
 import type { Logger } from '../../../shared/log.ts'
 import type { Counters } from '../../accounting/counters.ts'
 import type { Batch } from '../../encoding/batch.ts'
@@ -24,7 +24,7 @@ import {
 } from './acks.ts'
 import { createMessageWriter, sizeWithId } from './message-writer.ts'
 import { createSlots, type Slot as SlotOf } from './slots.ts'
-import { createStreamMaker, type StreamMaker } from './stream.ts'
+import { createStreamMaker, type MakeStream } from './stream.ts'
 import type { StreamSettings } from './stream-settings.ts'
 
 const RETRY_FIRST_MS = 250
@@ -34,21 +34,24 @@ const TICK_MS = 1000
 
 export interface JetStreamOptions {
   readonly settings: StreamSettings
-  /** Whether to make the stream when it is missing. */
-  readonly create: boolean
+  /** Makes the stream when it is missing. Undefined: others make it. */
+  readonly makeStream: MakeStream | undefined
   readonly maxInFlight: number
   readonly counters: Counters
   readonly log: Logger
+  readonly clock: Clock
+  readonly random: () => number
 }
 
 /** Publishes with acknowledgement, and retries as long as the session lives. */
 export function createJetStreamTransport(options: JetStreamOptions): Transport {
-  const { settings, create, log } = options
+  const { settings, log } = options
   const troubles = createTroubleLog(log, settings)
-  const makeStream = create ? createStreamMaker(settings, log) : undefined
+  const makeStream = options.makeStream && createStreamMaker(options.makeStream, settings, log)
   const windows = new WeakMap<Session, ReturnType<typeof openPublishWindow>>()
   const windowOf = (session: Session) => {
-    const window = windows.get(session) ?? openPublishWindow(session, options, troubles, makeStream)
+    const window =
+      windows.get(session) ?? openPublishWindow(session, { ...options, makeStream }, troubles)
     windows.set(session, window)
     return window
   }
@@ -77,13 +80,18 @@ const subjectOf = ({ delivery, alert }: Slot) =>
 /** All that is in flight over one session. The result publishes a batch and resolves when its alerts are stored or refused. */
 function openPublishWindow(
   session: Session,
-  { maxInFlight, counters }: JetStreamOptions,
+  {
+    maxInFlight,
+    counters,
+    makeStream,
+    clock,
+    random,
+  }: Pick<JetStreamOptions, 'maxInFlight' | 'counters' | 'clock' | 'random'> & {
+    makeStream: ReturnType<typeof createStreamMaker> | undefined
+  },
   troubles: TroubleLog,
-  makeStream: StreamMaker | undefined,
 ) {
-  const { connection } = session
-  const inbox = createInbox(session.inboxPrefix)
-  const writer = createMessageWriter(session)
+  const writer = createMessageWriter(session, clock)
   const slots = createSlots<Delivery>(maxInFlight)
   /** In the order of the calls. */
   const deliveries: Delivery[] = []
@@ -91,24 +99,18 @@ function openPublishWindow(
   const arrivedAtTicks: number[] = Array(ANSWER_TICKS).fill(0)
   let attempt = 0
   let probe: Slot | undefined
-  let retryTimer: NodeJS.Timeout | undefined
+  let retryTimer: Timer | undefined
 
-  connection.subscribe(`${inbox}.*`, {
-    callback(error, message) {
-      // The server denies the subscription: no answer comes, and the advice on timeouts covers it.
-      if (error) return
-      const slot = slots.byToken(Number(message.subject.slice(inbox.length + 1)))
-      if (slot) settle(slot, readAnswer(message))
-    },
+  session.answers((token, answer) => {
+    const slot = slots.byToken(Number(token))
+    if (slot) settle(slot, readAnswer(answer))
   })
-  // The client would hold the subscription back for a moment, and the writer does not wait.
-  connection.flush().catch(() => {})
-  const ticker = setInterval(failOverdue, TICK_MS)
+  const ticker = clock.every(TICK_MS, failOverdue)
   void session.closed.then(() => {
-    clearInterval(ticker)
-    clearTimeout(retryTimer)
+    ticker[Symbol.dispose]()
+    retryTimer?.[Symbol.dispose]()
   })
-  void makeStream?.(connection).then(() => {
+  void makeStream?.(session).then(() => {
     ready = true
     refill()
   })
@@ -117,7 +119,7 @@ function openPublishWindow(
 
   /** Publishes new alerts while slots are free and none has failed. */
   function refill(): void {
-    if (ready && slots.failing() === 0 && !connection.isClosed())
+    if (ready && slots.failing() === 0 && !session.isClosed())
       for (let delivery = unpublished(); delivery; delivery = unpublished()) {
         const slot = slots.take(delivery, delivery.published)
         if (!slot) break
@@ -132,7 +134,7 @@ function openPublishWindow(
     const bytes = sizeWithId(batch, slot.alert)
     if (bytes > session.maxPayload)
       finish(slot, tooLarge(subjectOf(slot), bytes, session.maxPayload))
-    else slot.publication = writer.add(batch, slot.alert, `${inbox}.${slot.token}`)
+    else slot.publication = writer.add(batch, slot.alert, `${session.inbox}.${slot.token}`)
   }
 
   function publishAgain(slot: Slot): void {
@@ -162,7 +164,7 @@ function openPublishWindow(
       for (const other of slots.failed()) publishAgain(other)
     }
     if (slots.failing() === 0) {
-      clearTimeout(retryTimer)
+      retryTimer?.[Symbol.dispose]()
       retryTimer = undefined
       if (!refusal) troubles.end()
     }
@@ -178,13 +180,13 @@ function openPublishWindow(
     if (slot === probe) probe = undefined
     slots.fail(slot)
     troubles.begin(failure, subjectOf(slot))
-    if (!probe) retryTimer ??= setTimeout(retry, backoff(++attempt, RETRY_FIRST_MS))
+    if (!probe) retryTimer ??= clock.after(backoff(++attempt, RETRY_FIRST_MS, { random }), retry)
   }
 
   async function retry(): Promise<void> {
-    if (troubles.current() === 'no_responders') await makeStream?.(connection)
+    if (troubles.current() === 'no_responders') await makeStream?.(session)
     retryTimer = undefined
-    if (probe || connection.isClosed()) return
+    if (probe || session.isClosed()) return
     const [oldest] = slots.failed()
     if (!oldest) return
     probe = oldest

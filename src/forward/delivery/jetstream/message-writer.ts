@@ -1,6 +1,6 @@
 // Messages with a reply subject: gathered during a turn of the event loop for one write, and counted as they arrive.
 
-import { setImmediate as afterPoll } from 'node:timers/promises'
+import type { Clock } from '../../../shared/clock.ts'
 import { messageOf } from '../../../shared/errors.ts'
 import type { Batch } from '../../encoding/batch.ts'
 import { MESSAGE_ID_LINE_LENGTH, messageIdLine, VERSION_LINE } from '../../encoding/headers.ts'
@@ -28,7 +28,7 @@ export const sizeWithId = (batch: Batch, index: number): number =>
 const hasHeaders = (batch: Batch, index: number) =>
   headersStart(batch, index) < batch.starts[index]!
 
-export function createMessageWriter(session: Session) {
+export function createMessageWriter(session: Session, { afterPoll }: Clock) {
   let slab = Buffer.alloc(0)
   /** `slab[start, end)` is added and not written. */
   let [start, end] = [0, 0]
@@ -44,7 +44,7 @@ export function createMessageWriter(session: Session) {
 
   async function confirmAll(onArrival: () => void): Promise<void> {
     confirming = true
-    while (arrived < added && !session.connection.isClosed()) {
+    while (arrived < added && !session.isClosed()) {
       flush()
       const upTo = added
       // It rejects only when the session is over, although `closed` has not resolved yet.

@@ -4,6 +4,7 @@ import { JetStreamApiCodes, JetStreamApiError, jetstreamManager } from '@nats-io
 import type { NatsConnection } from 'nats'
 import { messageOf } from '../../../shared/errors.ts'
 import type { Logger } from '../../../shared/log.ts'
+import type { Session } from '../session.ts'
 import { STORAGE_ADVICE, troubleOf } from './acks.ts'
 import type { StreamSettings } from './stream-settings.ts'
 
@@ -13,20 +14,20 @@ const NAME_IN_USE = 10058
 const streamsOf = async (connection: NatsConnection) =>
   (await jetstreamManager(connection, { checkAPI: false })).streams
 
-export type StreamMaker = ReturnType<typeof createStreamMaker>
+export type MakeStream = (session: Session, settings: StreamSettings) => Promise<boolean>
 
-/** Makes the stream unless one has its name. Never rejects; logs a reason once. */
-export function createStreamMaker(settings: StreamSettings, log: Logger) {
+/** Makes the stream by `make`, which is `makeIfMissing` with a connection. Never rejects; logs a reason once. */
+export function createStreamMaker(make: MakeStream, settings: StreamSettings, log: Logger) {
   const { name: stream, subject } = settings
   let lastReason: string | undefined
-  return async (connection: NatsConnection): Promise<void> => {
+  return async (session: Session): Promise<void> => {
     try {
-      const isMade = await makeIfMissing(connection, settings)
+      const isMade = await make(session, settings)
       if (isMade) log.info({ stream, subject }, 'made the stream')
       lastReason = undefined
     } catch (error) {
       const reason = messageOf(error)
-      if (connection.isClosed() || reason === lastReason) return
+      if (session.isClosed() || reason === lastReason) return
       lastReason = reason
       const trouble = troubleOf(codeOf(error), reason)
       const advice = trouble === 'out_of_storage' ? `; ${STORAGE_ADVICE}` : ''
@@ -35,8 +36,8 @@ export function createStreamMaker(settings: StreamSettings, log: Logger) {
   }
 }
 
-/** Whether it was made. Rejects with the server's reason. */
-async function makeIfMissing(
+/** Makes the stream unless one has its name: whether it did. Rejects with the server's reason. */
+export async function makeIfMissing(
   connection: NatsConnection,
   { name, subject, maxAgeMs, duplicateWindowMs }: StreamSettings,
 ): Promise<boolean> {

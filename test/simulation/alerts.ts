@@ -1,0 +1,34 @@
+// The alerts of a scenario, each with a number of its own by which it is found again wherever it gets to.
+
+import { PRIORITIES } from '../../src/shared/alert/alert.ts'
+
+export interface AlertSpec {
+  /** From 1, in the order in which Falco raises them. */
+  readonly number: number
+  /** When Falco raises it, in ms. */
+  readonly at: number
+  /** Index into PRIORITIES. */
+  readonly severity: number
+  /** Its rule is `Rule 3`, so its subject `falco.<priority>.rule_3`. */
+  readonly rule: number
+  /** Bytes of the line without its newline, or as many as the rest of it needs. */
+  readonly length: number
+}
+
+const NUMBER = /"output":"alert (\d+) /
+
+export function lineOf({ number, at, severity, rule, length }: AlertSpec): string {
+  const time = new Date(Date.UTC(2026, 0, 1) + at).toISOString().replace('Z', '000000Z')
+  const start = `{"hostname":"node-1","output":"alert ${number} `
+  const end = `","priority":"${titleOf(severity)}","rule":"Rule ${rule}","source":"syscall","tags":[],"time":"${time}"}`
+  return start + 'x'.repeat(Math.max(0, length - start.length - end.length)) + end
+}
+
+const titleOf = (severity: number) =>
+  PRIORITIES[severity]!.replace(/^./, (letter) => letter.toUpperCase())
+
+/** The number of the alert in a line, or undefined where the line has none. */
+export function numberIn(line: string): number | undefined {
+  const number = NUMBER.exec(line)?.[1]
+  return number === undefined ? undefined : Number(number)
+}
