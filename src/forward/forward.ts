@@ -16,7 +16,6 @@ import type { Config } from './options.ts'
 import { createParts } from './parts.ts'
 import { logSummary } from './summary.ts'
 import type { Measured } from './telemetry/metrics.ts'
-import { routesTo } from './telemetry/telemetry.ts'
 
 /** Linux hands over at most a pipe's 64 KiB at once. */
 const READ_BYTES_MAX = 64 * 1024
@@ -88,7 +87,7 @@ export async function forward(
       events,
     })
     const isStopping = () => ending.aborted
-    if (vitals) endpoint?.serve(routesTo(() => measure(vitals()), isStopping))
+    if (vitals) endpoint?.serve(() => measure(vitals()), isStopping)
     aborted(stop).then(() => log.info('stopping: delivering what was read'))
     log.info({ input: config.pipe, subject: config.subject.text }, `reading ${source.kind}`)
     const reading = source.pump(batcher, ending, givenUp).catch(fail)
