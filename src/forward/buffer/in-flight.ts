@@ -2,7 +2,7 @@
 
 import type { Counters } from '../accounting/counters.ts'
 import type { Batch } from '../encoding/batch.ts'
-import type { Row } from './spool/tables.ts'
+import type { Row } from './spool/row.ts'
 
 export type InFlight = ReturnType<typeof inFlightOf>
 
