@@ -10,6 +10,8 @@ import type { Spool } from './buffer/spool/spool.ts'
 import type { Dial } from './delivery/connector.ts'
 import type { StreamSettings } from './delivery/jetstream/stream-settings.ts'
 import { openSession, type Session } from './delivery/session.ts'
+import type { Inputs } from './input/input.ts'
+import { systemInputs } from './input/system-inputs.ts'
 import type { Config } from './options.ts'
 import { openTelemetry, type Telemetry } from './telemetry/telemetry.ts'
 
@@ -17,6 +19,7 @@ export interface Environment {
   readonly clock: Clock
   /** As Math.random. */
   random(): number
+  readonly inputs: Inputs
   readonly dial: Dial
   /** What may be the reason of a refusal beside what servers say. */
   whyRefused(): string | undefined
@@ -37,6 +40,7 @@ export function systemEnvironment(config: Config): Environment {
   return {
     clock: systemClock,
     random: Math.random,
+    inputs: systemInputs,
     async dial(server, signal) {
       const session = await openSession(server, readCredentials(config, server), identity, signal)
       connections.set(session, session.connection)

@@ -9,7 +9,6 @@ import { createFalcoEvents } from './accounting/falco-events.ts'
 import { type Batcher, createBatcher } from './buffer/batcher.ts'
 import type { Sink, Vitals } from './delivery/sink.ts'
 import type { Environment } from './environment.ts'
-import { ensureFifo } from './input/fifo.ts'
 import { openSource } from './input/source.ts'
 import { openSink, openSpoolOrGoOn } from './open-sink.ts'
 import type { Config } from './options.ts'
@@ -49,11 +48,13 @@ export async function forward(
   const readBytes = Math.min(READ_BYTES_MAX, config.batchBytes >> 1)
   const batcher = createBatcher({ ...parts, ...config, readBytes, events })
   // There when Falco looks for it; but what Falco wrote into it would be lost with us if the spool is in use.
-  if (config.pipe !== '-') ensureFifo(config.pipe)
+  if (config.pipe !== '-') environment.inputs.makePipe(config.pipe)
   const spool = await openSpoolOrGoOn(parts)
   const notAside =
     'the pipe cannot be set aside at a stop: what Falco writes in that moment may be lost'
-  const source = openSource(config.pipe, readBytes, (reason) => log.warn({ reason }, notAside))
+  const source = openSource(config.pipe, readBytes, environment, (reason) =>
+    log.warn({ reason }, notAside),
+  )
   // A failure ends the job as a stop does, within the drain timeout.
   const failed = new AbortController()
   const ending = AbortSignal.any([stop, failed.signal])
