@@ -79,6 +79,7 @@ export async function forward(
     })
     const { vitals } = sink
     const measure = (vitals: Vitals): Measured => ({
+      now: environment.clock.now(),
       counters,
       vitals,
       batcherAlerts: batcher.waiting(),

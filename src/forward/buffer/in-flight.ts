@@ -12,7 +12,7 @@ export const inFlightOf = (batch: Batch, row?: Row) => ({
   /** The session to which the first `written` alerts went. */
   session: undefined as object | undefined,
   written: 0,
-  /** When all of it was written, by `performance.now()`. */
+  /** When all of it was written, by the clock. */
   publishedAt: 0,
 })
 

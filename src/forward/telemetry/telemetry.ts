@@ -37,8 +37,8 @@ export function routesTo(measure: () => Measured, isStopping: () => boolean): Ro
     },
     /** Ignores NATS on purpose: a restart would not mend the connection, and would lose the alerts in memory. */
     live() {
-      const { counters, vitals } = measure()
-      const pausedMs = pausedFor(counters)
+      const { now, counters, vitals } = measure()
+      const pausedMs = pausedFor(counters, now)
       if (pausedMs <= STUCK_MS || vitals.inFlightAlerts > 0) return undefined
       return `reading has paused for ${seconds(pausedMs)} and nothing is on its way`
     },
