@@ -20,7 +20,7 @@ export type SpoolFile = ReturnType<typeof createSpoolFile>
 export function createSpoolFile(
   troubles: ReturnType<typeof createTroubles>,
   diskPages: number,
-  leave: (left: () => readonly number[], why: WhyLeft) => void,
+  committed: (change: Change, isAside: boolean) => void,
 ) {
   const table = createTable()
   /** SQLite gives pages back to the file, never to the disk. */
@@ -51,7 +51,7 @@ export function createSpoolFile(
     if (troubles.isLying()) unsynced.push(changes)
     else unsynced = []
     const isAside = changes.some(({ why }) => why === 'aside')
-    for (const { left, why } of changes) if (left && why) leave(left, isAside ? 'aside' : why)
+    for (const change of changes) committed(change, isAside)
   }
 
   return {

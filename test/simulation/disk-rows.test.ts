@@ -3,6 +3,7 @@
 import { DatabaseSync } from 'node:sqlite'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
+import { createSpool } from '../../src/forward/buffer/spool/spool.ts'
 import { openRows, type Rows } from '../../src/forward/buffer/spool/tables.ts'
 import { createDisk } from './disk.ts'
 import { PAGE_BYTES } from './disk-table.ts'
@@ -19,7 +20,7 @@ const severity = fc.integer({ min: 0, max: 7 })
 const alerts = fc.integer({ min: 0, max: 5 })
 const checksum = fc.integer({ min: 0, max: 2 ** 32 - 1 })
 const lines = fc
-  .record({ length: fc.oneof(fc.nat(600), fc.nat(20_000)), byte: fc.nat(255) })
+  .record({ length: fc.oneof(fc.constantFrom(0, 500), fc.nat(20_000)), byte: fc.nat(255) })
   .map(({ length, byte }) => Buffer.alloc(length, byte))
 const statement: fc.Arbitrary<Statement> = fc.oneof(
   {
@@ -34,7 +35,7 @@ const statement: fc.Arbitrary<Statement> = fc.oneof(
   fc.record({ leastSevereAfter: fc.tuple(fc.nat(12)) }),
   fc.record({ measure: fc.constant([]) }),
   fc.record({ keep: fc.tuple(fc.constantFrom('then', 'later'), alerts, lines) }),
-  fc.record({ trimKept: fc.tuple(fc.nat(30_000)) }),
+  fc.record({ trimKept: fc.tuple(fc.constantFrom(0, 500, 1000, 20_000)) }),
 )
 /** Statements, and of those in a list whether the last one throws. */
 const step = fc.oneof(
@@ -97,5 +98,54 @@ it('answers as SQLite does', () => {
       expect(disk.aside().map(({ found }) => ({ found }))).toEqual(kept)
     }),
     { numRuns: 300 },
+  )
+})
+
+it('makes of a damaged row what it is in SQLite', () => {
+  const change = fc.record({
+    row: fc.nat(4),
+    column: fc.constantFrom('lines', 'checksum', 'alerts', 'leastSevere'),
+    bit: fc.nat(15),
+  })
+  fc.assert(
+    fc.property(fc.array(change, { maxLength: 8 }), (changes) => {
+      const time = createVirtualTime()
+      const random = () => createRandom(1)
+      const disk = createDisk({ time, random, trace() {}, violated() {} }, { limitBytes: LIMIT })
+      const life = { number: 1, isAlive: () => true, clock: time.clockFor(), step() {} }
+      const file = { path: '', limitBytes: LIMIT, movedAside: undefined, cutLog: undefined }
+      using database = new DatabaseSync(':memory:')
+      const both = [() => openRows(database, ':memory:'), () => disk.openRows(life, LIMIT)] as const
+      for (const open of both) {
+        const spool = createSpool(open(), file, life.clock)
+        for (let alerts = 1; alerts <= 5; alerts++)
+          spool.append(Buffer.from('{"rule":"r","priority":"p"}\n'.repeat(alerts)), alerts, alerts)
+      }
+      const set = database.prepare(
+        'UPDATE batches SET alerts = ?, least_severe = ?, lines = ?, checksum = ? WHERE id = ?',
+      )
+      for (const { row, column, bit } of changes)
+        disk.changeRow(row / 5, (row) => {
+          const { lines } = row
+          const changed = { ...row, lines: Buffer.from(lines) }
+          if (column === 'lines') changed.lines[(bit * 7) % lines.length]! ^= 1
+          else if (column === 'checksum') changed.checksum = (changed.checksum ^ (2 ** bit)) >>> 0
+          else changed[column] ^= 2 ** bit
+          const { id, alerts, leastSevere, checksum } = changed
+          set.run(alerts, leastSevere, changed.lines, checksum, id)
+          return changed
+        })
+      disk.crash()
+      const [real, simulated] = both.map((open) => {
+        const spool = createSpool(open(), file, life.clock)
+        const sums = [spool.rows(), spool.alerts(), spool.bytes(), { ...spool.damaged() }]
+        const leastSevere = spool.leastSevereAfter(0)
+        const read = []
+        for (let row = spool.after(0); row; row = spool.after(row.id)) read.push(row.id)
+        return { sums, leastSevere, read }
+      })
+      expect(simulated).toEqual(real)
+    }),
+    { numRuns: 100 },
   )
 })

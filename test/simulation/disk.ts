@@ -7,7 +7,7 @@ import type { Rows } from '../../src/forward/buffer/spool/tables.ts'
 import { PRIORITIES } from '../../src/shared/alert/alert.ts'
 import { FatalError } from '../../src/shared/errors.ts'
 import { DISK_ERRORS } from './disk-errors.ts'
-import { createSpoolFile, type WhyLeft } from './disk-file.ts'
+import { type Change, createSpoolFile, type WhyLeft } from './disk-file.ts'
 import { type Connection, createRows } from './disk-rows.ts'
 import { numbersIn, numbersOf, PAGE_BYTES, type TableRow } from './disk-table.ts'
 import { type Access, createTroubles } from './disk-troubles.ts'
@@ -39,10 +39,17 @@ export function createDisk(world: World, { limitBytes }: { readonly limitBytes: 
   const movedAside: { readonly path: string; readonly numbers: readonly number[] }[] = []
 
   function newFile() {
-    return createSpoolFile(troubles, Math.floor(limitBytes / PAGE_BYTES), (left, why) => {
-      onDrop?.(left(), why)
-      world.trace(() => `the spool ${VERBS[why]} ${listed(left())}`)
-    })
+    return createSpoolFile(troubles, Math.floor(limitBytes / PAGE_BYTES), committed)
+  }
+
+  function committed({ inserted, left, why }: Change, isAside: boolean): void {
+    if (inserted) world.trace(() => `the spool stores ${listed(numbersOf(inserted))}`)
+    if (left && why) leave(left(), isAside ? 'aside' : why)
+  }
+
+  function leave(numbers: readonly number[], why: WhyLeft): void {
+    world.trace(() => `the spool ${VERBS[why]} ${listed(numbers)}`)
+    onDrop?.(numbers, why)
   }
 
   function destroy(row: TableRow): void {
@@ -75,16 +82,17 @@ export function createDisk(world: World, { limitBytes }: { readonly limitBytes: 
     if (connection?.isOpen()) throw DISK_ERRORS.locked()
     // It ended without a word.
     if (connection) crash()
-    connection = connect(life)
+    const mine = connect(life)
+    connection = mine
     try {
       life.step()
-      connection.check()
-      if (!exists) connection.pass('write')
+      mine.check()
+      if (!exists) mine.pass('write')
       exists = true
-      connection.pass('read')
+      mine.pass('read')
       for (const row of file.table.rows)
         if (!(row.leastSevere in PRIORITIES)) file.table.update(row, { leastSevere: LEAST_SEVERE })
-      return createRows(file, connection, spoolBytes)
+      return createRows(file, mine, spoolBytes)
     } catch (error) {
       connection = undefined
       throw error
@@ -98,7 +106,7 @@ export function createDisk(world: World, { limitBytes }: { readonly limitBytes: 
     file = newFile()
     exists = false
     isCorrupt = false
-    onDrop?.(numbers, 'aside')
+    leave(numbers, 'aside')
     return path
   }
 
