@@ -29,7 +29,7 @@ export function createDisk(world: World, { limitBytes }: { readonly limitBytes: 
   const troubles = createTroubles(world.time)
   let file = newFile()
   let exists = false
-  /** SQLite finds it at each access. */
+  /** Its structure, as SQLite finds at each access. */
   let isCorrupt = false
   let logIsCut = false
   let connection: Connection | undefined
@@ -106,6 +106,7 @@ export function createDisk(world: World, { limitBytes }: { readonly limitBytes: 
     file = newFile()
     exists = false
     isCorrupt = false
+    logIsCut = false
     leave(numbers, 'aside')
     return path
   }
@@ -115,6 +116,7 @@ export function createDisk(world: World, { limitBytes }: { readonly limitBytes: 
     (life: Life) =>
     async (directory: string, spoolBytes: number): Promise<Spool> => {
       if (troubles.openingMs() > 0) await life.clock.delay(troubles.openingMs())
+      if (!life.isAlive()) throw DISK_ERRORS.closed()
       const path = `${directory}/spool.db`
       const aside = () =>
         `${path}.damaged-${new Date(life.clock.date()).toISOString().replace(/[:.]/g, '-')}`
