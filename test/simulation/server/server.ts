@@ -64,6 +64,7 @@ export function createServer(world: World, options: ServerOptions): SimulatedSer
     makeStream: (life) =>
       createStreamMaker(
         world,
+        makerRandom,
         life,
         { stream, conditions },
         (session) => connections.get(session)!,
