@@ -122,12 +122,12 @@ export function createInvariants(world: World, scenario: Scenario, parts: Parts)
     if (wasKilled || life.measure === undefined) return
     const { counters } = life.measure()
     if (counters.rejected.internal_error > 0) world.violated('no bug', 'internal_error')
-    const hasFailed = life.log.at(-1)!.message.includes('the pipe ')
-    if (life.end !== 'failed' && !hasFailed && (life.end === 'lost') !== lost(counters) > 0)
+    const hasFailed = life.end === 'failed' || life.log.at(-1)!.message.includes('the pipe ')
+    if (!hasFailed && (life.end === 'lost') !== lost(counters) > 0)
       world.violated('exit code', `${life.end}, and ${lost(counters)} lost`)
     const left = held(counters) - counters.spooled
     const waitedMs = world.time.now() - (life.stoppedAt ?? Number.NEGATIVE_INFINITY)
-    if (left > 0 && waitedMs < config.drainTimeout && life.end !== 'failed')
+    if (left > 0 && waitedMs < config.drainTimeout && life.abandonedAt === undefined && !hasFailed)
       world.violated('drain', `${left} left after ${waitedMs} ms`)
   }
 

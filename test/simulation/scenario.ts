@@ -19,6 +19,8 @@ export type ScenarioConfig = ReturnType<typeof configOf>
 /** As long as the server has to be well before all that waits must have arrived. */
 export const WELL_MS = 180_000
 
+/** Half of the least spool that has room before its reserve for a stop. */
+const MIB = 1024 ** 2
 const FAULTS_MAX = 8
 const KINDS_MAX = 4
 
@@ -47,7 +49,7 @@ function configOf(random: Random) {
     batchBytes: random.pick([1024, 2048, 4096]),
     bufferBytes: random.pick([2048, 8192, 65_536]),
     maxLineBytes: random.pick([1024, 4096]),
-    spoolBytes: spool ? random.pick([32, 64, 256]) * 1024 : 0,
+    spoolBytes: spool ? 2 * MIB + random.pick([96, 160, 1024]) * 1024 : 0,
     whenFull: random.onceIn(2) ? ('drop' as const) : ('block' as const),
     drainTimeout: random.pick([0, 200, 2_000, 10_000]),
     maxInFlight: random.pick([1, 2, 5, 64]),
