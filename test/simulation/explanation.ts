@@ -18,6 +18,9 @@ export function createExplanation({ config, alerts }: Scenario, parts: Parts) {
   const mayBeTooLarge = (number: number) =>
     lengths.get(number)! + HEADER_BYTES > facts.lowestMaxPayload
 
+  /** The log names the file. */
+  const movedAside = () => parts.disk.movedAside().flatMap(({ numbers }) => numbers)
+
   function reasonsOf(number: number): string[] {
     const { severity } = byNumber.get(number)!
     const fate = parts.pipe.fates.get(number)!
@@ -32,6 +35,7 @@ export function createExplanation({ config, alerts }: Scenario, parts: Parts) {
       ['not_an_alert', !fate.isAlone || !fate.isIntact],
       [`dropped ${severity}`, true],
       ['left', true],
+      ['moved aside', movedAside().includes(number)],
     ]
     return reasons.filter(([, canBe]) => canBe).map(([reason]) => reason)
   }
@@ -47,6 +51,7 @@ export function createExplanation({ config, alerts }: Scenario, parts: Parts) {
       ]),
       ['filtered', total(counters.filtered)],
       ['unreadable', counters.unreadable],
+      ['moved aside', movedAside().length],
       ['left', wasKilled ? 0 : held(counters) - counters.spooled],
     ])
   }

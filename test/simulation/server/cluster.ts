@@ -94,7 +94,12 @@ export function createCluster(options: {
     const client = createClientEnd({
       ...{ world, life, random: ownRandom, link, server, number, maxPayload, discovered },
     })
-    const sessionFacts = { number, life: life.number, unanswered: new Set<string>() }
+    const sessionFacts = {
+      number,
+      life: life.number,
+      unanswered: new Set<string>(),
+      answered: new Set<string>(),
+    }
     const connection: Connection = {
       ...{ life, machine, link, client, facts: sessionFacts },
       subscription: undefined,

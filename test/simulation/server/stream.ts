@@ -64,7 +64,8 @@ export function createStream(
       return
     }
     if (number !== undefined) checkOwner(id, number)
-    connection.facts.unanswered.add(reply)
+    const { unanswered, answered } = connection.facts
+    if (!answered.has(reply)) unanswered.add(reply)
     const expected = headerOf(headers, 'Nats-Expected-Stream')
     const publication = { connection, reply, number, id, expected, size }
     const leaderless = conditions.get('leaderless')?.how
@@ -215,6 +216,7 @@ function createAnswers(world: World, random: Random, facts: Facts, conditions: C
     const token = reply.slice(prefix.length)
     const deliver = () => {
       connection.facts.unanswered.delete(reply)
+      connection.facts.answered.add(reply)
       if (isStored && number !== undefined) facts.confirmed.add(number)
       client.answer(token, data)
     }
