@@ -155,6 +155,8 @@ export function createInvariants(world: World, scenario: Scenario, parts: Parts)
 
   return {
     lifeStarted(): void {
+      // Of what was lost before, it is innocent.
+      lostInPipe.isNew()
       onDisk = new Set(numbersOnDisk())
       arrivedOfLife = []
       droppedSeen = []

@@ -103,6 +103,8 @@ export async function simulate(scenario: Scenario, options = { trace: false }): 
 function createParts(world: World, scenario: Scenario, count: (fact: string) => void) {
   const { config, alerts } = scenario
   const lines = new Set(alerts.map(lineOf))
+  // Two writers mix the parts of lines that take several writes.
+  const canBeMixed = scenario.faults.some(({ kind }) => kind === 'second writer')
   const server = createServer(world, {
     mode: config.jetstream ? 'jetstream' : 'core',
     servers: config.servers,
@@ -115,7 +117,7 @@ function createParts(world: World, scenario: Scenario, count: (fact: string) => 
       discardNew: true,
       duplicateWindowMs: config.duplicateWindowMs,
     },
-    isLine: (line) => lines.has(line),
+    isLine: (line) => lines.has(line) || canBeMixed,
   })
   const disk = createDisk(world, { limitBytes: config.spoolBytes })
   const obstacle = config.canBeSetAside ? {} : { obstacle: 'it is mounted by itself' }
