@@ -1,0 +1,4 @@
+// The simulator as a worker loads it. A test of the machinery around it loads another with the same exports.
+
+export { type Scenario, scenarioOf } from './scenario.ts'
+export { type Result, simulate, type Violation } from './simulate.ts'
