@@ -24,7 +24,7 @@ export async function simulate(
   const slots = createSlots<number>(config.slots)
   const waiting = [...alerts]
   const stored = new Map<number, number>()
-  const facts = { answers: 0, lost: 0, double: 0, never: 0 }
+  const facts = { answers: 0, lost: 0, double: 0 }
   const trace: string[] = []
   let violation: Violation | undefined
   let [late, lost, double] = [0, 0, 0]
