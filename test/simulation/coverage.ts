@@ -10,7 +10,11 @@ export interface Coverage {
   readonly facts: Counts
 }
 
-export const noCoverage = (): Coverage => ({ faults: {}, facts: {} })
+/** `kinds` are those that a fault may have. */
+export const noCoverage = (kinds: readonly string[] = []): Coverage => ({
+  faults: Object.fromEntries(kinds.map((kind) => [kind, 0])),
+  facts: {},
+})
 
 export function cover({ faults, facts }: Coverage, scenario: Scenario, result: Result): void {
   for (const kind of new Set(scenario.faults.map(({ kind }) => kind))) add(faults, kind, 1)

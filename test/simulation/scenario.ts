@@ -2,6 +2,7 @@
 
 import type { AlertSpec } from './alerts.ts'
 import type { Fault } from './fault.ts'
+import { FAULTS } from './faults.ts'
 import { createRandom } from './random.ts'
 
 export interface Scenario {
@@ -27,7 +28,7 @@ export function scenarioOf(seed: number): Scenario {
     })),
     faults: times(random.below(8)).map((at) => ({
       at,
-      kind: random.pick(['late', 'lost', 'double']),
+      kind: random.pick(Object.keys(FAULTS)),
       parameters: { ms: random.between(1, 200) },
     })),
   }

@@ -18,7 +18,7 @@ if (mutated)
         ? { format: 'module-typescript', source: mutated.text, shortCircuit: true }
         : next(url, context),
   })
-const { scenarioOf, simulate }: typeof import('./entry.ts') = await import(entry)
+const { FAULTS, scenarioOf, simulate }: typeof import('./entry.ts') = await import(entry)
 
 /** What was thrown where the run does not see it. */
 let strays: unknown[] = []
@@ -56,7 +56,7 @@ const crash = (error: unknown): Violation => ({
 
 /** Runs seeds up to the first that violates something. */
 async function runSeeds(from: number, count: number): Promise<Reply> {
-  const coverage = noCoverage()
+  const coverage = noCoverage(Object.keys(FAULTS))
   for (let seed = from; seed < from + count; seed++) {
     progress[0] = seed - from
     const scenario = scenarioOf(seed)

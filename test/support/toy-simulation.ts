@@ -38,6 +38,8 @@ const NAMES = Object.keys(WAYS)
 /** Ten seeds that are well for each that is not. */
 export const seedThat = (way: string) => 10 * NAMES.indexOf(way)
 
+export const FAULTS = { odd: {}, even: {}, none: {} }
+
 export const scenarioOf = (seed: number) => ({
   seed,
   config: {},
