@@ -58,6 +58,18 @@ describe('Falco', () => {
     expect(falco.done()).toBe(true)
   })
 
+  it('writes again after a reload, once it had fallen silent', async () => {
+    const { texts, falco } = await run(
+      { keepAlive: true },
+      {
+        ends: [{ at: 2_050, how: 'kill' }],
+        faults: [{ at: 3_050, kind: 'reloads', parameters: { timeoutMs: 0 } }],
+      },
+    )
+    expect(falco.gaveUp.size).toBe(10)
+    expect(numbersIn(texts.slice(1))).toEqual([32, 33, 34, 35, 36, 37, 38, 39, 40])
+  })
+
   it('discards alerts that its queue does not take', async () => {
     const { falco, texts } = await run(
       { queueMax: 3 },
@@ -175,11 +187,12 @@ describe('any order of faults', () => {
     const kinds = KINDS.filter((kind) => !kind.includes('pipe'))
     // The seeds beyond found alerts left behind in a pipe that was set aside.
     for (const seed of [...SEEDS, 584, 667, 809, 859, 1050, 1606]) {
-      const { pipe } = await drawn(seed, ['stop'], kinds)
+      const { pipe, ends } = await drawn(seed, ['stop'], kinds)
       const lost = [...pipe.fates.values()].filter((fate) =>
         ['lost', 'split'].includes(whereaboutsOf(fate)),
       )
       expect(lost, `seed ${seed}`).toEqual([])
+      expect(new Set(ends.slice(0, -1)), `seed ${seed}`).toEqual(new Set(['stopped']))
     }
   })
 
