@@ -101,7 +101,8 @@ export function createFifo(capacity: number) {
 
   /** A reader and a writer do not wait here: a writer that waits for a reader has opened it, see `hasPartner`. */
   function open(access: 'read' | 'write' | 'both') {
-    const before = readersEver
+    /** How many readers there have to have been until open(2) returns. */
+    const needed = access === 'write' && readers === 0 ? readersEver + 1 : 0
     let isOpen = true
     if (access !== 'write') {
       readers++
@@ -110,8 +111,8 @@ export function createFifo(capacity: number) {
     if (access !== 'read') writers++
     changed()
     return {
-      /** Whether open(2) for writing has returned: a reader is there, or came and went. */
-      hasPartner: () => readers > 0 || readersEver > before,
+      /** Whether open(2) has returned: a writer waits for a reader, which may have gone again. */
+      hasPartner: () => readersEver >= needed,
       isOpen: () => isOpen,
       close(): void {
         if (!isOpen) return

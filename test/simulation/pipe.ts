@@ -85,12 +85,12 @@ export function createPipe(world: World, { capacity, obstacle }: PipeOptions) {
         life,
         () => {
           if (!opened?.isOpen()) throw new Error('EBADF: bad file descriptor, read')
-          const ended = (fate: Fate) => void readOrder.push(fate.number)
-          const length = fifo.read(buffer, most, life.number, ended)
-          if (length) {
-            bytesRead[life.number] = (bytesRead[life.number] ?? 0) + length
-            world.trace(() => `falco-nats ${life.number} reads ${length} bytes`)
+          const ended = ({ number }: Fate) => {
+            readOrder.push(number)
+            world.trace(() => `falco-nats ${life.number} has read alert ${number}`)
           }
+          const length = fifo.read(buffer, most, life.number, ended)
+          if (length) bytesRead[life.number] = (bytesRead[life.number] ?? 0) + length
           return length
         },
         undefined,

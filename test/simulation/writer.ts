@@ -144,7 +144,12 @@ export function createWriter(
       queue.push(fate)
       wake()
     },
-    discardQueue,
+    /** Throws its queue away, and opens its path anew with the next line. */
+    reload(): void {
+      discardQueue()
+      isSilent = keepsFile = false
+      if (!line) close()
+    },
     /** The process has ended; a `put` starts it again. */
     end(): void {
       trace(() => `${topic} ends`)
