@@ -137,6 +137,8 @@ export function createFifo(capacity: number) {
     read,
     readers: () => readers,
     used: () => used,
+    /** The lines with bytes in it. */
+    fates: () => pieces.map(({ fate }) => fate),
     /** Whether a read would tell something: bytes, or the end. */
     isReadable: () => used > 0 || writers === 0,
     /** Calls `step` at each change. */

@@ -18,6 +18,7 @@ export function createPipe(world: World, { capacity, obstacle }: PipeOptions) {
   const random = world.random('pipe')
   const places = new Map<string, Fifo | 'file'>()
   const openedBy = new Map<number, Opened[]>()
+  const made: Fifo[] = []
   /** By number. */
   const fates = new Map<number, Fate>()
   /** Numbers, in the order in which the last bytes of their lines were read. */
@@ -27,6 +28,7 @@ export function createPipe(world: World, { capacity, obstacle }: PipeOptions) {
 
   function make(path: string): Fifo {
     const fifo = createFifo(capacity)
+    made.push(fifo)
     places.set(path, fifo)
     return fifo
   }
@@ -157,6 +159,13 @@ export function createPipe(world: World, { capacity, obstacle }: PipeOptions) {
     fates,
     readOrder,
     bytesRead,
+    /** The lines that no process will read: they are lost, or in a pipe that is not at `path`, and has no reader. */
+    stranded(path: string): Set<Fate> {
+      const lost = [...fates.values()].filter((fate) => fate.lost > 0)
+      const there = places.get(path)
+      const orphans = made.filter((fifo) => fifo !== there && fifo.readers() === 0)
+      return new Set([...lost, ...orphans.flatMap((fifo) => fifo.fates())])
+    },
     /** A pipe, a regular file, or nothing. */
     at: (path: string) => places.get(path),
     make,

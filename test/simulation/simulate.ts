@@ -1,12 +1,13 @@
 // One run: a world from a scenario, moved on from event to event, and looked at after each.
 
+import { held, total } from '../../src/forward/accounting/counters.ts'
 import { parseServers } from '../../src/shared/nats/servers.ts'
 import { lineOf } from './alerts.ts'
 import { createDisk } from './disk.ts'
 import { createFalco } from './falco.ts'
 import { FAULTS } from './faults.ts'
 import { createInvariants } from './invariants.ts'
-import { createLives, PIPE } from './lives.ts'
+import { createLives, type KnownLife, PIPE } from './lives.ts'
 import { createPipe } from './pipe.ts'
 import { createRandom } from './random.ts'
 import { type Scenario, WELL_MS } from './scenario.ts'
@@ -87,7 +88,7 @@ export async function simulate(scenario: Scenario, options = { trace: false }): 
     })
   lives.start()
   const lastAt = Math.max(0, ...[...scenario.alerts, ...scenario.faults].map(({ at }) => at))
-  await runUntil(() => false, lastAt)
+  await runUntil(() => false, lastAt + scenario.calmMs)
   world.trace(() => 'from now on all is well')
   parts.heal()
   await deliverAndStop()
@@ -97,7 +98,29 @@ export async function simulate(scenario: Scenario, options = { trace: false }): 
     await deliverAndStop()
   }
   invariants.end()
+  if (parts.disk.rowsWritten() > 0) count('rows written')
   return { violation, trace, facts }
+}
+
+/** What the coverage shows beside the faults: whether seeds get into the corners of our own code. */
+function countWhatHappened({ measure }: KnownLife, count: (fact: string) => void): void {
+  if (!measure) return
+  const { counters } = measure()
+  const { resent, duplicates, restored, dropped, unreadable, rejected, spoolErrors } = counters
+  const happened = {
+    resent,
+    duplicates,
+    restored,
+    dropped: total(dropped),
+    unreadable,
+    spooled: counters.spooled,
+    spoolErrors,
+    paused: counters.pausedMs,
+    sessions: Math.max(0, counters.sessions - 1),
+    left: held(counters) - counters.spooled,
+    ...rejected,
+  }
+  for (const [what, number] of Object.entries(happened)) if (number > 0) count(`counted: ${what}`)
 }
 
 function createParts(world: World, scenario: Scenario, count: (fact: string) => void) {
@@ -139,10 +162,10 @@ function createParts(world: World, scenario: Scenario, count: (fact: string) => 
     },
     ended(life, end) {
       count(`life: ${end}`)
+      countWhatHappened(life, count)
       if (end === 'power cut') disk.powerCut()
       else disk.crash()
-      pipe.closeAllOf(life)
-      invariants.lifeEnded(life)
+      invariants.lifeEnded(life, () => pipe.closeAllOf(life))
     },
   })
   const parts = { server, disk, pipe, falco, lives }

@@ -7,7 +7,7 @@ import type { SimulatedServer } from './server.ts'
 
 /** Most are short, some outlive the pings of a session. */
 export const duration = (random: Random): number =>
-  random.pick([50, 50, 500, 500, 5_000, 40_000]) * (0.2 + 0.8 * random.part())
+  random.pick([50, 500, 3_000, 3_000, 10_000, 40_000]) * (0.2 + 0.8 * random.part())
 
 /** One of the machines, or now and then each of them. */
 const ALL = -1
