@@ -9,6 +9,7 @@ import type { Facts, SessionFacts } from './facts.ts'
 import { createLink, type Link } from './link.ts'
 import { createParser, type Message } from './protocol.ts'
 import { type ClientEnd, createClientEnd } from './session.ts'
+import type { Triggers } from './triggers.ts'
 
 export interface Machine {
   readonly address: string
@@ -27,10 +28,6 @@ export interface Connection {
   readonly facts: SessionFacts
   /** Where its answers go, with a `*` at the end; undefined until the server knows. */
   subscription: string | undefined
-  /** The server closes it when it has read so many more bytes. */
-  closesAfter: number
-  /** Then it says what it still has to say. */
-  flushes: boolean
 }
 
 export type Cluster = ReturnType<typeof createCluster>
@@ -39,6 +36,7 @@ export function createCluster(options: {
   world: World
   facts: Facts
   conditions: Conditions
+  triggers: Triggers
   servers: number
   maxPayload: number
   /** Begins of subjects. */
@@ -51,7 +49,7 @@ export function createCluster(options: {
   /** A machine has died. */
   onCrash: () => void
 }) {
-  const { world, facts, conditions, denied, isLine, publish, onCrash } = options
+  const { world, facts, conditions, triggers, denied, isLine, publish, onCrash } = options
   const { time } = world
   const random = world.random('server')
   const machines = Array.from(
@@ -85,7 +83,7 @@ export function createCluster(options: {
       life,
       random: ownRandom,
       latency: () => base * (0.5 + ownRandom.part()) + conditions.number('slow', 'by'),
-      readable: () => (machine.state === 'frozen' ? 0 : connection.closesAfter),
+      readable: () => (machine.state === 'frozen' ? 0 : triggers.bytesLeft()),
       receive,
       isHeard: () => client.isHeard(),
       onVain: () => reset(connection),
@@ -98,8 +96,6 @@ export function createCluster(options: {
     const connection: Connection = {
       ...{ life, machine, link, client, facts: sessionFacts },
       subscription: undefined,
-      closesAfter: Number.POSITIVE_INFINITY,
-      flushes: false,
     }
     /** Core: alerts that arrived, and how many of them the client knows of. */
     const arrived: number[] = []
@@ -135,13 +131,14 @@ export function createCluster(options: {
           for (; known < upTo; known++) facts.confirmed.add(arrived[known]!)
           client.pong()
         })
+        triggers.count('pings', 1)
+        if (link.isClosed()) parser.stop()
       },
       wrong: (detail) => world.violated('protocol', detail),
     })
     function receive(chunk: Buffer): void {
       parser.take(chunk)
-      connection.closesAfter -= chunk.length
-      if (connection.closesAfter <= 0) close(connection, connection.flushes)
+      triggers.count('bytes', chunk.length)
       if (link.isClosed()) parser.stop()
     }
     for (const each of machine.connections)
@@ -246,8 +243,6 @@ export function createCluster(options: {
       setMaxPayload(options.maxPayload, true)
       for (const machine of machines) {
         start(machine)
-        for (const connection of machine.connections)
-          connection.closesAfter = Number.POSITIVE_INFINITY
       }
     },
   }

@@ -159,6 +159,7 @@ it.each([
     const missing = upTo(ALERTS).filter((number) => !there.includes(number) && !refused.has(number))
     expect(missing, of).toEqual([])
     expect(rejects, of).toBeLessThanOrEqual(refused.size)
+    expect(rejects, of).toBeGreaterThanOrEqual(ALERTS - there.length)
     for (const number of facts.confirmed) expect(there, of).toContain(number)
     if (options.mode === 'core') expect(there, of).toEqual(there.toSorted((a, b) => a - b))
     expect(unansweredMax, of).toBeLessThanOrEqual(MAX_IN_FLIGHT)
