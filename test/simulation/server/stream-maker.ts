@@ -71,7 +71,8 @@ export function createStreamMaker(
       if (stream.exists())
         throw new JetStreamApiError(apiError(10065, 'subjects overlap with an existing stream'))
       const { name, subject, duplicateWindowMs } = settings
-      stream.make({ name, subjects: [subject], duplicateWindowMs, discardNew: false })
+      const unlimited = { maxMsgs: Number.POSITIVE_INFINITY, maxMsgSize: Number.POSITIVE_INFINITY }
+      stream.make({ name, subjects: [subject], duplicateWindowMs, discardNew: false, ...unlimited })
       return true
     })
   }
