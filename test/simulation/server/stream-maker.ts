@@ -39,8 +39,7 @@ export function createStreamMaker(
       if (link.hasLeft() || link.isClosed() || machine.state === 'frozen') return
       try {
         const answer = act()
-        // The answer may get lost.
-        if (random.onceIn(20)) return
+        if (conditions.get('acks lost')) return
         timeout[Symbol.dispose]()
         link.send(() => resolve(answer))
       } catch (error) {
@@ -72,7 +71,8 @@ export function createStreamMaker(
       if (stream.exists())
         throw new JetStreamApiError(apiError(10065, 'subjects overlap with an existing stream'))
       const { name, subject, duplicateWindowMs } = settings
-      stream.make({ name, subjects: [subject], duplicateWindowMs, discardNew: false })
+      const unlimited = { maxMsgs: Number.POSITIVE_INFINITY, maxMsgSize: Number.POSITIVE_INFINITY }
+      stream.make({ name, subjects: [subject], duplicateWindowMs, discardNew: false, ...unlimited })
       return true
     })
   }
