@@ -1,0 +1,256 @@
+// A JetStream stream: takes what matches its subjects, knows ids within its duplicate window, and answers each message.
+// The checks and their order are nats-server's: expected stream, duplicate, size, what refuses all, room.
+
+import type { Random } from '../random.ts'
+import type { World } from '../world.ts'
+import { type ApiError, apiError } from './api-errors.ts'
+import type { Connection } from './cluster.ts'
+import type { Conditions } from './conditions.ts'
+import type { Facts } from './facts.ts'
+import { headerOf, type Message } from './protocol.ts'
+
+export interface StreamOptions {
+  readonly exists: boolean
+  readonly name: string
+  /** With `*` and `>`. */
+  readonly subjects: readonly string[]
+  readonly maxMsgs?: number
+  readonly maxMsgSize?: number
+  /** Full, it refuses; otherwise it throws its oldest message away. */
+  readonly discardNew: boolean
+  readonly duplicateWindowMs: number
+}
+
+interface Publication {
+  readonly connection: Connection
+  readonly reply: string
+  readonly number: number | undefined
+  readonly id: string
+  readonly expected: string | undefined
+  readonly size: number
+}
+
+export type SimulatedStream = ReturnType<typeof createStream>
+
+const NO_RESPONDERS = Buffer.alloc(0)
+
+export function createStream(
+  world: World,
+  given: StreamOptions,
+  facts: Facts,
+  conditions: Conditions,
+) {
+  const { time } = world
+  const random = world.random('stream')
+  const answers = createAnswers(world, random, facts, conditions)
+  const ids = new Map<string, { readonly sequence: number; readonly at: number }>()
+  /** Of each id, the alert: two alerts with one id would be one in the stream. */
+  const owners = new Map<string, number>()
+  /** Read and not stored. */
+  let queue: Publication[] = []
+  /** Stored when the stream has a leader again, without an answer. */
+  let late: Publication[] = []
+  let options = { ...given }
+  let stream = 1
+  let sequence = 0
+  let held = 0
+  let isDraining = false
+
+  function publish(connection: Connection, message: Message, number: number | undefined): void {
+    const { subject, reply, headers, size } = message
+    const id = headerOf(headers, 'Nats-Msg-Id')
+    if (reply === undefined || id === undefined) {
+      world.violated('protocol', `a publication without reply or id on ${subject}`)
+      return
+    }
+    if (number !== undefined) checkOwner(id, number)
+    const { unanswered, answered } = connection.facts
+    if (!answered.has(reply)) unanswered.add(reply)
+    const expected = headerOf(headers, 'Nats-Expected-Stream')
+    const publication = { connection, reply, number, id, expected, size }
+    const leaderless = conditions.get('leaderless')?.how
+    if (!takes(subject) || conditions.get('off') || leaderless === 'no responders')
+      answers.send(publication, NO_RESPONDERS)
+    else if (leaderless === 'unavailable')
+      answers.refuse(publication, apiError(10008), options.name)
+    else if (leaderless === undefined) take(publication)
+  }
+
+  function checkOwner(id: string, number: number): void {
+    const owner = owners.get(id) ?? number
+    owners.set(id, number)
+    if (owner !== number)
+      world.violated('message id', `alerts ${owner} and ${number} have the id ${id}`)
+  }
+
+  const takes = (subject: string) =>
+    options.exists && options.subjects.some((pattern) => matches(pattern, subject))
+
+  function take(publication: Publication): void {
+    const inProcess =
+      conditions.get('slow store')?.clustered === true &&
+      queue.some(({ id }) => id === publication.id)
+    if (inProcess) answers.refuse(publication, apiError(10158), options.name)
+    else queue.push(publication)
+    drainIn(0.2 + 2 * random.part())
+  }
+
+  function drainIn(ms: number): void {
+    if (isDraining || queue.length === 0) return
+    isDraining = true
+    time.at(time.now() + ms, drain)
+  }
+
+  function drain(): void {
+    isDraining = false
+    if (conditions.get('slow store') || queue[0]?.connection.machine.state === 'frozen') {
+      drainIn(random.between(20, 200))
+      return
+    }
+    const taken = queue
+    queue = []
+    for (const publication of taken) {
+      const { name } = options
+      const result = store(publication)
+      if (typeof result === 'object') {
+        if (isAboutSize(result) && publication.number !== undefined)
+          facts.refusedNumbers.add(publication.number)
+        answers.refuse(publication, result, name)
+      } else answers.acknowledge(publication, name, Math.abs(result), result < 0)
+    }
+  }
+
+  /** Its sequence, negative where it is a duplicate, or why it is not stored. */
+  function store({ connection, id, number, expected, size }: Publication): number | ApiError {
+    const now = time.now()
+    const { name, duplicateWindowMs, maxMsgs = Number.POSITIVE_INFINITY, discardNew } = options
+    const wrong = conditions.get('wrong stream') !== undefined
+    if (expected !== undefined && (expected !== name || wrong)) return apiError(10060)
+    const known = ids.get(id)
+    if (known && now - known.at < duplicateWindowMs) return -known.sequence
+    if (size > maxMsgSize()) return apiError(10054)
+    const refusal = conditions.get('refuse publications')
+    if (refusal && random.onceIn(Number(refusal.onceIn)))
+      return apiError(Number(refusal.code), refusal.text as string | undefined)
+    if (held >= maxMsgs && discardNew) return apiError(10077, 'maximum messages exceeded')
+    held = Math.min(held + 1, maxMsgs)
+    sequence++
+    ids.set(id, { sequence, at: now })
+    const session = connection.facts.number
+    facts.stored.push({ number, id, at: now, sequence, stream, session })
+    world.trace(() => `stream ${name} stores alert ${number}`)
+    return sequence
+  }
+
+  const maxMsgSize = () =>
+    conditions.number('small messages', 'bytes') || options.maxMsgSize || Number.POSITIVE_INFINITY
+
+  /** Of what is queued the first part is stored and never acknowledged, the rest is lost. */
+  function lose(): Publication[] {
+    const kept = queue.slice(0, random.below(queue.length + 1))
+    queue = []
+    return kept
+  }
+
+  function forget(): void {
+    queue = []
+    late = []
+    ids.clear()
+    sequence = held = 0
+    options.exists = false
+    stream++
+    world.trace(() => `stream ${options.name} is deleted`)
+  }
+
+  return {
+    publish,
+    name: () => options.name,
+    exists: () => options.exists,
+    crash: () => lose().forEach(store),
+    /** An operator, or falco-nats, makes it, unless it is there. */
+    make(settings: Partial<StreamOptions> = {}): void {
+      if (options.exists) return
+      options = { ...options, ...settings, exists: true }
+      world.trace(() => `stream ${options.name} is made`)
+    },
+    /** It is deleted, and made again after `ms`. */
+    remove(ms: number): void {
+      if (!options.exists) return
+      forget()
+      time.at(time.now() + ms, () => this.make())
+    },
+    /** The leader steps down, or is lost; there is another after `ms`. */
+    elect(ms: number, how: string): void {
+      late.push(...lose())
+      conditions.begin('leaderless', ms, { how })
+      time.at(time.now() + ms, () => {
+        for (const publication of late.splice(0)) store(publication)
+      })
+    },
+    isWell: () =>
+      options.exists &&
+      (held < (options.maxMsgs ?? Number.POSITIVE_INFINITY) || !options.discardNew),
+    heal(): void {
+      this.make()
+      const { maxMsgs: _, ...rest } = options
+      options = rest
+    },
+  }
+}
+
+const isAboutSize = ({ err_code }: ApiError) => err_code === 10054 || err_code === 10097
+
+/** Answers get lost, late, double and out of order; otherwise they come in the order of the messages. */
+function createAnswers(world: World, random: Random, facts: Facts, conditions: Conditions) {
+  const { time } = world
+
+  function send(
+    { connection, reply, number }: Publication,
+    data: Uint8Array,
+    isStored = false,
+  ): void {
+    const { subscription = '', link, client } = connection
+    const prefix = subscription.slice(0, -1)
+    if (prefix === '' || !reply.startsWith(prefix)) return
+    if (isStored && number !== undefined) facts.answered.add(number)
+    const token = reply.slice(prefix.length)
+    const deliver = () => {
+      connection.facts.unanswered.delete(reply)
+      connection.facts.answered.add(reply)
+      if (isStored && number !== undefined) facts.confirmed.add(number)
+      client.answer(token, data)
+    }
+    const say = () => {
+      const lost = conditions.number('acks lost', 'onceIn')
+      if (lost > 0 && random.onceIn(lost)) return
+      link.send(deliver)
+      const double = conditions.number('acks double', 'onceIn')
+      if (double > 0 && random.onceIn(double)) link.send(deliver)
+    }
+    const within = conditions.number('acks shuffled', 'within')
+    const delay = conditions.number('acks late', 'by') + (within > 0 ? random.below(within) : 0)
+    if (delay > 0) time.at(time.now() + delay, say)
+    else say()
+  }
+
+  return {
+    send,
+    acknowledge(publication: Publication, stream: string, seq: number, duplicate: boolean): void {
+      const end = duplicate ? ',"duplicate": true}' : '}'
+      send(publication, Buffer.from(`{"stream":"${stream}","seq":${seq}${end}`), true)
+    },
+    refuse(publication: Publication, error: ApiError, stream: string): void {
+      send(publication, Buffer.from(JSON.stringify({ error, stream, seq: 0 })))
+    },
+  }
+}
+
+/** Whether a subject matches a pattern. */
+export function matches(pattern: string, subject: string): boolean {
+  const [patterns, tokens] = [pattern.split('.'), subject.split('.')]
+  for (const [index, each] of patterns.entries()) {
+    if (each === '>') return tokens.length > index
+    if (tokens[index] === undefined || (each !== '*' && each !== tokens[index])) return false
+  }
+  return tokens.length === patterns.length
+}
