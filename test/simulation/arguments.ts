@@ -4,6 +4,10 @@ import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
 import { FatalError, messageOf } from '../../src/shared/errors.ts'
 
+const SEEDS = 5_000
+/** A mutation that so many seeds do not find is not found. */
+const SEEDS_FOR_MUTATION = 20_000
+
 export const USAGE =
   'npm run simulate -- [--seeds N] [--from S] [--seed S] [--trace] [--all] [--workers W] [--save NAME] [--play NAME] ' +
   '[--mutation NAME] [--mutations [--write]]'
@@ -25,14 +29,18 @@ export function argumentsOf(argv: readonly string[]) {
   return {
     ...values,
     from: seed ?? whole('from', 0)!,
-    count: seed === undefined ? whole('seeds', 1)! : 1,
+    count:
+      seed === undefined
+        ? (whole('seeds', 1) ?? (values.mutations ? SEEDS_FOR_MUTATION : SEEDS))
+        : 1,
     workers: seed === undefined ? whole('workers', 1)! : 1,
   }
 }
 
 function parse(argv: readonly string[]) {
   const options = {
-    seeds: { type: 'string', default: '5000' },
+    /** How many; for each mutation, how many at most. */
+    seeds: { type: 'string' },
     from: { type: 'string', default: '1' },
     /** One seed. */
     seed: { type: 'string' },

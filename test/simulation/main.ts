@@ -9,7 +9,7 @@ import { mutated } from './mutate.ts'
 import { MUTATION_TABLE } from './mutations.ts'
 import { coverageLines, scenarioLines, summaryOf } from './report.ts'
 import { createRunner, type Found, type RunnerOptions } from './runner.ts'
-import { inLanes, SEEDS_MAX, search } from './search.ts'
+import { inLanes, search } from './search.ts'
 
 const print = (...lines: readonly string[]) => console.log(lines.join('\n'))
 /** Overwrites itself on a terminal. */
@@ -70,11 +70,11 @@ function playKept(name: string, source: RunnerOptions): Promise<boolean> {
   return showTrace(kept.scenario, source)
 }
 
-async function searchMutations({ workers, write, mutation }: Arguments): Promise<boolean> {
+async function searchMutations({ workers, count, write, mutation }: Arguments): Promise<boolean> {
   let missing = 0
   await inLanes(mutationsNamed(mutation), workers, async (mutation) => {
-    const kept = await search(mutation)
-    const place = kept ? `seed ${kept.seed}: ${kept.invariant}` : `not in ${SEEDS_MAX} seeds`
+    const kept = await search(mutation, count)
+    const place = kept ? `seed ${kept.seed}: ${kept.invariant}` : `not in ${count} seeds`
     print(`${mutation.name.padEnd(32)}${place}`)
     if (!kept) missing++
     else if (write) keep(MUTATIONS, kept)

@@ -19,13 +19,15 @@ it('prints a scenario in a few lines', () => {
   expect(scenarioLines(many).length).toBeLessThan(30)
 })
 
-it('lists what was rare first, with what no seed had', () => {
-  expect(coverageLines({ faults: { kill: 50 }, facts: { drops: 99, never: 0 } }, 200)).toEqual([
+it('lists the rare first, with what no seed had', () => {
+  const faults = { kill: 50, freeze: 2, slow: 7, deny: 9 }
+  const lines = coverageLines({ faults, facts: { kill: 49, drops: 99, never: 0 } }, 200)
+  expect(lines.map((line) => line.replace(/ {2,}/g, '  '))).toEqual([
     'seeds with a fault of the kind',
-    '       50   25.0 %  kill',
+    '  1.0 %  freeze  4.5 %  deny',
+    '  3.5 %  slow  25.0 %  kill',
     'seeds in which',
-    '        0    0.0 %  never',
-    '       99   49.5 %  drops',
+    '  0.0 %  never  49.5 %  drops',
   ])
 })
 

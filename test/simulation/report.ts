@@ -9,6 +9,7 @@ import type { Fault } from './fault.ts'
 const [HEAD, TAIL] = [12, 28]
 const WIDTH = 160
 const LISTED_MAX = 12
+const [COLUMNS, CELL_WIDTH] = [3, 36]
 
 export function summaryOf(seeds: number, from: number, ms: number, violations: number): string {
   const rate = Math.round((seeds / ms) * 1000)
@@ -16,18 +17,27 @@ export function summaryOf(seeds: number, from: number, ms: number, violations: n
   return `${range} in ${(ms / 1000).toFixed(1)} s, ${rate} a second: ${violations} violations`
 }
 
-/** The rarest first. */
+/** The rarest first. A fact with the name of a kind says that it struck, in as many seeds. */
 export function coverageLines({ faults, facts }: Coverage, seeds: number): string[] {
-  const table = (title: string, counts: Readonly<Record<string, number>>) => [
-    title,
-    ...Object.entries(counts)
-      .sort(([, a], [, b]) => a - b)
-      .map(([name, count]) => {
-        const part = ((100 * count) / seeds).toFixed(1)
-        return `${String(count).padStart(9)}  ${part.padStart(5)} %  ${name}`
-      }),
+  const cell = ([name, count]: [string, number]) =>
+    `${((100 * count) / seeds).toFixed(1).padStart(5)} %  ${name}`.padEnd(CELL_WIDTH)
+  const table = (counts: [string, number][]) => {
+    const cells = counts.sort(([, a], [, b]) => a - b).map(cell)
+    const lines = Math.ceil(cells.length / COLUMNS)
+    return Array.from({ length: lines }, (_, line) =>
+      cells
+        .filter((_, index) => index % lines === line)
+        .join('')
+        .trimEnd(),
+    )
+  }
+  const others = Object.entries(facts).filter(([name]) => !(name in faults))
+  return [
+    'seeds with a fault of the kind',
+    ...table(Object.entries(faults)),
+    'seeds in which',
+    ...table(others),
   ]
-  return [...table('seeds with a fault of the kind', faults), ...table('seeds in which', facts)]
 }
 
 /** The facts, and kinds of faults, that no seed had. */

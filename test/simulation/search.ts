@@ -6,12 +6,10 @@ import type { Kept } from './kept.ts'
 import { type Mutation, mutated } from './mutate.ts'
 import { createRunner, type Runner } from './runner.ts'
 
-/** A mutation that so many seeds do not find is not found. */
-export const SEEDS_MAX = 20_000
 const CHUNK = 200
 
 /** The first seed whose scenario violates something with the mutation, and nothing without it. */
-export async function search(mutation: Mutation, seedsMax = SEEDS_MAX): Promise<Kept | undefined> {
+export async function search(mutation: Mutation, seedsMax: number): Promise<Kept | undefined> {
   await using mutant = createRunner(mutated(mutation))
   await using original = createRunner()
   for (let seed = 1; seed <= seedsMax; ) {
