@@ -29,11 +29,12 @@ export function scenarioOf(seed: number): Scenario {
   const config = configOf(createRandom(seed, 'config'))
   const random = createRandom(seed, 'alerts')
   const lastsMs = random.pick([50, 1_000, 5_000, 20_000])
+  const alerts = alertsOf(random, lastsMs)
   return {
     seed,
     config,
-    alerts: alertsOf(random, lastsMs),
-    faults: faultsOf(createRandom(seed, 'faults'), config, lastsMs),
+    alerts,
+    faults: faultsOf(createRandom(seed, 'faults'), config, alerts, lastsMs),
     calmMs: random.pick([0, 100, 2_000, 8_000]),
   }
 }
@@ -48,7 +49,7 @@ function configOf(random: Random) {
     expectStream: jetstream && random.onceIn(3),
     headers: random.onceIn(3),
     minPriority: random.onceIn(4) ? 5 : PRIORITIES.length - 1,
-    batchBytes: random.pick([1024, 2048, 4096]),
+    batchBytes: random.pick([1024, 2048, 4096, 8192]),
     bufferBytes: random.pick([2048, 8192, 65_536]),
     maxLineBytes: random.pick([1024, 4096]),
     /** Half of the least has room before its reserve for a stop. */
@@ -92,7 +93,12 @@ function alertsOf(random: Random, lastsMs: number): AlertSpec[] {
  * Few kinds at a time, others for each seed: rare orders come about that a mix of all would drown. Most have one after
  * which alerts wait, and one that ends a life meanwhile.
  */
-function faultsOf(random: Random, config: ScenarioConfig, lastsMs: number): Fault[] {
+function faultsOf(
+  random: Random,
+  config: ScenarioConfig,
+  alerts: readonly AlertSpec[],
+  lastsMs: number,
+): Fault[] {
   const names = (groups: readonly Group[]) =>
     Object.keys(FAULTS).filter(
       (name) => groups.includes(FAULTS[name]!.group) && FAULTS[name]!.fits(config),
@@ -105,6 +111,8 @@ function faultsOf(random: Random, config: ScenarioConfig, lastsMs: number): Faul
   const count = kinds.length === 0 ? 0 : random.between(1, FAULTS_MAX)
   return Array.from({ length: count }, () => {
     const kind = random.pick(kinds)
-    return { at: random.below(lastsMs + 100), kind, parameters: FAULTS[kind]!.draw(random) }
+    // While an alert is on its way, or at any time.
+    const at = random.onceIn(2) ? random.pick(alerts).at + random.below(30) : random.below(lastsMs)
+    return { at, kind, parameters: FAULTS[kind]!.draw(random) }
   }).sort((a, b) => a.at - b.at)
 }

@@ -6,7 +6,7 @@ import { lineOf } from './alerts.ts'
 import { createDisk } from './disk.ts'
 import { createFalco } from './falco.ts'
 import { FAULTS } from './faults.ts'
-import { createInvariants } from './invariants.ts'
+import { createInvariants, STOP_MS } from './invariants.ts'
 import { createLives, type KnownLife, PIPE } from './lives.ts'
 import { createPipe } from './pipe.ts'
 import { createRandom } from './random.ts'
@@ -34,8 +34,6 @@ export type Parts = Pick<
 
 /** More events than any scenario needs: the run goes round in circles. */
 const STEPS_MAX = 200_000
-/** How long an orderly stop may take beyond --drain-timeout: writers have 4 s to finish a line. */
-const STOP_MS = 10_000
 
 /** Runs the scenario to its end, or to the first thing that does not hold. */
 export async function simulate(scenario: Scenario, options = { trace: false }): Promise<Result> {
