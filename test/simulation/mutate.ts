@@ -14,6 +14,9 @@ export interface Mutation {
   readonly replace: string
 }
 
+/** Several lines of a source. */
+export const text = (...lines: readonly string[]): string => lines.join('\n')
+
 const SRC = new URL('../../src/', import.meta.url)
 
 /** For a thread that runs the mutated source. Throws when the text is not found once. */
