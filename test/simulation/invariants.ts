@@ -23,6 +23,8 @@ const DISORDERLY = [
 ]
 /** What a stop may read beyond the buffer: what the pipe holds, and the rest of a line. */
 const STOP_BYTES = 256 * 1024
+/** The log of the spool, and rows of all alerts. */
+const ROOM_BYTES = (1024 + 256) * 1024
 /** How long a stop may take beyond --drain-timeout: writers have 4 s to finish a line. */
 export const STOP_MS = 6_000
 
@@ -35,6 +37,7 @@ export function createInvariants(world: World, scenario: Scenario, parts: Parts)
   const explanation = createExplanation(scenario, parts)
   const arrivals = config.jetstream ? facts.stored : facts.arrivals
   const arrived = new Set<number>()
+  const arrivedBySession: Set<number>[] = []
   let arrivalsSeen = 0
   /** Of the life that lasts: what has been on the disk, and what has arrived, each once. */
   let onDisk = new Set<number>()
@@ -50,9 +53,18 @@ export function createInvariants(world: World, scenario: Scenario, parts: Parts)
       const { number } = arrivals[arrivalsSeen]!
       if (number === undefined) continue
       arrived.add(number)
+      if (!config.jetstream) lookAtSession(number, arrivals[arrivalsSeen]!.session)
       const { session } = arrivals[arrivalsSeen]!
       if (facts.sessions[session - 1]!.life === lives.current()?.number) lookAtOrder(number)
     }
+  }
+
+  function lookAtSession(number: number, session: number): void {
+    const arrivedInSession = arrivedBySession[session] ?? new Set<number>()
+    arrivedBySession[session] = arrivedInSession
+    if (arrivedInSession.has(number))
+      world.violated('once in a session', `alert ${number} in session ${session}`)
+    arrivedInSession.add(number)
   }
 
   function lookAtOrder(number: number): void {
@@ -124,10 +136,15 @@ export function createInvariants(world: World, scenario: Scenario, parts: Parts)
     )
     if (silent.length > 0)
       world.violated(wasKilled ? 'kept on disk' : 'nothing lost in silence', `${silent}`)
-    if (wasKilled || life.measure === undefined) return
+    if (life.measure === undefined) return
+    const untrue = explanation.untrue(life, had)
+    if (untrue !== undefined) world.violated('counts are true', untrue)
+    if (wasKilled) return
     const { counters } = life.measure()
     if (counters.rejected.internal_error > 0) world.violated('no bug', 'internal_error')
+    const isPipeTouched = losesPipe || kinds.has('name of the next pipe taken')
     const hasFailed = life.end === 'failed' || life.log.at(-1)!.message.includes('the pipe ')
+    if (hasFailed && !isPipeTouched) world.violated('no false alarm', life.log.at(-1)!.message)
     if (!hasFailed && (life.end === 'lost') !== lost(counters) > 0)
       world.violated('exit code', `${life.end}, and ${lost(counters)} lost`)
     const waitedMs = world.time.now() - (life.stoppedAt ?? world.time.now())
@@ -135,10 +152,17 @@ export function createInvariants(world: World, scenario: Scenario, parts: Parts)
       world.violated('a stop ends', `after ${waitedMs} ms`)
     const { batcherAlerts, vitals } = life.measure()
     const left = batcherAlerts + vitals.bufferAlerts
+    if (left > 0 && hasRoomOnDisk()) world.violated('a stop keeps all', `${left} left`)
     const isInTime = waitedMs < config.drainTimeout && life.abandonedAt === undefined
     if (left > 0 && isInTime && !hasFailed)
       world.violated('drain', `${left} left after ${waitedMs} ms`)
   }
+
+  /** For whatever was read, unless something is wrong with the disk. */
+  const hasRoomOnDisk = () =>
+    config.spoolBytes > 0 &&
+    ![...kinds].some((kind) => kind.startsWith('disk')) &&
+    disk.bytes() + ROOM_BYTES < config.spoolBytes
 
   /** At an orderly stop the pipe is set aside and read to its end. */
   function lookAtPipe(life: KnownLife, strandedBefore: ReadonlySet<Fate>): void {

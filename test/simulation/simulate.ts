@@ -84,6 +84,8 @@ export async function simulate(scenario: Scenario, options = { trace: false }): 
       count(kind)
       FAULTS[kind]!.strike(parts, parameters)
     })
+  // Behind whatever else the process still has to do.
+  await undefined
   lives.start()
   const lastAt = Math.max(0, ...[...scenario.alerts, ...scenario.faults].map(({ at }) => at))
   await runUntil(() => false, lastAt + scenario.calmMs)

@@ -98,6 +98,7 @@ export function createCluster(options: ClusterOptions) {
       number,
       life: life.number,
       unanswered: new Set<string>(),
+      publishedAt: new Map<string, number>(),
       answered: new Set<string>(),
     }
     const connection: Connection = {

@@ -28,6 +28,8 @@ export interface SessionFacts {
   readonly life: number
   /** Reply subjects of publications that the server has and to which no answer has come in: one for each alert in flight. */
   readonly unanswered: Set<string>
+  /** When the server first had a publication with the reply subject, in ms. */
+  readonly publishedAt: Map<string, number>
   /** Others: a retry of an alert that is answered meanwhile is not in flight any more. */
   readonly answered: Set<string>
 }

@@ -6,7 +6,7 @@ import { createAnswers, type Publication } from './answers.ts'
 import { type ApiError, apiError } from './api-errors.ts'
 import type { Connection } from './cluster.ts'
 import type { Conditions } from './conditions.ts'
-import type { Facts } from './facts.ts'
+import type { Facts, SessionFacts } from './facts.ts'
 import { headerOf, type Message } from './protocol.ts'
 
 export interface StreamOptions {
@@ -23,6 +23,8 @@ export interface StreamOptions {
 
 export type SimulatedStream = ReturnType<typeof createStream>
 
+/** jetstream.ts waits for five ticks of a second, the first of which may be short. */
+const PATIENCE_MS = 4_000
 const NO_RESPONDERS = Buffer.alloc(0)
 
 export function createStream(
@@ -57,6 +59,7 @@ export function createStream(
     if (number !== undefined) checkOwner(id, number)
     const { unanswered, answered } = connection.facts
     if (!answered.has(reply)) unanswered.add(reply)
+    checkPatience(connection.facts, reply)
     const expected = headerOf(headers, 'Nats-Expected-Stream')
     const publication = { connection, reply, number, id, expected, size }
     const leaderless = conditions.get('leaderless')?.how
@@ -65,6 +68,14 @@ export function createStream(
     else if (leaderless === 'unavailable')
       answers.refuse(publication, apiError(10008), options.name)
     else if (leaderless === undefined) take(publication)
+  }
+
+  /** An alert is published again when it was refused, or has waited for an answer. */
+  function checkPatience({ publishedAt, answered }: SessionFacts, reply: string): void {
+    const before = publishedAt.get(reply)
+    if (before === undefined) publishedAt.set(reply, time.now())
+    else if (!answered.has(reply) && time.now() - before < PATIENCE_MS)
+      world.violated('patience', `published again after ${time.now() - before} ms`)
   }
 
   function checkOwner(id: string, number: number): void {

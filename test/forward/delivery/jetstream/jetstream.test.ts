@@ -61,7 +61,7 @@ const alerts = (count: number) => batchOf(Array.from({ length: count }, (_, n) =
 it('has no more in flight than it may, and settles batches in their order', async () => {
   await using set = await setUp({ maxInFlight: 3 })
   const settled: number[] = []
-  const batches = [alerts(2), batchOf([2, 3].map(numberedAlert))].map((batch, n) =>
+  const batches = [alerts(2), batchOf([numberedAlert(2), numberedAlert(3)])].map((batch, n) =>
     set.transport.publish(set.session, batch, 0).then(() => settled.push(n)),
   )
   const [first, ...others] = await set.take(3)
