@@ -66,6 +66,7 @@ export function createExplanation({ config, alerts }: Scenario, parts: Parts) {
     ).length
 
   return {
+    partlyReadBy,
     /** The alerts whose lines the life has read whole. */
     readBy: ({ number: life }: KnownLife): number[] =>
       [...parts.pipe.fates.values()]

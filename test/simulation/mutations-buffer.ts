@@ -61,13 +61,6 @@ export const BUFFER_MUTATIONS: readonly Mutation[] = [
     replace: '',
   },
   {
-    name: 'memory-overtakes-rows',
-    why: 'a batch is written while older rows wait',
-    file: 'forward/buffer/alert-buffer.ts',
-    find: 'isEmpty: () => memory.length === 0 && !disk.isDraining()',
-    replace: 'isEmpty: () => memory.length === 0',
-  },
-  {
     name: 'memory-without-limit',
     why: 'memory is never full',
     file: 'forward/buffer/alert-buffer.ts',

@@ -56,13 +56,6 @@ export const DELIVERY_MUTATIONS: readonly Mutation[] = [
     replace: '  flight.session = session',
   },
   {
-    name: 'partial-goes-on-elsewhere',
-    why: 'a batch that was written partially goes on in the next session',
-    file: 'forward/delivery/coalescing.ts',
-    find: 'partial?.session === session ? partial.written : 0',
-    replace: 'partial ? partial.written : 0',
-  },
-  {
     name: 'release-before-confirm',
     why: 'a batch is released when it is written',
     file: 'forward/delivery/core-nats.ts',
@@ -136,8 +129,8 @@ export const DELIVERY_MUTATIONS: readonly Mutation[] = [
     name: 'token-reused',
     why: 'a late answer settles the next alert in the slot',
     file: 'forward/delivery/jetstream/slots.ts',
-    find: 'slot.token = issued++ * max + slot.index',
-    replace: 'slot.token = slot.index',
+    find: 'slot.token = issued++',
+    replace: 'slot.token = issued++ % max',
   },
   {
     name: 'late-answer-accepted',

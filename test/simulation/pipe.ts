@@ -40,7 +40,7 @@ export function createPipe(world: World, { capacity, obstacle }: PipeOptions) {
   }
 
   function openBy(life: Life, fifo: Fifo, access: 'read' | 'both'): Opened {
-    const opened = fifo.open(access)
+    const opened = fifo.open(access, life.number)
     const all = openedBy.get(life.number)
     if (all) all.push(opened)
     else openedBy.set(life.number, [opened])
@@ -159,12 +159,19 @@ export function createPipe(world: World, { capacity, obstacle }: PipeOptions) {
     fates,
     readOrder,
     bytesRead,
-    /** The lines that no process will read: they are lost, or in a pipe that is not at `path`, and has no reader. */
-    stranded(path: string): Set<Fate> {
-      const lost = [...fates.values()].filter((fate) => fate.lost > 0)
+    /**
+     * The lines that no process will read, lost with a pipe, or in one that is not at `path` and has no reader. `life`: only
+     * those of which it was the last reader.
+     */
+    stranded(path: string, life?: Life): Set<Fate> {
       const there = places.get(path)
-      const orphans = made.filter((fifo) => fifo !== there && fifo.readers() === 0)
-      return new Set([...lost, ...orphans.flatMap((fifo) => fifo.fates())])
+      const lines = made.flatMap((fifo) =>
+        fifo
+          .unread()
+          .filter(({ fate }) => fate.lost > 0 || (fifo !== there && fifo.readers() === 0)),
+      )
+      const ofLife = lines.filter(({ lastReader }) => !life || lastReader === life.number)
+      return new Set(ofLife.map(({ fate }) => fate))
     },
     /** A pipe, a regular file, or nothing. */
     at: (path: string) => places.get(path),

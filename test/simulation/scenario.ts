@@ -53,7 +53,7 @@ function configOf(random: Random) {
     bufferBytes: random.pick([2048, 8192, 65_536]),
     maxLineBytes: random.pick([1024, 4096]),
     /** Half of the least has room before its reserve for a stop. */
-    spoolBytes: spool ? 2 * MIB + random.pick([96, 160, 1024]) * 1024 : 0,
+    spoolBytes: spool ? 2 * MIB + random.pick([72, 96, 160, 1024]) * 1024 : 0,
     whenFull: random.onceIn(2) ? ('drop' as const) : ('block' as const),
     drainTimeout: random.pick([0, 200, 2_000, 10_000]),
     maxInFlight: random.pick([1, 2, 5, 64]),
