@@ -61,6 +61,7 @@ const placeholders = (text: string) => text.replace(/<([^>]*)>/g, '`<$1>`')
 
 /** A process to which every metric applies, and which has counted nothing. */
 const NOTHING: Measured = {
+  now: 0,
   counters: createCounters(),
   vitals: {
     connected: false,

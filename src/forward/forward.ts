@@ -9,14 +9,12 @@ import { createFalcoEvents } from './accounting/falco-events.ts'
 import { type Batcher, createBatcher } from './buffer/batcher.ts'
 import type { Sink, Vitals } from './delivery/sink.ts'
 import type { Environment } from './environment.ts'
-import { ensureFifo } from './input/fifo.ts'
 import { openSource } from './input/source.ts'
 import { openSink, openSpoolOrGoOn } from './open-sink.ts'
 import type { Config } from './options.ts'
 import { createParts } from './parts.ts'
 import { logSummary } from './summary.ts'
 import type { Measured } from './telemetry/metrics.ts'
-import { routesTo } from './telemetry/telemetry.ts'
 
 /** Linux hands over at most a pipe's 64 KiB at once. */
 const READ_BYTES_MAX = 64 * 1024
@@ -50,11 +48,13 @@ export async function forward(
   const readBytes = Math.min(READ_BYTES_MAX, config.batchBytes >> 1)
   const batcher = createBatcher({ ...parts, ...config, readBytes, events })
   // There when Falco looks for it; but what Falco wrote into it would be lost with us if the spool is in use.
-  if (config.pipe !== '-') ensureFifo(config.pipe)
+  if (config.pipe !== '-') environment.inputs.makePipe(config.pipe)
   const spool = await openSpoolOrGoOn(parts)
   const notAside =
     'the pipe cannot be set aside at a stop: what Falco writes in that moment may be lost'
-  const source = openSource(config.pipe, readBytes, (reason) => log.warn({ reason }, notAside))
+  const source = openSource(config.pipe, readBytes, environment, (reason) =>
+    log.warn({ reason }, notAside),
+  )
   // A failure ends the job as a stop does, within the drain timeout.
   const failed = new AbortController()
   const ending = AbortSignal.any([stop, failed.signal])
@@ -79,6 +79,7 @@ export async function forward(
     })
     const { vitals } = sink
     const measure = (vitals: Vitals): Measured => ({
+      now: environment.clock.now(),
       counters,
       vitals,
       batcherAlerts: batcher.waiting(),
@@ -88,7 +89,7 @@ export async function forward(
       events,
     })
     const isStopping = () => ending.aborted
-    if (vitals) endpoint?.serve(routesTo(() => measure(vitals()), isStopping))
+    if (vitals) endpoint?.serve(() => measure(vitals()), isStopping)
     aborted(stop).then(() => log.info('stopping: delivering what was read'))
     log.info({ input: config.pipe, subject: config.subject.text }, `reading ${source.kind}`)
     const reading = source.pump(batcher, ending, givenUp).catch(fail)

@@ -14,6 +14,8 @@ import {
 import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { openSource } from '../../src/forward/input/source.ts'
+import { systemInputs } from '../../src/forward/input/system-inputs.ts'
+import { systemClock } from '../../src/shared/clock.ts'
 import { falcoNats, MAIN, type Running, stopped } from '../support/cli.ts'
 import { numberedAlert } from '../support/fixtures.ts'
 import { createStream, readStream, startNats, subscribe } from '../support/nats.ts'
@@ -244,7 +246,8 @@ it('sheds the least severe of what was in the pipe, too', async () => {
 
 it('leaves nothing in the pipe of a writer that has it open and does not pause', async () => {
   using dir = tempDir()
-  const source = openSource(dir.file('nats'), 64 * 1024, expect.fail)
+  const system = { inputs: systemInputs, clock: systemClock }
+  const source = openSource(dir.file('nats'), 64 * 1024, system, expect.fail)
   const writer = openSync(dir.file('nats'), constants.O_WRONLY | constants.O_NONBLOCK)
   const line = Buffer.from(`${'x'.repeat(1023)}\n`)
   let written = 0

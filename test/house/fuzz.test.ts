@@ -10,6 +10,7 @@ import { createEncoder } from '../../src/forward/encoding/encoder.ts'
 import { headersOf } from '../../src/forward/encoding/headers.ts'
 import { payloadAt, subjectAt } from '../../src/forward/encoding/messages.ts'
 import { parseTemplate, subjectOf } from '../../src/shared/alert/subject.ts'
+import { systemClock } from '../../src/shared/clock.ts'
 import { createNotifier } from '../../src/shared/notifier.ts'
 import { fixture, linesOf } from '../support/fixtures.ts'
 import { generator, SEED } from '../support/random.ts'
@@ -93,6 +94,7 @@ it(`publishes on legal subjects only, ${LINES} lines, seed ${SEED}`, async () =>
     counters,
     events: undefined,
     stateChanged: createNotifier(),
+    clock: systemClock,
     onReject() {},
   })
   const illegal: string[] = []
@@ -190,6 +192,7 @@ it(`looks at a hostile line in little more time than JSON.parse, seed ${SEED}`, 
     counters: createCounters(),
     events: createFalcoEvents(2000),
     stateChanged: createNotifier(),
+    clock: systemClock,
     onReject() {},
   })
   const read = (line: Buffer) => {

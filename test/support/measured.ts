@@ -13,6 +13,7 @@ export const VITALS = {
 }
 
 export const measured = (some: Partial<Measured> = {}): Measured => ({
+  now: performance.now(),
   counters: createCounters(),
   vitals: VITALS,
   batcherAlerts: 0,

@@ -107,5 +107,5 @@ export const nonZero = (counts: Readonly<Record<string, number>>): Record<string
   Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0))
 
 /** How long the pause of reading has lasted so far, in ms. */
-export const pausedFor = ({ pausedSince }: Counters, now = performance.now()): number =>
+export const pausedFor = ({ pausedSince }: Counters, now: number): number =>
   pausedSince === undefined ? 0 : now - pausedSince

@@ -2,7 +2,7 @@
 
 import type { Counters } from '../accounting/counters.ts'
 import type { Batch } from '../encoding/batch.ts'
-import type { Row } from './spool/tables.ts'
+import type { Row } from './spool/row.ts'
 
 export type InFlight = ReturnType<typeof inFlightOf>
 
@@ -12,7 +12,7 @@ export const inFlightOf = (batch: Batch, row?: Row) => ({
   /** The session to which the first `written` alerts went. */
   session: undefined as object | undefined,
   written: 0,
-  /** When all of it was written, by `performance.now()`. */
+  /** When all of it was written, by the clock. */
   publishedAt: 0,
 })
 

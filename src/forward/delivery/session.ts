@@ -58,7 +58,9 @@ export async function openSession(
   const options = { ...credentials, ...identity }
   const { connection, wire, socket, destroy } = await dial(server, options, signal)
   const openedAt = now()
-  const inbox = createInbox(identity.inboxPrefix)
+  let inbox: string | undefined
+  // Made where it is used: random bytes take 1.2 MB of Node's cryptography.
+  const inboxOf = () => (inbox ??= createInbox(identity.inboxPrefix))
   const denied = new Map<string, number>()
   let reason = ''
   let isOurs = false
@@ -100,7 +102,9 @@ export async function openSession(
     },
     denied,
     connection,
-    inbox,
+    get inbox() {
+      return inboxOf()
+    },
     write(messages, alone = false) {
       const to = socket()
       if (!alone && to?.writableCorked === 0) {
@@ -117,10 +121,11 @@ export async function openSession(
       confirmed = true
     },
     answers(onAnswer) {
-      connection.subscribe(`${inbox}.*`, {
+      const start = `${inboxOf()}.`
+      connection.subscribe(`${start}*`, {
         callback(error, message) {
           // The server denies the subscription: no answer comes.
-          if (!error) onAnswer(message.subject.slice(inbox.length + 1), message.data)
+          if (!error) onAnswer(message.subject.slice(start.length), message.data)
         },
       })
       // The client would hold the subscription back for a moment, and `write` does not wait for it.

@@ -1,4 +1,4 @@
-// A named pipe and its place in the file system: makes, opens and watches it.
+// A named pipe and its place in the file system: makes it, opens it and looks for it.
 
 import { spawnSync } from 'node:child_process'
 import { chmodSync, closeSync, constants, fstatSync, mkdirSync, openSync, statSync } from 'node:fs'
@@ -9,9 +9,6 @@ import { FatalError, messageOf } from '../../shared/errors.ts'
 const FIFO_MODE = '0622'
 /** Falco can reach the pipe in a directory that we make; others can neither list it nor replace the pipe. */
 const DIRECTORY_MODE = 0o711
-/** The most that a pipe can hold (Linux: fs.pipe-max-size). */
-export const PIPE_BYTES_MAX = 1024 * 1024
-const WATCH_INTERVAL_MS = 5_000
 
 /** Makes a named pipe if nothing is at `path`; throws a FatalError. Does not open it: Falco would write into it. */
 export const ensureFifo = (path: string): void =>
@@ -59,21 +56,15 @@ export function fifoExists(path: string): boolean {
   return stat !== undefined
 }
 
-/** Aborts `gone` when the pipe is no longer found at `path`: Falco would write where no process reads. */
-export function watchFifo(path: string, fd: number): Disposable & { readonly gone: AbortSignal } {
-  const replaced = new AbortController()
-  const { dev, ino } = fstatSync(fd)
-  const gone = (how: string) =>
-    replaced.abort(new FatalError(`the pipe ${path} ${how}; start again to make it anew`))
-  const timer = setInterval(() => {
-    try {
-      const now = statSync(path, { throwIfNoEntry: false })
-      if (now?.dev !== dev || now.ino !== ino) gone('was removed or replaced')
-    } catch (error) {
-      gone(`can no longer be looked up: ${messageOf(error)}`)
-    }
-  }, WATCH_INTERVAL_MS).unref()
-  return { gone: replaced.signal, [Symbol.dispose]: () => clearInterval(timer) }
+/** Why the pipe at `path` is no longer the one that is open, if so. */
+export function whyGone(path: string, fd: number): string | undefined {
+  try {
+    const { dev, ino } = fstatSync(fd)
+    const now = statSync(path, { throwIfNoEntry: false })
+    return now?.dev === dev && now.ino === ino ? undefined : 'was removed or replaced'
+  } catch (error) {
+    return `can no longer be looked up: ${messageOf(error)}`
+  }
 }
 
 export function mkfifo(path: string): void {

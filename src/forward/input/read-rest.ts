@@ -1,8 +1,7 @@
 // After a stop: the bytes that are still in the pipe, and the end of the line that a writer has begun.
 
-import { readSync } from 'node:fs'
-import { setImmediate as afterPoll, setTimeout as delay } from 'node:timers/promises'
-import { PIPE_BYTES_MAX } from './fifo.ts'
+import type { Clock } from '../../shared/clock.ts'
+import { type Input, PIPE_BYTES_MAX } from './input.ts'
 
 /** What a source needs of the batcher. */
 export interface ChunkSink {
@@ -32,7 +31,8 @@ const NEWLINE = 0x0a
  * never pause. `isAside`: another pipe is in its place, so no process opens this one. True: a writer may write on.
  */
 export async function readRest(
-  fd: number,
+  clock: Clock,
+  input: Input,
   isAside: boolean,
   buffer: Buffer,
   sink: Pick<ChunkSink, 'isMidLine'> & { write(chunk: Buffer): unknown },
@@ -47,7 +47,7 @@ export async function readRest(
     let emptySince: number | undefined
     while (owed > 0 && isWanted()) {
       // A writer that never pauses must not keep signals and timers from being heard.
-      if (!hurry.aborted) await afterPoll()
+      if (!hurry.aborted) await clock.afterPoll()
       const length = next()
       if (length) {
         sink.write(buffer.subarray(0, length))
@@ -57,7 +57,7 @@ export async function readRest(
         continue
       }
       if (length === undefined) {
-        const now = performance.now()
+        const now = clock.now()
         if (looks++ === 0) quietSince = now
         emptySince ??= now
         const graceMs = sink.isMidLine() ? WRITERS_MS : WRITER_GRACE_MS
@@ -68,16 +68,16 @@ export async function readRest(
         // A process may still have looked it up before it was set aside.
         return 'ended'
       }
-      await delay(1)
+      await clock.delay(1)
     }
     return 'busy'
   }
 
-  const whole = await read(() => readAvailable(fd, buffer))
+  const whole = await read(() => input.read(buffer))
   if (whole !== 'busy') return whole === 'quiet'
   // No other process can read a pipe that was set aside: bytes left in it would be lost, and not counted.
   for (let owed = isAside ? PIPE_BYTES_MAX : 0; owed > 0; ) {
-    const length = readAvailable(fd, buffer)
+    const length = input.read(buffer)
     if (!length) break
     sink.write(buffer.subarray(0, length))
     owed -= length
@@ -85,7 +85,7 @@ export async function readRest(
   let sinceNewline = 0
   const line = await read(
     () => {
-      const length = readTowardsNewline(fd, buffer, sinceNewline)
+      const length = readTowardsNewline(input, buffer, sinceNewline)
       const hasNewline = buffer.subarray(0, length ?? 0).includes(NEWLINE)
       sinceNewline = hasNewline ? 0 : sinceNewline + (length ?? 0)
       return length
@@ -96,23 +96,17 @@ export async function readRest(
 }
 
 /** Byte by byte, to take nothing of the next line; of a very long line, as much again as has come of it. */
-function readTowardsNewline(fd: number, buffer: Buffer, sinceNewline: number): number | undefined {
-  if (sinceNewline >= BYTEWISE_MAX) return readAvailable(fd, buffer.subarray(0, sinceNewline))
+function readTowardsNewline(
+  input: Input,
+  buffer: Buffer,
+  sinceNewline: number,
+): number | undefined {
+  if (sinceNewline >= BYTEWISE_MAX) return input.read(buffer.subarray(0, sinceNewline))
   const bytes = Math.min(buffer.length, BYTEWISE_MAX)
   for (let at = 0; at < bytes; at++) {
-    const length = readAvailable(fd, buffer.subarray(at, at + 1))
+    const length = input.read(buffer.subarray(at, at + 1))
     if (!length) return at || length
     if (buffer[at] === NEWLINE) return at + 1
   }
   return bytes
-}
-
-/** Bytes read, 0 at the end of the input, undefined when nothing is there now. */
-function readAvailable(fd: number, buffer: Buffer): number | undefined {
-  try {
-    return readSync(fd, buffer)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return undefined
-    throw error
-  }
 }

@@ -1,14 +1,13 @@
 // Where Falco's lines come from: a named pipe or standard input. Hides how each is opened, paused and ended.
 
-import { once } from 'node:events'
-import { closeSync, fstatSync } from 'node:fs'
-import { Socket } from 'node:net'
+import type { Clock } from '../../shared/clock.ts'
 import { FatalError, messageOf } from '../../shared/errors.ts'
 import { aborted } from '../../shared/process/shutdown.ts'
-import { openFifo, watchFifo } from './fifo.ts'
+import type { Input, Inputs } from './input.ts'
 import { type ChunkSink, readRest } from './read-rest.ts'
-import { setAside, whyNotAside } from './set-aside.ts'
 import { pumpStdinStream } from './stdin-stream.ts'
+
+const WATCH_INTERVAL_MS = 5_000
 
 export interface Source {
   readonly kind: 'pipe' | 'stdin'
@@ -26,38 +25,43 @@ export interface Source {
 export function openSource(
   path: string,
   readBytes: number,
+  { inputs, clock }: { inputs: Inputs; clock: Clock },
   notAside: (reason: string) => void,
 ): Source {
   if (path === '-') {
-    const stat = fstatSync(0)
-    if (stat.isDirectory()) throw new FatalError('standard input is a directory')
-    const pump = stat.isFIFO() || stat.isSocket() ? pumpPolled : pumpStdinStream
+    const input = inputs.openStdin()
+    const pump = input ? pumpPolled.bind(undefined, clock, input) : pumpStdinStream
     return {
       kind: 'stdin',
-      pump: (sink, stop, hurry) => guarded(pump(0, readBytes, sink, stop, hurry), sink),
+      pump: (sink, stop, hurry) => guarded(pump(readBytes, sink, stop, hurry), sink),
     }
   }
-  const fd = openFifo(path)
-  const obstacle = whyNotAside(path)
-  if (obstacle !== undefined) notAside(obstacle)
+  const pipe = inputs.openPipe(path)
+  if (pipe.obstacle !== undefined) notAside(pipe.obstacle)
   return {
     kind: 'pipe',
     async pump(sink, stop, hurry) {
-      using watch = watchFifo(path, fd)
-      const either = AbortSignal.any([stop, watch.gone])
-      const setAsideAtStop = () => {
+      // Falco would write where no process reads.
+      const gone = new AbortController()
+      using watch = clock.every(WATCH_INTERVAL_MS, () => {
+        const why = pipe.whyGone()
+        if (why !== undefined)
+          gone.abort(new FatalError(`the pipe ${path} ${why}; start again to make it anew`))
+      })
+      const either = AbortSignal.any([stop, gone.signal])
+      const setAside = () => {
         // The pipe that we put in its place is no replacement; one that another process put there is left alone.
         watch[Symbol.dispose]()
-        if (watch.gone.aborted) return undefined
+        if (gone.signal.aborted) return undefined
         try {
-          return setAside(path, fd)
+          return pipe.setAside()
         } catch (error) {
-          if (obstacle === undefined) notAside(messageOf(error))
+          if (pipe.obstacle === undefined) notAside(messageOf(error))
           return undefined
         }
       }
-      await guarded(pumpPolled(fd, readBytes, sink, either, hurry, setAsideAtStop), sink)
-      if (watch.gone.aborted) throw watch.gone.reason
+      await guarded(pumpPolled(clock, pipe, readBytes, sink, either, hurry, setAside), sink)
+      if (gone.signal.aborted) throw gone.signal.reason
     },
   }
 }
@@ -75,48 +79,38 @@ async function guarded(pumping: Promise<boolean>, sink: ChunkSink): Promise<void
 }
 
 /**
- * Reads a pipe or socket through one fixed buffer, woken by the event loop. `setAsideAtStop` gives a descriptor for
- * the rest of a pipe, or undefined where it is not set aside. True: more may have come.
+ * Reads a pipe or socket as its bytes come, then what is left of it at the stop. `setAside` gives the rest of a pipe that
+ * was set aside, or undefined where it is not. True: more may have come.
  */
 async function pumpPolled(
-  fd: number,
+  clock: Clock,
+  input: Input,
   readBytes: number,
   sink: ChunkSink,
   stop: AbortSignal,
   hurry: AbortSignal,
-  setAsideAtStop?: () => number | undefined,
+  setAside?: () => Input | undefined,
 ): Promise<boolean> {
   const buffer = Buffer.allocUnsafeSlow(readBytes)
-  const finished = Promise.withResolvers<void>()
-  const socket = new Socket({
-    fd,
-    readable: true,
-    writable: false,
-    onread: {
-      buffer,
-      callback(length) {
-        if (sink.write(buffer.subarray(0, length))) return true
-        sink.room(stop).then(() => !stop.aborted && socket.resume())
-        return false
-      },
-    },
+  const ended = input.flow(buffer, (length) => {
+    if (sink.write(buffer.subarray(0, length))) return true
+    sink.room(stop).then(() => !stop.aborted && input.resume())
+    return false
   })
-  socket.on('error', finished.reject).on('end', finished.resolve)
   try {
-    await Promise.race([finished.promise, aborted(stop)])
-    socket.pause()
-    if (!stop.aborted || socket.readableEnded) return false
-    const aside = setAsideAtStop?.()
-    if (aside === undefined) return await readRest(fd, false, buffer, sink, hurry)
+    const isStopped = await Promise.race([ended, aborted(stop).then(() => true)])
+    if (!isStopped) return false
+    input.pause()
+    const aside = setAside?.()
+    if (aside === undefined) return await readRest(clock, input, false, buffer, sink, hurry)
     try {
-      const closed = once(socket, 'close')
-      socket.destroy()
-      await closed
-      return await readRest(aside, true, buffer, sink, hurry)
+      // We can write to it, too: only then does it end with its last writer.
+      await input.close()
+      return await readRest(clock, aside, true, buffer, sink, hurry)
     } finally {
-      closeSync(aside)
+      aside.close()
     }
   } finally {
-    socket.destroy()
+    input.close()
   }
 }

@@ -6,14 +6,13 @@ import type { ChunkSink } from './read-rest.ts'
 
 /** Reads until the end, or until `stop` and the line that has begun. True: more may have come. */
 export async function pumpStdinStream(
-  fd: number,
   readBytes: number,
   sink: ChunkSink,
   stop: AbortSignal,
   hurry: AbortSignal,
 ): Promise<boolean> {
   // A terminal may stay silent; the next bytes of a file are always there.
-  const input = addAbortSignal(fstatSync(fd).isFile() ? hurry : stop, process.stdin)
+  const input = addAbortSignal(fstatSync(0).isFile() ? hurry : stop, process.stdin)
   try {
     for await (const chunk of input as AsyncIterable<Buffer>)
       for (let at = 0; at < chunk.length; at += readBytes) {

@@ -17,6 +17,8 @@ import METRICS from './metric-names.json' with { type: 'json' }
 
 /** All that metrics report, at one moment. */
 export interface Measured {
+  /** By the clock that `counters` have. */
+  readonly now: number
   readonly counters: Counters
   readonly vitals: Vitals
   /** Alerts read and not yet taken by the publisher. */
@@ -65,7 +67,7 @@ type Types = typeof METRICS
 type Name = { [Type in keyof Types]: keyof Types[Type] }[keyof Types]
 
 function valuesOf(measured: Measured): Readonly<Record<Name, Value>> {
-  const { counters, vitals, mode, spoolLimitBytes, events } = measured
+  const { now, counters, vitals, mode, spoolLimitBytes, events } = measured
   const { user, system } = process.cpuUsage()
   const { delivered, duplicates: duplicate } = counters
   const published = { acked: delivered - duplicate, ...(mode === 'jetstream' && { duplicate }) }
@@ -86,7 +88,7 @@ function valuesOf(measured: Measured): Readonly<Record<Name, Value>> {
     ],
     falco_nats_alerts_resent_total: counters.resent,
     falco_nats_reconnects_total: Math.max(0, counters.sessions - 1),
-    falco_nats_input_paused_seconds_total: (counters.pausedMs + pausedFor(counters)) / 1000,
+    falco_nats_input_paused_seconds_total: (counters.pausedMs + pausedFor(counters, now)) / 1000,
     falco_nats_spool_errors_total: withSpool(counters.spoolErrors),
     falco_nats_log_lines_dropped_total: standardError().dropped(),
     process_cpu_seconds_total: (user + system) / 1e6,

@@ -1,6 +1,6 @@
 // The pages on the metrics address: metrics, and whether the process is alive and ready.
 
-import type { Endpoint, Routes } from '../../shared/http-endpoint.ts'
+import type { Routes } from '../../shared/http-endpoint.ts'
 import type { Logger } from '../../shared/log.ts'
 import type { Address } from '../../shared/options/parsers.ts'
 import { pausedFor } from '../accounting/counters.ts'
@@ -11,14 +11,23 @@ import { seconds } from './pressure.ts'
 /** A pause this long with nothing in flight means that reading is stuck: no confirmation can end it. */
 const STUCK_MS = 30_000
 
-export async function openTelemetry(address: Address, log: Logger): Promise<Endpoint> {
+export interface Telemetry extends AsyncDisposable {
+  /** `host:port` */
+  readonly address: string
+  /** Serves the pages of a process whose pipe is open. */
+  serve(measure: () => Measured, isStopping: () => boolean): void
+}
+
+export async function openTelemetry(address: Address, log: Logger): Promise<Telemetry> {
   const { openEndpoint } = await import('../../shared/http-endpoint.ts')
   const endpoint = await openEndpoint(address)
   log.info({ address: endpoint.address }, 'serving /metrics, /livez and /readyz')
-  return endpoint
+  return {
+    ...endpoint,
+    serve: (measure, isStopping) => endpoint.serve(routesTo(measure, isStopping)),
+  }
 }
 
-/** For a process whose pipe is open. */
 export function routesTo(measure: () => Measured, isStopping: () => boolean): Routes {
   let metrics: Promise<() => Promise<Buffer>> | undefined
   return {
@@ -28,8 +37,8 @@ export function routesTo(measure: () => Measured, isStopping: () => boolean): Ro
     },
     /** Ignores NATS on purpose: a restart would not mend the connection, and would lose the alerts in memory. */
     live() {
-      const { counters, vitals } = measure()
-      const pausedMs = pausedFor(counters)
+      const { now, counters, vitals } = measure()
+      const pausedMs = pausedFor(counters, now)
       if (pausedMs <= STUCK_MS || vitals.inFlightAlerts > 0) return undefined
       return `reading has paused for ${seconds(pausedMs)} and nothing is on its way`
     },

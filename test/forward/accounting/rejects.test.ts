@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { afterEach, describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { createCounters, losses, lost } from '../../../src/forward/accounting/counters.ts'
 import {
   createRejectLog,
@@ -9,22 +9,21 @@ import {
 } from '../../../src/forward/accounting/rejects.ts'
 import { logSummary } from '../../../src/forward/summary.ts'
 import { createMetrics } from '../../../src/forward/telemetry/metrics.ts'
+import { systemClock } from '../../../src/shared/clock.ts'
+import { createVirtualTime } from '../../simulation/virtual-clock.ts'
 import { measured } from '../../support/measured.ts'
 import { recordingLog } from '../../support/recording-log.ts'
 import { parseSamples } from '../../support/scrape.ts'
 
-afterEach(() => {
-  vi.useRealTimers()
-})
-
 describe('the log of rejects', () => {
   it('has one line a reason in ten seconds, with how many it suppressed', () => {
-    vi.useFakeTimers({ toFake: ['performance'] })
+    const time = createVirtualTime()
     const { log, lines } = recordingLog()
-    const reject = createRejectLog(log)
+    const reject = createRejectLog(log, time.clockFor())
     for (let n = 0; n < 5; n++) reject('invalid_json', () => ({ excerpt: `line ${n}` }))
     reject('too_long', () => ({}))
-    vi.advanceTimersByTime(10_001)
+    time.at(10_000, () => {})
+    time.next()
     for (let n = 5; n < 8; n++) reject('invalid_json', () => ({ excerpt: `line ${n}` }))
     expect(lines).toMatchObject([
       { reason: 'invalid_json', excerpt: 'line 0', suppressed: 0, level: 40 },
@@ -75,7 +74,7 @@ describe.each([
 
   it('is logged by its own text', () => {
     const { log, lines } = recordingLog()
-    createRejectLog(log)(reason, () => ({}))
+    createRejectLog(log, systemClock)(reason, () => ({}))
     expect(lines).toMatchObject([{ reason: name, msg: `rejected: ${name}` }])
   })
 

@@ -9,6 +9,7 @@ import { createEncoder } from '../../../src/forward/encoding/encoder.ts'
 import { payloadAt } from '../../../src/forward/encoding/messages.ts'
 import { type Alert, PRIORITIES } from '../../../src/shared/alert/alert.ts'
 import { parseTemplate, subjectOf } from '../../../src/shared/alert/subject.ts'
+import { systemClock } from '../../../src/shared/clock.ts'
 import { generator, SEED } from '../../support/random.ts'
 import { tempDir } from '../../support/temp.ts'
 
@@ -35,6 +36,7 @@ function setUp({
     pool,
     counters,
     log,
+    clock: systemClock,
   })
   let n = 0
   return {

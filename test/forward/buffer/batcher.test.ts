@@ -13,6 +13,7 @@ import { payloadAt, subjectAt } from '../../../src/forward/encoding/messages.ts'
 import { indexBy } from '../../../src/forward/encoding/structural-index.ts'
 import { type Alert, PRIORITIES } from '../../../src/shared/alert/alert.ts'
 import { parseTemplate, subjectOf } from '../../../src/shared/alert/subject.ts'
+import { systemClock } from '../../../src/shared/clock.ts'
 import { createNotifier } from '../../../src/shared/notifier.ts'
 import { alertLines, fixture, numberedAlert } from '../../support/fixtures.ts'
 
@@ -37,6 +38,7 @@ function setUp({
     counters,
     events: undefined,
     stateChanged: createNotifier(),
+    clock: systemClock,
     onReject: (reason, bytes, length, error) =>
       rejects.push(`${reason} ${length} ${bytes.toString('latin1', 0, 40)}${error ?? ''}`),
   })

@@ -8,6 +8,7 @@ import { type Batch, createBatchPool } from '../../../src/forward/encoding/batch
 import { createEncoder } from '../../../src/forward/encoding/encoder.ts'
 import { payloadAt } from '../../../src/forward/encoding/messages.ts'
 import { PRIORITIES } from '../../../src/shared/alert/alert.ts'
+import { systemClock } from '../../../src/shared/clock.ts'
 import { tempDir } from '../../support/temp.ts'
 
 const linesOf = (priorities: readonly string[]) =>
@@ -18,7 +19,7 @@ function setUp(spool?: Spool) {
   const counters = createCounters()
   const pool = createBatchPool(4096)
   const encoder = createEncoder(() => 'falco.r')
-  const disk = createDisk(spool, 0, [], counters, pino({ level: 'silent' }))
+  const disk = createDisk(spool, 0, [], counters, pino({ level: 'silent' }), systemClock)
   const memory: Batch[] = []
   const shed = createShedding({ encoder, pool, counters }, disk, memory, (index, ...by) =>
     memory.splice(index, 1, ...by),

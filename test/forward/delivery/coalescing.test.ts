@@ -1,45 +1,39 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { expect, it } from 'vitest'
 import { createCounters } from '../../../src/forward/accounting/counters.ts'
 import { createCoalescing } from '../../../src/forward/delivery/coalescing.ts'
-import { coreNats } from '../../../src/forward/delivery/core-nats.ts'
-import { openSession } from '../../../src/forward/delivery/session.ts'
+import { createCoreNats } from '../../../src/forward/delivery/core-nats.ts'
 import { createBatchPool } from '../../../src/forward/encoding/batch.ts'
 import { createEncoder } from '../../../src/forward/encoding/encoder.ts'
-import { parseServers } from '../../../src/shared/nats/servers.ts'
 import { createNotifier } from '../../../src/shared/notifier.ts'
+import { createVirtualTime } from '../../simulation/virtual-clock.ts'
 import { numberedAlert } from '../../support/fixtures.ts'
 import { startNats, subscribe } from '../../support/nats.ts'
-
-const dial = (url: string) =>
-  openSession(
-    parseServers(url)[0]!,
-    {},
-    { name: 'test', inboxPrefix: '_INBOX' },
-    new AbortController().signal,
-  )
+import { dial } from '../../support/sessions.ts'
 
 function setUp() {
   const counters = createCounters()
   const stateChanged = createNotifier()
-  const coalescing = createCoalescing(coreNats.writePartial!, counters, stateChanged)
+  const time = createVirtualTime()
+  const clock = time.clockFor()
+  const { writePartial } = createCoreNats(clock)
+  const coalescing = createCoalescing(writePartial, { counters, stateChanged, clock })
   const encoder = createEncoder(() => 'falco.test')
   const batch = createBatchPool(256 * 1024).borrow()
   let n = 0
   const add = (count: number) => {
     while (count-- > 0) encoder.addLines(batch, Buffer.from(`${numberedAlert(n++)}\n`))
   }
-  return { counters, stateChanged, coalescing, batch, add }
+  return { counters, stateChanged, time, coalescing, batch, add }
 }
-
 it('keeps a batch open for a moment after the one before it, and writes what is new in it', async () => {
   await using server = await startNats()
   await using subscriber = await subscribe(server.url)
-  const { coalescing, stateChanged, batch, add, counters } = setUp()
-  const session = await dial(server.url)
+  const { coalescing, stateChanged, time, batch, add, counters } = setUp()
+  await using session = await dial(server.url)
   add(1)
   // Long after the last batch: it is taken whole.
-  await delay(20)
+  time.at(20, () => {})
+  time.next()
   expect(coalescing.write(session, batch)).toBe(false)
   expect(coalescing.close(batch)).toBeUndefined()
   for (let writes = 0; writes < 3; writes++) {
@@ -47,18 +41,19 @@ it('keeps a batch open for a moment after the one before it, and writes what is 
     add(1)
   }
   expect(coalescing.isOpen()).toBe(true)
-  await stateChanged.wait()
-  expect(coalescing.isOpen()).toBe(false)
+  const changed = stateChanged.wait()
+  time.next()
+  expect([coalescing.isOpen(), time.now()]).toEqual([false, 30])
+  await changed
   expect(coalescing.close(batch)).toMatchObject({ batch, session, written: 3 })
   await subscriber.count(3)
   expect(counters.resent).toBe(0)
-  session.close()
 })
 
 it('does not keep one open without a session, or when much is read', async () => {
   await using server = await startNats()
   const { coalescing, batch, add } = setUp()
-  const session = await dial(server.url)
+  await using session = await dial(server.url)
   coalescing.close(batch)
   add(1)
   expect(coalescing.write(undefined, batch)).toBe(false)
@@ -66,13 +61,12 @@ it('does not keep one open without a session, or when much is read', async () =>
   coalescing.close(batch)
   expect(coalescing.write(session, batch)).toBe(false)
   expect(coalescing.isOpen()).toBe(false)
-  session.close()
 })
 
 it('leaves a batch alone until the one before it is closed', async () => {
   await using server = await startNats()
   const { coalescing, batch, add } = setUp()
-  const session = await dial(server.url)
+  await using session = await dial(server.url)
   coalescing.close(batch)
   add(1)
   expect(coalescing.write(session, batch)).toBe(true)
@@ -81,14 +75,14 @@ it('leaves a batch alone until the one before it is closed', async () => {
   expect(coalescing.close(next)).toBeUndefined()
   expect(coalescing.close(batch)).toMatchObject({ written: 1 })
   expect(coalescing.write(session, next)).toBe(true)
-  session.close()
 })
 
 it('writes all of it to another session, and counts that as resent', async () => {
   await using server = await startNats()
   await using subscriber = await subscribe(server.url)
   const { coalescing, batch, add, counters } = setUp()
-  const [first, second] = [await dial(server.url), await dial(server.url)]
+  await using first = await dial(server.url)
+  await using second = await dial(server.url)
   coalescing.close(batch)
   add(2)
   expect(coalescing.write(first, batch)).toBe(true)
@@ -97,6 +91,4 @@ it('writes all of it to another session, and counts that as resent', async () =>
   await subscriber.count(5)
   expect(counters.resent).toBe(2)
   expect(coalescing.close(batch)).toMatchObject({ session: second, written: 3 })
-  first.close()
-  second.close()
 })

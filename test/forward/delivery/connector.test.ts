@@ -3,20 +3,18 @@
 import { describe, expect, it } from 'vitest'
 import { createCounters } from '../../../src/forward/accounting/counters.ts'
 import { createConnector } from '../../../src/forward/delivery/connector.ts'
-import type { CredentialOptions } from '../../../src/shared/nats/options.ts'
 import { parseServers } from '../../../src/shared/nats/servers.ts'
 import { startHostile } from '../../support/hostile.ts'
 import { startCluster, startNats } from '../../support/nats.ts'
 import { recordingLog } from '../../support/recording-log.ts'
-import { IDENTITY } from '../../support/sessions.ts'
+import { environmentFor } from '../../support/sessions.ts'
 import { until } from '../../support/wait.ts'
 
 function setUp(urls: string) {
   const { log, lines } = recordingLog()
   const counters = createCounters()
   const servers = parseServers(urls)
-  const credentials = {} as CredentialOptions
-  const connector = createConnector({ servers, credentials, identity: IDENTITY, counters, log })
+  const connector = createConnector({ ...environmentFor(), servers, counters, log })
   const stop = new AbortController()
   return {
     counters,

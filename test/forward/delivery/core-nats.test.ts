@@ -1,15 +1,17 @@
 // What is written before its batch is full: known to arrive at once, and once.
 
 import { expect, it } from 'vitest'
-import { coreNats } from '../../../src/forward/delivery/core-nats.ts'
+import { createCoreNats } from '../../../src/forward/delivery/core-nats.ts'
 import { openSession } from '../../../src/forward/delivery/session.ts'
 import { createBatchPool } from '../../../src/forward/encoding/batch.ts'
 import { createEncoder } from '../../../src/forward/encoding/encoder.ts'
 import { parseAlert } from '../../../src/shared/alert/alert.ts'
+import { systemClock } from '../../../src/shared/clock.ts'
 import { parseServers } from '../../../src/shared/nats/servers.ts'
 import { alertLines } from '../../support/fixtures.ts'
 import { startNats, subscribe } from '../../support/nats.ts'
 
+const coreNats = createCoreNats(systemClock)
 const never = new AbortController().signal
 const dial = (url: string) =>
   openSession(parseServers(url)[0]!, {}, { name: 'test', inboxPrefix: '_INBOX' }, never)

@@ -8,16 +8,16 @@ import { createAlertBuffer } from '../../../src/forward/buffer/alert-buffer.ts'
 import { createBatcher } from '../../../src/forward/buffer/batcher.ts'
 import { openSpool, type Spool } from '../../../src/forward/buffer/spool/spool.ts'
 import { createConnector } from '../../../src/forward/delivery/connector.ts'
-import { coreNats } from '../../../src/forward/delivery/core-nats.ts'
+import { createCoreNats } from '../../../src/forward/delivery/core-nats.ts'
 import { openPublisher } from '../../../src/forward/delivery/publisher.ts'
 import { createBatchPool } from '../../../src/forward/encoding/batch.ts'
 import { createEncoder } from '../../../src/forward/encoding/encoder.ts'
-import type { CredentialOptions } from '../../../src/shared/nats/options.ts'
 import { parseServers } from '../../../src/shared/nats/servers.ts'
 import { createNotifier } from '../../../src/shared/notifier.ts'
 import { numberedAlert } from '../../support/fixtures.ts'
 import { type Received, startNats, subscribe } from '../../support/nats.ts'
 import { startProxy } from '../../support/proxy.ts'
+import { environmentFor } from '../../support/sessions.ts'
 import { tempDir } from '../../support/temp.ts'
 import { until } from '../../support/wait.ts'
 
@@ -31,6 +31,8 @@ function start(url: string, spool?: Spool, bufferBytes = 4 * BATCH_BYTES) {
   const pool = createBatchPool(BATCH_BYTES)
   const log = pino({ level: 'silent' })
   const stateChanged = createNotifier()
+  const environment = environmentFor()
+  const { clock } = environment
   const encoder = createEncoder(({ rule }) => `falco.${rule}`)
   const rejects: string[] = []
   const batcher = createBatcher({
@@ -42,13 +44,12 @@ function start(url: string, spool?: Spool, bufferBytes = 4 * BATCH_BYTES) {
     counters,
     events: undefined,
     stateChanged,
+    clock,
     onReject: (reason) => rejects.push(reason),
   })
-  const identity = { name: 'test', inboxPrefix: '_INBOX' }
-  const [servers, credentials] = [parseServers(url), {} as CredentialOptions]
   const sink = openPublisher({
-    connector: createConnector({ servers, credentials, identity, counters, log }),
-    transport: coreNats,
+    connector: createConnector({ ...environment, servers: parseServers(url), counters, log }),
+    transport: createCoreNats(clock),
     buffer: createAlertBuffer({
       bufferBytes,
       whenFull: 'block',
@@ -57,9 +58,11 @@ function start(url: string, spool?: Spool, bufferBytes = 4 * BATCH_BYTES) {
       pool,
       counters,
       log,
+      clock,
     }),
     counters,
     stateChanged,
+    clock,
     rejectLog: (reason) => rejects.push(reason),
   })
   const flow = async () => {

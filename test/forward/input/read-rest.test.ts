@@ -1,9 +1,11 @@
 // What a stop still reads, against writers that never pause: real pipes, written to between two reads.
 
-import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs'
+import { closeSync, constants, openSync, writeSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { openFifo, PIPE_BYTES_MAX } from '../../../src/forward/input/fifo.ts'
+import { PIPE_BYTES_MAX } from '../../../src/forward/input/input.ts'
 import { readRest } from '../../../src/forward/input/read-rest.ts'
+import { systemInputs } from '../../../src/forward/input/system-inputs.ts'
+import { systemClock } from '../../../src/shared/clock.ts'
 import { tempDir } from '../../support/temp.ts'
 
 const never = new AbortController().signal
@@ -13,7 +15,7 @@ const LINE = `${'x'.repeat(1022)}\n`
 function setUp(next: () => string) {
   const dir = tempDir()
   const path = dir.file('nats')
-  const fd = openFifo(path)
+  const input = systemInputs.openPipe(path)
   const writer = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK)
   let text = ''
   let unwritten = Buffer.alloc(0)
@@ -29,13 +31,13 @@ function setUp(next: () => string) {
     }
   }
   return {
-    fd,
     writer,
     fill,
     text: () => text,
     read: (isAside: boolean, hurry = never) =>
       readRest(
-        fd,
+        systemClock,
+        input,
         isAside,
         Buffer.alloc(4096),
         {
@@ -50,14 +52,10 @@ function setUp(next: () => string) {
     /** What is left in the pipe. */
     left(): string {
       const buffer = Buffer.alloc(PIPE_BYTES_MAX)
-      try {
-        return buffer.toString('latin1', 0, readSync(fd, buffer))
-      } catch {
-        return ''
-      }
+      return buffer.toString('latin1', 0, input.read(buffer) ?? 0)
     },
     [Symbol.dispose]() {
-      closeSync(fd)
+      input.close()
       closeSync(writer)
       dir[Symbol.dispose]()
     },

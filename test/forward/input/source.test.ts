@@ -11,10 +11,12 @@ import {
   symlinkSync,
   writeSync,
 } from 'node:fs'
-import { afterEach, describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { ensureFifo } from '../../../src/forward/input/fifo.ts'
 import type { ChunkSink } from '../../../src/forward/input/read-rest.ts'
 import { openSource } from '../../../src/forward/input/source.ts'
+import { systemInputs } from '../../../src/forward/input/system-inputs.ts'
+import { type Clock, systemClock } from '../../../src/shared/clock.ts'
 import { FatalError } from '../../../src/shared/errors.ts'
 import { createNotifier } from '../../../src/shared/notifier.ts'
 import { type TempDir, tempDir } from '../../support/temp.ts'
@@ -60,9 +62,10 @@ class Sink implements ChunkSink {
   }
 }
 
-function setUp(dir: TempDir, sink = new Sink(), hurry = never) {
+function setUp(dir: TempDir, sink = new Sink(), hurry = never, clock = systemClock) {
+  const system = { inputs: systemInputs, clock }
   const notAside: string[] = []
-  const source = openSource(dir.file('nats'), READ_BYTES, (reason) => notAside.push(reason))
+  const source = openSource(dir.file('nats'), READ_BYTES, system, (reason) => notAside.push(reason))
   const stop = new AbortController()
   const done = source.pump(sink, stop.signal, hurry)
   done.catch(() => {})
@@ -80,8 +83,6 @@ function write(dir: TempDir, text: string): void {
 
 const inode = (dir: TempDir) => statSync(dir.file('nats')).ino
 const received = (sink: Sink, text: string) => until('all is read', () => sink.text === text)
-
-afterEach(() => void vi.useRealTimers())
 
 it('reads a pipe of many writers, one after the other, until the stop', async () => {
   using dir = tempDir()
@@ -205,13 +206,21 @@ describe('at a stop', () => {
 })
 
 it('rejects when the pipe is replaced, with all that was read before in the sink', async () => {
-  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
   using dir = tempDir()
-  const { sink, done } = setUp(dir)
+  let look = () => {}
+  const every: Clock['every'] = (ms, step) => {
+    expect(ms).toBe(5_000)
+    look = step
+    return { [Symbol.dispose]() {} }
+  }
+  const { sink, done } = setUp(dir, new Sink(), never, { ...systemClock, every })
   write(dir, 'a\n')
   await received(sink, 'a\n')
+  look()
+  write(dir, 'b\n')
+  await received(sink, 'a\nb\n')
   renameSync(dir.file('nats'), dir.file('old'))
-  vi.advanceTimersByTime(5_000)
+  look()
   await expect(done).rejects.toThrow(/the pipe .* was removed or replaced; start again/)
   await expect(done).rejects.toBeInstanceOf(FatalError)
   expect(sink.ended).toBeDefined()
@@ -221,5 +230,6 @@ it('rejects when the pipe is replaced, with all that was read before in the sink
 
 it('throws where something else is', () => {
   using dir = tempDir()
-  expect(() => openSource(dir.path, READ_BYTES, expect.fail)).toThrow(/is a directory/)
+  const system = { inputs: systemInputs, clock: systemClock }
+  expect(() => openSource(dir.path, READ_BYTES, system, expect.fail)).toThrow(/is a directory/)
 })

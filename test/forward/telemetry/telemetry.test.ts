@@ -62,10 +62,8 @@ it('serves what is measured at each request, and logs where', async () => {
   expect(await ask('/readyz')).toBe('starting: the pipe is not open yet\n')
   const now = measured()
   endpoint.serve(
-    routesTo(
-      () => now,
-      () => false,
-    ),
+    () => now,
+    () => false,
   )
   now.counters.bytesRead = 42
   expect(await ask('/metrics')).toContain('\nfalco_nats_bytes_read_total 42\n')

@@ -3,6 +3,7 @@
 import fs from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
+import type { Clock } from '../../../shared/clock.ts'
 import { isCutShort } from './wal.ts'
 
 /** Left for the write-ahead log beside the file, so that both together keep the limit. */
@@ -23,6 +24,7 @@ export interface DatabaseFile {
 export async function openDatabase<T>(
   path: string,
   limitBytes: number,
+  clock: Clock,
   use: (database: DatabaseSync, file: DatabaseFile) => T,
 ): Promise<T> {
   const { DatabaseSync } = await import('node:sqlite')
@@ -32,7 +34,7 @@ export async function openDatabase<T>(
     try {
       lock(database, limitBytes)
       // Before the first write, which overwrites what was not recovered.
-      const cutLog = keepCutLog(path)
+      const cutLog = keepCutLog(path, clock)
       // Otherwise each start that ends without a write would copy the same log again.
       if (cutLog !== undefined) database.exec('PRAGMA wal_checkpoint(TRUNCATE)')
       checkStructure(database)
@@ -49,7 +51,7 @@ export async function openDatabase<T>(
     using reader = openReader(path)
     const failure = reader.failure()
     if (failure) throw failure
-    return open(moveAside(path))
+    return open(moveAside(path, clock))
   }
 }
 
@@ -148,20 +150,20 @@ export function openReader(path: string): Disposable & { failure(): Error | unde
   }
 }
 
-const asideOf = (path: string) =>
-  `${path}.damaged-${new Date().toISOString().replace(/[:.]/g, '-')}`
+const asideOf = (path: string, clock: Clock) =>
+  `${path}.damaged-${new Date(clock.date()).toISOString().replace(/[:.]/g, '-')}`
 
-function keepCutLog(path: string): string | undefined {
+function keepCutLog(path: string, clock: Clock): string | undefined {
   const log = `${path}-wal`
   if (!exists(log) || !isCutShort(fs.readFileSync(log))) return undefined
-  const aside = `${asideOf(path)}-wal`
+  const aside = `${asideOf(path, clock)}-wal`
   fs.copyFileSync(log, aside)
   return aside
 }
 
 /** Renames the file and its log, for an operator to inspect. Returns the new path. */
-function moveAside(path: string): string {
-  const aside = asideOf(path)
+function moveAside(path: string, clock: Clock): string {
+  const aside = asideOf(path, clock)
   for (const suffix of ['', '-wal', '-shm'])
     if (exists(path + suffix)) fs.renameSync(path + suffix, aside + suffix)
   return aside

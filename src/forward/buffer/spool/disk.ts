@@ -8,8 +8,8 @@ import type { Counters } from '../../accounting/counters.ts'
 import type { Batch } from '../../encoding/batch.ts'
 import { linesOf } from '../../encoding/messages.ts'
 import { damage, isDamaged } from './database.ts'
+import type { Row, SpooledBatch } from './row.ts'
 import type { Spool } from './spool.ts'
-import type { Row, SpooledBatch } from './tables.ts'
 
 /** How often an access that failed is tried again. */
 const RETRY_MS = 5_000

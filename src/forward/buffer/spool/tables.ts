@@ -1,15 +1,17 @@
-// The tables of the spool: made, brought up to date, their numbers repaired; and what a stored row holds.
+// The tables of the spool in SQLite: made, brought up to date, their ids and severities repaired; and each
+// statement that the spool runs on them. Nothing else here depends on SQL, so a simulation hands in rows of its own.
 
 import type { DatabaseSync } from 'node:sqlite'
 import { PRIORITIES } from '../../../shared/alert/alert.ts'
-import { atomically, damage } from './database.ts'
+import { atomically, damage, openReader } from './database.ts'
+import type { StoredRow } from './row.ts'
+
+export type Rows = ReturnType<typeof openRows>
+type Content = [alerts: number, leastSevere: number, lines: Uint8Array, checksum: number]
 
 /** No file has more rows. A larger id is damaged, and from 2^53 on not exact as a number. */
 const ID_MAX = 2 ** 52
 const LEAST_SEVERE = PRIORITIES.length - 1
-const NEWLINE = 0x0a
-/** `{"rule":"r","priority":"p"}` and its newline. */
-const ALERT_BYTES_MIN = 28
 
 // Without constraints: for one value that breaks them, SQLite would give up the whole file.
 const SCHEMA = `
@@ -20,60 +22,73 @@ const SCHEMA = `
     found TEXT, alerts INTEGER, lines BLOB);`
 const NAMES = `'batches', 'by_severity', 'damaged', 'sqlite_sequence'`
 
-export interface Row {
-  readonly id: number
-  readonly alerts: number
-  readonly bytes: number
-}
-
-/** With the lines of its batch as Falco wrote them, each with its newline. */
-export type SpooledBatch = Row & { readonly lines: Buffer }
-
-/** A row as it is in the file, perhaps damaged. */
-export interface StoredRow {
-  readonly id: number
-  readonly alerts: number
-  readonly lines: Uint8Array
-  /** Null in a row of an earlier version. */
-  readonly checksum: number | null
-}
-
 /**
  * The query for the oldest row that matches, as numbers and bytes whatever is stored: not every INTEGER is
  * a JavaScript number. Ordered by `batches.id`, which is indexed, not by the number made of it.
  */
-export const oldestRow = (where: string): string =>
+const oldestRow = (where: string): string =>
   `SELECT CAST(id AS REAL) id, ifnull(CAST(alerts AS REAL), 0) alerts,
     ifnull(CAST(lines AS BLOB), x'') lines, CAST(checksum AS REAL) checksum
     FROM batches WHERE ${where} ORDER BY batches.id LIMIT 1`
 
-/** CRC-32. Loads zlib with the first row: most starts find none. */
-export const checksumOf = (lines: Buffer): number =>
-  process.getBuiltinModule('node:zlib').crc32(lines)
-
-/** Undefined when the lines are not those that were written. */
-export function intactBatch({ id, checksum, ...row }: StoredRow): SpooledBatch | undefined {
-  const lines = Buffer.from(row.lines.buffer, row.lines.byteOffset, row.lines.byteLength)
-  if (lines.at(-1) !== NEWLINE) return undefined
-  const alerts = newlinesIn(lines)
-  const isIntact = checksum === null ? alerts === row.alerts : checksum === checksumOf(lines)
-  return isIntact ? { id, alerts, bytes: lines.length, lines } : undefined
+/** Makes the tables in the database at `path`, or brings them up to date. */
+export function openRows(database: DatabaseSync, path: string) {
+  const lastId = prepareTables(database)
+  const reader = openReader(path)
+  function get<Values extends number[], Found>(sql: string) {
+    const statement = database.prepare(sql)
+    return (...values: Values) => statement.get(...values) as Found
+  }
+  function run<Values extends (number | string | Uint8Array)[]>(sql: string) {
+    const statement = database.prepare(sql)
+    return (...values: Values): void => void statement.run(...values)
+  }
+  return {
+    /** The highest at the opening. */
+    lastId,
+    isOpen: (): boolean => database.isOpen,
+    measure: get<[], { rows: number; alerts: number; bytes: number }>(
+      'SELECT count(*) rows, total(alerts) alerts, total(length(lines)) bytes FROM batches',
+    ),
+    insert: run<[...Content, id: number]>(
+      'INSERT INTO batches (alerts, least_severe, lines, checksum, id) VALUES (?, ?, ?, ?, ?)',
+    ),
+    after: get<[id: number], StoredRow | undefined>(oldestRow('id > ?')),
+    oldestWith: get<[leastSevere: number, id: number], StoredRow | undefined>(
+      oldestRow('least_severe = ? AND id > ?'),
+    ),
+    leastSevereAfter: get<[id: number], { max: number | null }>(
+      'SELECT CAST(max(least_severe) AS REAL) max FROM batches WHERE id > ?',
+    ),
+    update: run<[...Content, id: number]>(
+      'UPDATE batches SET alerts = ?, least_severe = ?, lines = ?, checksum = ? WHERE id = ?',
+    ),
+    setAlerts: run<[alerts: number, id: number]>('UPDATE batches SET alerts = ? WHERE id = ?'),
+    drop: run<[id: number]>('DELETE FROM batches WHERE id = ?'),
+    space: get<[], { free: number }>(
+      `SELECT (max_page_count - page_count + freelist_count) * page_size AS free
+        FROM pragma_max_page_count, pragma_page_count, pragma_freelist_count, pragma_page_size`,
+    ),
+    keep: run<[found: string, alerts: number, lines: Uint8Array]>(
+      'INSERT INTO damaged (found, alerts, lines) VALUES (?, ?, ?)',
+    ),
+    /** Deletes the oldest damaged rows, so that the others have at most so many bytes of lines. */
+    trimKept: run<[bytes: number]>(
+      `DELETE FROM damaged WHERE id IN (SELECT id FROM (SELECT id,
+        sum(length(lines)) OVER (ORDER BY id DESC) bytes FROM damaged) WHERE bytes > ?)`,
+    ),
+    atomically: (step: () => void): void => atomically(database, step),
+    /** Why the disk cannot read the file, after an error that may be damage; undefined when it can. */
+    readFailure: reader.failure,
+    close(): void {
+      database.close()
+      reader[Symbol.dispose]()
+    },
+  }
 }
 
-/** The number of alerts that a damaged row had: as stored, if plausible. */
-function likelyAlerts({ alerts, lines }: StoredRow): number {
-  const canBe = alerts > 0 && alerts * ALERT_BYTES_MIN <= lines.length
-  return canBe ? alerts : Math.max(1, newlinesIn(lines))
-}
-
-function newlinesIn(bytes: Uint8Array): number {
-  let count = 0
-  for (let at = bytes.indexOf(NEWLINE); at >= 0; at = bytes.indexOf(NEWLINE, at + 1)) count++
-  return count
-}
-
-/** Returns the highest id, and the ids of damaged rows. */
-export function prepareTables(database: DatabaseSync) {
+/** Returns the highest id. */
+function prepareTables(database: DatabaseSync): number {
   const one = (sql: string) => Object.values(database.prepare(sql).get()!)[0] as number
   atomically(database, () => {
     database.exec(SCHEMA)
@@ -88,7 +103,7 @@ export function prepareTables(database: DatabaseSync) {
   database.exec(`UPDATE batches SET least_severe = ${LEAST_SEVERE}
     WHERE typeof(least_severe) <> 'integer' OR least_severe NOT BETWEEN 0 AND ${LEAST_SEVERE}`)
   const lastId = one(`SELECT ifnull(max(id), 0) FROM batches WHERE id BETWEEN 1 AND ${ID_MAX}`)
-  return { lastId: moveStrays(database, lastId), damagedIds: checkRows(database) }
+  return moveStrays(database, lastId)
 }
 
 /** Gives rows with invalid ids free ones: behind the others, unless none are left there. Returns the highest id. */
@@ -106,19 +121,4 @@ function moveStrays(database: DatabaseSync, lastId: number): number {
     move.run(free, id)
   }
   return Math.max(lastId, free)
-}
-
-/** Corrects the numbers of alerts, and so their sum. Returns the ids of damaged rows. */
-function checkRows(database: DatabaseSync): number[] {
-  const next = database.prepare(oldestRow('id > ?'))
-  const setAlerts = database.prepare('UPDATE batches SET alerts = ? WHERE id = ?')
-  const rowBehind = (id: number) => next.get(id) as StoredRow | undefined
-  const ids: number[] = []
-  for (let row = rowBehind(0); row; row = rowBehind(row.id)) {
-    const batch = intactBatch(row)
-    if (!batch) ids.push(row.id)
-    const alerts = batch?.alerts ?? likelyAlerts(row)
-    if (alerts !== row.alerts) setAlerts.run(alerts, row.id)
-  }
-  return ids
 }

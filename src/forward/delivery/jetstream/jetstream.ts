@@ -91,6 +91,7 @@ function openPublishWindow(
   },
   troubles: TroubleLog,
 ) {
+  const { inbox } = session
   const writer = createMessageWriter(session, clock)
   const slots = createSlots<Delivery>(maxInFlight)
   /** In the order of the calls. */
@@ -134,7 +135,7 @@ function openPublishWindow(
     const bytes = sizeWithId(batch, slot.alert)
     if (bytes > session.maxPayload)
       finish(slot, tooLarge(subjectOf(slot), bytes, session.maxPayload))
-    else slot.publication = writer.add(batch, slot.alert, `${session.inbox}.${slot.token}`)
+    else slot.publication = writer.add(batch, slot.alert, `${inbox}.${slot.token}`)
   }
 
   function publishAgain(slot: Slot): void {

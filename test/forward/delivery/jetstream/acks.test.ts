@@ -1,15 +1,9 @@
-import type { Msg } from 'nats'
 import { expect, it } from 'vitest'
 import {
   adviceFor,
   readAnswer,
   troubleOf,
 } from '../../../../src/forward/delivery/jetstream/acks.ts'
-
-const message = (text: string): Msg => {
-  const json = <T>() => JSON.parse(text) as T
-  return { data: Buffer.from(text), json } as Partial<Msg> as Msg
-}
 
 it('tells what is stored from what is not, whatever the answer', () => {
   const answers: [text: string, answer: unknown][] = [
@@ -25,7 +19,7 @@ it('tells what is stored from what is not, whatever the answer', () => {
   ]
   for (const [text, answer] of answers) {
     const expected = typeof answer === 'string' ? answer : expect.objectContaining(answer)
-    expect([text, readAnswer(message(text))]).toEqual([text, expected])
+    expect([text, readAnswer(Buffer.from(text))]).toEqual([text, expected])
   }
 })
 

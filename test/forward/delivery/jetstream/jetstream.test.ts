@@ -6,6 +6,7 @@ import { connect, type Msg } from 'nats'
 import { expect, it } from 'vitest'
 import { createCounters } from '../../../../src/forward/accounting/counters.ts'
 import { createJetStreamTransport } from '../../../../src/forward/delivery/jetstream/jetstream.ts'
+import { systemClock } from '../../../../src/shared/clock.ts'
 import { batchOf } from '../../../support/batches.ts'
 import { numberedAlert } from '../../../support/fixtures.ts'
 import { startNats } from '../../../support/nats.ts'
@@ -29,10 +30,12 @@ async function setUp({ maxInFlight = 4, config = '' } = {}) {
   const settings = { name: 'S', subject: 'falco.>', maxAgeMs: 0, duplicateWindowMs: 1000 }
   const transport = createJetStreamTransport({
     settings,
-    create: false,
+    makeStream: undefined,
     maxInFlight,
     counters,
     log,
+    clock: systemClock,
+    random: Math.random,
   })
   const session = stack.use(await dial(server.url))
   const rest = stack.move()

@@ -8,6 +8,7 @@ import {
   createMessageWriter,
   sizeWithId,
 } from '../../../../src/forward/delivery/jetstream/message-writer.ts'
+import { systemClock } from '../../../../src/shared/clock.ts'
 import { batchOf } from '../../../support/batches.ts'
 import { alertLines, numberedAlert } from '../../../support/fixtures.ts'
 import { startNats } from '../../../support/nats.ts'
@@ -25,7 +26,7 @@ async function setUp() {
   const rest = stack.move()
   return {
     session,
-    writer: createMessageWriter(session),
+    writer: createMessageWriter(session, systemClock),
     messages,
     count: (count: number) => until(`${count} have come`, () => messages.length >= count),
     [Symbol.asyncDispose]: () => rest.disposeAsync(),

@@ -6,8 +6,10 @@ import {
   createStreamMaker,
   streamTaking,
 } from '../../../../src/forward/delivery/jetstream/stream.ts'
+import { parseServers } from '../../../../src/shared/nats/servers.ts'
 import { askJetStream, createStream, startNats } from '../../../support/nats.ts'
 import { recordingLog } from '../../../support/recording-log.ts'
+import { environmentFor } from '../../../support/sessions.ts'
 import { tempDir } from '../../../support/temp.ts'
 
 const SETTINGS = { name: 'S', subject: 'falco.>', maxAgeMs: 60_000, duplicateWindowMs: 30_000 }
@@ -17,15 +19,19 @@ async function setUp(config = '', settings = SETTINGS) {
   const dir = stack.use(tempDir())
   const jetstream = `jetstream { store_dir: "${dir.path}" ${config} }`
   const server = stack.use(await startNats(config === 'none' ? '' : jetstream))
+  const { dial, makeStream } = environmentFor()
+  const session = await dial(parseServers(server.url)[0]!, new AbortController().signal)
+  stack.defer(() => session.close())
   const connection = stack.use(await connect({ servers: server.url }))
   const { log, lines } = recordingLog()
-  const make = createStreamMaker(settings, log)
+  const make = createStreamMaker(makeStream, settings, log)
   const rest = stack.move()
   return {
     url: server.url,
+    session,
     connection,
     lines,
-    make: () => make(connection),
+    make: () => make(session),
     [Symbol.asyncDispose]: () => rest.disposeAsync(),
   }
 }
@@ -85,9 +91,10 @@ it('rejects where streams cannot be asked for, and only logs when it is to make 
   expect(set.lines).toMatchObject([{ msg: 'cannot make the stream, will keep trying' }])
 })
 
-it('logs nothing once the connection is over', async () => {
+it('logs nothing once the session is over', async () => {
   await using set = await setUp()
-  await set.connection.close()
+  set.session.close()
+  await set.session.closed
   await set.make()
   expect(set.lines).toEqual([])
 })

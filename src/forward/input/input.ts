@@ -1,0 +1,32 @@
+// Named pipes and standard input as a source sees them. A simulation hands in its own.
+
+/** The most that a pipe can hold (Linux: fs.pipe-max-size). */
+export const PIPE_BYTES_MAX = 1024 * 1024
+
+export interface Inputs {
+  /** Makes a named pipe if nothing is at `path`; throws a FatalError. Does not open it: Falco would write into it. */
+  makePipe(path: string): void
+  /** Opens the named pipe at `path`, which is made if nothing is there; throws a FatalError. */
+  openPipe(path: string): Pipe
+  /** Undefined where standard input cannot be polled: it is a file, a terminal or /dev/null. */
+  openStdin(): Input | undefined
+}
+
+export interface Input {
+  /** Reads without waiting: how many bytes, 0 at the end of the input, undefined where it is empty. */
+  read(buffer: Buffer): number | undefined
+  /** Reads into `buffer` whenever bytes come, until `onRead` returns false. Resolves at the end of the input. */
+  flow(buffer: Buffer, onRead: (length: number) => boolean): Promise<void>
+  pause(): void
+  resume(): void
+  close(): Promise<void>
+}
+
+export interface Pipe extends Input {
+  /** Why `setAside` would fail, as far as could be seen when it was opened. */
+  readonly obstacle: string | undefined
+  /** Why it is no longer the pipe at its path, if so. */
+  whyGone(): string | undefined
+  /** Puts a new pipe in its place, and returns what reads this one to its end. Throws where it cannot be done. */
+  setAside(): Input
+}
