@@ -94,12 +94,16 @@ export function createVirtualTime() {
     clockFor,
     /** Calls `step` at the time `when`, or now where that is over. */
     at,
+    /** Lets `ms` pass within a call that blocks the process: what was due meanwhile happens after it, in order. */
+    block(ms: number): void {
+      now += ms
+    },
     /** Moves on to the next event and runs it; false: there is none before `until`. */
     next(until = Number.POSITIVE_INFINITY): boolean {
       while (heap.length > 0 && heap[0]!.step === undefined) pop()
       if (heap.length === 0 || heap[0]!.at > until) return false
       const { at, step } = pop()!
-      now = at
+      now = Math.max(now, at)
       step!()
       return true
     },

@@ -76,12 +76,16 @@ export async function readRest(
   const whole = await read(() => input.read(buffer))
   if (whole !== 'busy') return whole === 'quiet'
   // No other process can read a pipe that was set aside: bytes left in it would be lost, and not counted.
-  for (let owed = isAside ? PIPE_BYTES_MAX : 0; owed > 0; ) {
-    const length = input.read(buffer)
-    if (!length) break
-    sink.write(buffer.subarray(0, length))
-    owed -= length
+  let owed = isAside ? PIPE_BYTES_MAX : 0
+  function readAll(): void {
+    while (owed > 0) {
+      const length = input.read(buffer)
+      if (!length) break
+      sink.write(buffer.subarray(0, length))
+      owed -= length
+    }
   }
+  readAll()
   let sinceNewline = 0
   const line = await read(
     () => {
@@ -92,6 +96,7 @@ export async function readRest(
     },
     () => sink.isMidLine(),
   )
+  readAll()
   return line !== 'ended'
 }
 

@@ -3,7 +3,9 @@
 import { describe, expect, it } from 'vitest'
 import { createCounters } from '../../../src/forward/accounting/counters.ts'
 import { createConnector } from '../../../src/forward/delivery/connector.ts'
+import type { Session } from '../../../src/forward/delivery/session.ts'
 import { parseServers } from '../../../src/shared/nats/servers.ts'
+import { createVirtualTime, settled } from '../../simulation/virtual-clock.ts'
 import { startHostile } from '../../support/hostile.ts'
 import { startCluster, startNats } from '../../support/nats.ts'
 import { recordingLog } from '../../support/recording-log.ts'
@@ -100,17 +102,46 @@ it('logs a reason once, however often it is the reason, and those that a server 
   expect(set.lines.length).toBeLessThanOrEqual(16)
 })
 
-it('waits before it dials again a server that has just ended a session', async () => {
-  await using server = await startNats()
-  const set = setUp(server.url)
-  for (let n = 0; n < 5; n++) {
-    const startedAt = performance.now()
-    const session = await set.next()
-    // Half of the pause, which begins at 100 ms, is left to chance.
-    if (n > 0) expect(performance.now() - startedAt).toBeGreaterThan(45)
-    await session.confirm()
-    session.close('again')
-    await session.closed
+it('waits longer each time for a server that ends sessions, less where it confirmed something, least where it lasted', async () => {
+  const time = createVirtualTime()
+  const { log } = recordingLog()
+  const [server] = parseServers('nats://127.0.0.1')
+  let lasts = { proven: false, ms: 0 }
+  /** Ended by the server after `ms`. */
+  const dial = async (): Promise<Session> => {
+    const { proven, ms } = lasts
+    const closed = time.clockFor().delay(ms)
+    return { server, proven, discovered: [], closed: closed.then(() => 'ended') } as never
   }
-  expect(set.counters.sessions).toBe(5)
+  const connector = createConnector({
+    servers: [server!],
+    dial,
+    counters: createCounters(),
+    log,
+    clock: time.clockFor(),
+    random: () => 0,
+  })
+  async function elapsed<T>(promise: Promise<T>): Promise<T> {
+    let isOver = false
+    void promise.then(() => {
+      isOver = true
+    })
+    for (await settled(); !isOver; await settled()) time.next()
+    return await promise
+  }
+  async function pauseBefore(next: typeof lasts): Promise<number> {
+    lasts = next
+    const startedAt = time.now()
+    const session = await elapsed(connector.next(new AbortController().signal))
+    const pause = time.now() - startedAt
+    await elapsed(session.closed)
+    return pause
+  }
+  const pauses: number[] = []
+  const brief = { proven: false, ms: 0 }
+  for (const next of [brief, brief, brief, brief, { proven: true, ms: 0 }])
+    pauses.push(await pauseBefore(next))
+  expect(pauses).toEqual([0, 100, 200, 400, 800])
+  expect(await pauseBefore({ proven: false, ms: 10_001 })).toBeCloseTo(800 * 2 ** 0.25)
+  expect(await pauseBefore(brief)).toBe(100)
 })

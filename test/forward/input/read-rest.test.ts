@@ -82,6 +82,18 @@ describe('a writer that never pauses', () => {
     expect(pipe.text().length).toBeGreaterThanOrEqual(2 * PIPE_BYTES_MAX)
   })
 
+  it('leaves no line behind where no other process reads the rest', async () => {
+    const lines = Array<string>(Math.ceil((PIPE_BYTES_MAX + 32_768) / LINE.length)).fill(LINE)
+    lines.push('half a')
+    using pipe = setUp(() => lines.shift() ?? '')
+    pipe.fill()
+    setTimeout(() => writeSync(pipe.writer, ` line\n${LINE}${LINE}`), 200)
+    expect(await pipe.read(true)).toBe(true)
+    expect(lines).toEqual([])
+    expect(pipe.left()).toBe('')
+    expect(pipe.text().endsWith(`${LINE}half a line\n${LINE}${LINE}`)).toBe(true)
+  })
+
   it('is not waited for with a line that has no end', async () => {
     using pipe = setUp(() => 'x'.repeat(1024))
     pipe.fill()

@@ -18,6 +18,7 @@ export interface Stored {
   readonly sequence: number
   /** Counts the streams that had the name, from 1: one that is deleted forgets its ids. */
   readonly stream: number
+  readonly session: number
 }
 
 export interface SessionFacts {

@@ -51,6 +51,7 @@ export function createServer(world: World, options: ServerOptions): SimulatedSer
     onCrash: stream.crash,
   })
   const random = world.random('dial')
+  const makerRandom = world.random('stream maker')
   const connections = new WeakMap<Session, Connection>()
   const isUp = ({ state }: { state: string }) => state === 'up'
   return {
@@ -63,6 +64,7 @@ export function createServer(world: World, options: ServerOptions): SimulatedSer
     makeStream: (life) =>
       createStreamMaker(
         world,
+        makerRandom,
         life,
         { stream, conditions },
         (session) => connections.get(session)!,

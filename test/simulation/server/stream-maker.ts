@@ -3,6 +3,7 @@
 import { JetStreamApiError } from '@nats-io/jetstream'
 import type { MakeStream } from '../../../src/forward/delivery/jetstream/stream.ts'
 import type { Session } from '../../../src/forward/delivery/session.ts'
+import type { Random } from '../random.ts'
 import type { Life, World } from '../world.ts'
 import { apiError } from './api-errors.ts'
 import type { Connection } from './cluster.ts'
@@ -15,12 +16,12 @@ const NEVER = new Promise<never>(() => {})
 
 export function createStreamMaker(
   world: World,
+  random: Random,
   life: Life,
   { stream, conditions }: { stream: SimulatedStream; conditions: Conditions },
   connectionOf: (session: Session) => Connection,
 ): MakeStream {
   const { time } = world
-  const random = world.random(`stream maker ${life.number}`)
 
   /** One request: resolves with what `act` returns at the server. */
   function request<T>({ link, machine, client }: Connection, act: () => T): Promise<T> {

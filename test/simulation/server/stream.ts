@@ -120,7 +120,7 @@ export function createStream(
   }
 
   /** Its sequence, negative where it is a duplicate, or why it is not stored. */
-  function store({ id, number, expected, size }: Publication): number | ApiError {
+  function store({ connection, id, number, expected, size }: Publication): number | ApiError {
     const now = time.now()
     const { name, duplicateWindowMs, maxMsgs = Number.POSITIVE_INFINITY, discardNew } = options
     const wrong = conditions.get('wrong stream') !== undefined
@@ -135,7 +135,8 @@ export function createStream(
     held = Math.min(held + 1, maxMsgs)
     sequence++
     ids.set(id, { sequence, at: now })
-    facts.stored.push({ number, id, at: now, sequence, stream })
+    const session = connection.facts.number
+    facts.stored.push({ number, id, at: now, sequence, stream, session })
     world.trace(() => `stream ${name} stores alert ${number}`)
     return sequence
   }

@@ -10,6 +10,9 @@ import { isCutShort } from './wal.ts'
 const WAL_BYTES = 1024 * 1024
 const PAGE_BYTES = 4096
 
+export const pagesWithin = (limitBytes: number): number =>
+  Math.floor((limitBytes - WAL_BYTES) / PAGE_BYTES)
+
 export interface DatabaseFile {
   readonly path: string
   /** Of the file and its log together. */
@@ -84,7 +87,7 @@ function lock(database: DatabaseSync, limitBytes: number): void {
     PRAGMA synchronous = FULL;
     PRAGMA wal_autocheckpoint = ${WAL_BYTES / 4 / PAGE_BYTES};
     PRAGMA journal_size_limit = ${WAL_BYTES};
-    PRAGMA max_page_count = ${Math.floor((limitBytes - WAL_BYTES) / PAGE_BYTES)};
+    PRAGMA max_page_count = ${pagesWithin(limitBytes)};
     BEGIN IMMEDIATE;
     COMMIT;`)
 }

@@ -36,14 +36,23 @@ export function readAnswer(data: Uint8Array): Answer {
   if (data.length === 0) return { trouble: 'no_responders', reason: 'no responders' }
   try {
     const { stream, duplicate, error }: Body = JSON.parse(decoder.decode(data))
-    if (error === undefined) return duplicate === true ? 'duplicate' : 'stored'
+    if (error === undefined) {
+      if (typeof stream !== 'string' || stream === '')
+        return noAcknowledgement('it names no stream')
+      return duplicate === true ? 'duplicate' : 'stored'
+    }
     const reason = printable(error.description ?? 'unknown error')
     const trouble = troubleOf(error.err_code, reason)
     return { trouble, reason, ...(stream && { stream: printable(stream) }) }
   } catch (error) {
-    return { trouble: 'refused', reason: `the answer is no acknowledgement: ${messageOf(error)}` }
+    return noAcknowledgement(messageOf(error))
   }
 }
+
+const noAcknowledgement = (why: string): Failure => ({
+  trouble: 'refused',
+  reason: `the answer is no acknowledgement: ${why}`,
+})
 
 const TROUBLES = Object.keys(TABLE) as Trouble[]
 

@@ -13,15 +13,29 @@ it('tells what is stored from what is not, whatever the answer', () => {
     ['{"stream":"A", "seq":5', { trouble: 'refused' }],
     ['{"stream":"A", "seq":5}}', { trouble: 'refused' }],
     ['{"stream":"A", "seq":5,"error":{"err_code":10060}}', { trouble: 'wrong_stream' }],
-    ['{}', 'stored'],
     ['{5}', { trouble: 'refused' }],
+    ['null', { trouble: 'refused' }],
+    ['{"error":null}', { trouble: 'refused' }],
+    ['{"error":{"description":5}}', { trouble: 'refused' }],
+    ['\xff\xfe', { trouble: 'refused' }],
+    ['{"stream":"\xff", "seq":5}', 'stored'],
     ['', { trouble: 'no_responders' }],
   ]
   for (const [text, answer] of answers) {
     const expected = typeof answer === 'string' ? answer : expect.objectContaining(answer)
-    expect([text, readAnswer(Buffer.from(text))]).toEqual([text, expected])
+    expect([text, readAnswer(Buffer.from(text, 'latin1'))]).toEqual([text, expected])
   }
 })
+
+it.each(['{}', '5', 'true', '"OK"', '[]', '{"ok":true}', '{"stream":""}', '{"stream":5,"seq":1}'])(
+  'takes nothing for stored that no stream says to be: %s',
+  (text) => {
+    expect(readAnswer(Buffer.from(text))).toMatchObject({
+      trouble: 'refused',
+      reason: expect.stringMatching(/^the answer is no acknowledgement: /),
+    })
+  },
+)
 
 it.each([
   [10002, 'resource limits exceeded for account', 'out_of_storage'],

@@ -1,0 +1,95 @@
+// A scenario: all that one run of the simulator is given, drawn from a seed. It is plain data, so that a run can be
+// kept, printed, and shrunk to fewer alerts and fewer faults.
+
+import { PRIORITIES } from '../../src/shared/alert/alert.ts'
+import type { AlertSpec } from './alerts.ts'
+import type { Fault } from './fault.ts'
+import { FAULTS } from './faults.ts'
+import { createRandom, type Random } from './random.ts'
+
+export interface Scenario {
+  readonly seed: number
+  readonly config: ScenarioConfig
+  readonly alerts: readonly AlertSpec[]
+  readonly faults: readonly Fault[]
+}
+
+export type ScenarioConfig = ReturnType<typeof configOf>
+
+/** As long as the server has to be well before all that waits must have arrived. */
+export const WELL_MS = 180_000
+
+const FAULTS_MAX = 8
+const KINDS_MAX = 4
+
+export function scenarioOf(seed: number): Scenario {
+  const config = configOf(createRandom(seed, 'config'))
+  const random = createRandom(seed, 'alerts')
+  const lastsMs = random.pick([50, 1_000, 5_000, 20_000])
+  return {
+    seed,
+    config,
+    alerts: alertsOf(random, lastsMs),
+    faults: faultsOf(createRandom(seed, 'faults'), config, lastsMs),
+  }
+}
+
+function configOf(random: Random) {
+  const jetstream = random.onceIn(2)
+  const spool = random.below(3) > 0
+  return {
+    jetstream,
+    createStream: jetstream && random.onceIn(3),
+    /** Names the stream that must take the alerts. */
+    expectStream: jetstream && random.onceIn(3),
+    headers: random.onceIn(3),
+    minPriority: random.onceIn(4) ? 5 : PRIORITIES.length - 1,
+    batchBytes: random.pick([1024, 2048, 4096]),
+    bufferBytes: random.pick([2048, 8192, 65_536]),
+    maxLineBytes: random.pick([1024, 4096]),
+    spoolBytes: spool ? random.pick([32, 64, 256]) * 1024 : 0,
+    whenFull: random.onceIn(2) ? ('drop' as const) : ('block' as const),
+    drainTimeout: random.pick([0, 200, 2_000, 10_000]),
+    maxInFlight: random.pick([1, 2, 5, 64]),
+    servers: random.between(1, 3),
+    maxPayload: random.onceIn(6) ? 700 : 65_536,
+    /** The begin of subjects that the server denies, if any. */
+    denied: random.onceIn(6) ? 'falco.warning.' : '',
+    duplicateWindowMs: random.pick([2_000, 120_000]),
+    streamExists: random.below(4) > 0,
+    keepAlive: random.onceIn(2),
+    atBrokenPipe: random.pick(['dies', 'falls silent', 'opens again'] as const),
+    inPieces: random.onceIn(4),
+    queueMax: random.pick([3, 1000]),
+    pipeBytes: random.pick([4096, 8192]),
+    canBeSetAside: !random.onceIn(6),
+  }
+}
+
+function alertsOf(random: Random, lastsMs: number): AlertSpec[] {
+  const count = random.pick([1, 3, 10, 20, 60])
+  const rules = random.pick([1, 3, 12])
+  const isBurst = random.onceIn(3)
+  const times = Array.from({ length: count }, () => (isBurst ? 0 : random.below(lastsMs)))
+  const lengths = random.pick([[0], [0, 300], [0, 300, 900], [300, 1200, 5000]])
+  return times
+    .sort((a, b) => a - b)
+    .map((at, index) => ({
+      number: index + 1,
+      at,
+      severity: random.below(PRIORITIES.length),
+      rule: random.between(1, rules),
+      length: random.pick(lengths),
+    }))
+}
+
+/** Few kinds at a time, another choice for each seed: rare orders come about that a mix of all would drown. */
+function faultsOf(random: Random, config: ScenarioConfig, lastsMs: number): Fault[] {
+  const names = Object.keys(FAULTS).filter((name) => FAULTS[name]!.fits(config))
+  const chosen = Array.from({ length: random.between(1, KINDS_MAX) }, () => random.pick(names))
+  const count = random.onceIn(8) ? 0 : random.between(1, FAULTS_MAX)
+  return Array.from({ length: count }, () => {
+    const kind = random.pick(chosen)
+    return { at: random.below(lastsMs + 100), kind, parameters: FAULTS[kind]!.draw(random) }
+  }).sort((a, b) => a.at - b.at)
+}
