@@ -202,6 +202,7 @@ export function createCluster(options: {
     addresses,
     accept,
     close,
+    start,
     maxPayload: () => maxPayload,
     isDenied,
     /** It dies, and starts again after `ms`. `silent`: no connection is closed, as when its power fails. */

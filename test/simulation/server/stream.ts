@@ -172,6 +172,15 @@ export function createStream(
       options = { ...options, ...settings, exists: true }
       world.trace(() => `stream ${options.name} is made`)
     },
+    /** An operator changes it. */
+    change(settings: Partial<StreamOptions>): void {
+      options = { ...options, ...settings }
+    },
+    held: () => held,
+    /** An operator empties it. */
+    purge(): void {
+      held = 0
+    },
     /** It is deleted, and made again after `ms`. */
     remove(ms: number): void {
       if (!options.exists) return
