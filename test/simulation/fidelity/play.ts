@@ -32,7 +32,7 @@ export async function play(script: Script, ground: Ground): Promise<Outcome> {
   for (const step of script.steps)
     try {
       if (STEPS[step.kind].retries) player.retries()
-      await STEPS[step.kind].play(player, step)
+      const at = performance.now(); await STEPS[step.kind].play(player, step); if (process.env.STEPS && performance.now() - at > 4000) console.log(script.seed, step.kind, Math.round(performance.now() - at), ground.life().log.slice(-8).map((l) => l.message))
     } catch (error) {
       const log = ground.life().log.map(({ message }) => message)
       throw new Error(`seed ${script.seed}, in ${JSON.stringify(step)}: ${error}\n${log.join('\n')}`)
@@ -93,7 +93,11 @@ function createPlayer(config: ScriptConfig, ground: Ground) {
       await until('they are taken', () => taken() === expected)
       await read()
     },
-    reconnects: (act: () => unknown) => logs(/^connected/, act),
+    /** … and then all is settled. */
+    async reconnects(act: () => unknown): Promise<void> {
+      await logs(/^connected/, act)
+      await player.isReady()
+    },
     isCutOff: (act: () => unknown) => logs(/^cannot connect/, act),
     async start(): Promise<void> {
       written = 0
@@ -101,12 +105,13 @@ function createPlayer(config: ScriptConfig, ground: Ground) {
       lives.push({ seen: ground.life(), retried: false, booksAtKill: undefined })
       await until('it reads', () => ground.life().books() !== undefined)
       await until('it is connected', () => count(/^connected/) > 0)
-      await player.greets()
+      await player.isReady()
     },
-    /** A first alert of a connection: now it is known that the stream is there. */
-    async greets(): Promise<void> {
-      if (config.createStream)
-        player.write([{ number: ++greetings, at: 0, severity: 0, rule: 1, length: 150 }])
+    /** A connection is: all that waited is settled, and it is known that the stream is there. */
+    isReady: () => (config.createStream ? player.greet() : player.settled()),
+    /** One alert that is delivered: then it is known that the stream is there, and not empty. */
+    async greet(): Promise<void> {
+      player.write([{ number: ++greetings, at: 0, severity: 0, rule: 1, length: 150 }])
       await player.settled()
     },
     async stop(): Promise<void> {
@@ -152,8 +157,8 @@ function shown({ level, message, fields }: LogLine): string {
   return [level, message, ...values].join(' ')
 }
 
-/** Which of the two ends of a connection hears of its end first is chance. */
-const LOST = /the server closed the connection|ECONNRESET|EPIPE|CONNECTION_CLOSED|socket hang up/
+/** Who hears of the end of a connection first, and whether the server's last words come through, is chance. */
+const LOST = /Maximum Payload Violation|the server closed the connection|closed connection|ECONNRESET|EPIPE|CONNECTION_CLOSED|socket hang up/
 const REFUSED = /refused/i
 
 function stableOf(value: unknown): string {

@@ -1,7 +1,8 @@
 // A real nats-server, FIFO and spool, and falco-nats in a process of its own, as the ground of a script.
 
 import { closeSync, constants, openSync, writeSync } from 'node:fs'
-import { connect, type NatsConnection } from 'nats'
+import { setTimeout as delay } from 'node:timers/promises'
+import { type ConnectionOptions, connect, type NatsConnection } from 'nats'
 import {
   askJetStream,
   type NatsServer,
@@ -18,6 +19,8 @@ import { configOf, DENIED, MAX_PAYLOAD, type Script } from './script.ts'
 
 const PASSWORD = 'secret'
 const FOREVER_MS = 60_000
+/** A server that is up answers sooner. */
+const ANSWER_MS = 200
 
 /** One account for each script, with a user who may not do everything, and one who may. */
 function configFor(storeDir: string, scripts: readonly Script[], maxPayload = MAX_PAYLOAD): string {
@@ -134,10 +137,9 @@ export async function openReal(
       },
       async setMaxPayload(bytes) {
         server.reload(configFor(store, [script], bytes))
-        await until('max_payload is read', async () => {
-          await using other = await connect({ servers: server.url, ...admin })
-          return other.info?.max_payload === bytes
-        })
+        await until('max_payload is read', () =>
+          hasMaxPayload(bytes, { servers: server.url, ...admin }),
+        )
         proxy.setMaxPayload(bytes)
       },
     },
@@ -166,9 +168,23 @@ export async function openReal(
   }
 }
 
+/** False where it does not answer yet. */
 async function isBack(connection: NatsConnection): Promise<boolean> {
-  const timeout = new Promise<boolean>((resolve) => setTimeout(resolve, 200, false))
-  return await Promise.race([connection.flush().then(() => true), timeout])
+  const answered = connection.flush().then(
+    () => true,
+    () => false,
+  )
+  return await Promise.race([answered, delay(ANSWER_MS, false)])
+}
+
+async function hasMaxPayload(bytes: number, options: ConnectionOptions): Promise<boolean> {
+  try {
+    await using connection = await connect(options)
+    return connection.info?.max_payload === bytes
+  } catch {
+    // It is busy reading its configuration.
+    return false
+  }
 }
 
 function argvOf(

@@ -42,7 +42,6 @@ const ROWS = {
         player.way.cutAt(Math.floor(after * (messages + 1)), part < 0.2 ? 0 : part)
         player.write(alerts)
       })
-      await player.settled()
     },
   },
   /** … when all is processed, and nothing of that is known. */
@@ -52,7 +51,6 @@ const ROWS = {
     async play(player, { alerts }) {
       await player.writeUnanswered(alerts)
       await player.reconnects(player.way.cut)
-      await player.settled()
     },
   },
   /** … with two batches in flight, and perhaps one more behind them. */
@@ -73,7 +71,6 @@ const ROWS = {
       player.write(alerts.slice(two))
       await player.read()
       await player.reconnects(player.way.cut)
-      await player.settled()
     },
   },
   /** Answers come late: with a spool, when all is on the disk. */
@@ -97,13 +94,11 @@ const ROWS = {
       player.write(alerts)
       await player.waits()
       await player.reconnects(player.way.unblock)
-      await player.settled()
     },
   },
   stop: {
     fits: always,
     weight: 2,
-    mixed: true,
     async play(player, { alerts }) {
       player.write(alerts)
       await player.stop()
@@ -204,6 +199,7 @@ const ROWS = {
     weight: 2,
     retries: true,
     async play(player, { alerts: all, parts: [room = 0] }) {
+      await player.greet()
       // More would take the slots of those that are stored, before or after the purge.
       const alerts = all.slice(0, player.window(all.length))
       await player.stream.fill(Math.floor(room * alerts.length))
@@ -237,7 +233,6 @@ const ROWS = {
       player.write(alerts.slice(first.length))
       await player.waits()
       await player.reconnects(player.server.start)
-      await player.settled()
     },
   },
   lameDuck: {
@@ -248,7 +243,6 @@ const ROWS = {
       player.write(alerts)
       await player.waits()
       await player.reconnects(player.server.start)
-      await player.settled()
     },
   },
   /** max_payload gets smaller under a connected client: the first alert that is too large ends the connection. */
@@ -263,11 +257,9 @@ const ROWS = {
           alerts.map((alert, index) => (index === large ? { ...alert, length: 950 } : alert)),
         ),
       )
-      await player.settled()
       await player.server.setMaxPayload(2048)
       // The client learns of it by its next connection.
       await player.reconnects(player.way.cut)
-      await player.greets()
     },
   },
 } satisfies Record<string, Row>
