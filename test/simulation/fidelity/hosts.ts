@@ -2,6 +2,7 @@
 
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
+import { tempDir } from '../../support/temp.ts'
 import type { LogLine } from '../life-log.ts'
 import type { Books, LifeSeen } from './ground.ts'
 import type { FromHost, ToHost } from './host.ts'
@@ -16,11 +17,14 @@ export interface RealLife extends LifeSeen {
 export type Hosts = ReturnType<typeof createHosts>
 
 export function createHosts() {
+  // Most of a start is compiling.
+  const cache = tempDir()
+  const env = { PATH: process.env.PATH, NODE_COMPILE_CACHE: cache.path }
   const idle: ChildProcess[] = []
   const all = new Set<ChildProcess>()
 
   function begin(): ChildProcess {
-    const child = fork(HOST, { env: { PATH: process.env.PATH }, stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
+    const child = fork(HOST, { env, execArgv: [], stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
     all.add(child)
     child.once('exit', () => all.delete(child))
     return child
@@ -69,6 +73,7 @@ export function createHosts() {
           await gone
         }),
       )
+      cache[Symbol.dispose]()
     },
   }
 }

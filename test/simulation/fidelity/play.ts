@@ -32,10 +32,12 @@ export async function play(script: Script, ground: Ground): Promise<Outcome> {
   for (const step of script.steps)
     try {
       if (STEPS[step.kind].retries) player.retries()
-      const at = performance.now(); await STEPS[step.kind].play(player, step); if (process.env.STEPS && performance.now() - at > 4000) console.log(script.seed, step.kind, Math.round(performance.now() - at), ground.life().log.slice(-8).map((l) => l.message))
+      await STEPS[step.kind].play(player, step)
     } catch (error) {
       const log = ground.life().log.map(({ message }) => message)
-      throw new Error(`seed ${script.seed}, in ${JSON.stringify(step)}: ${error}\n${log.join('\n')}`)
+      throw new Error(
+        `seed ${script.seed}, in ${JSON.stringify(step)}: ${error}\n${log.join('\n')}`,
+      )
     }
   await player.stop()
   const { stored, sent } = await ground.end()
@@ -158,7 +160,8 @@ function shown({ level, message, fields }: LogLine): string {
 }
 
 /** Who hears of the end of a connection first, and whether the server's last words come through, is chance. */
-const LOST = /Maximum Payload Violation|the server closed the connection|closed connection|ECONNRESET|EPIPE|CONNECTION_CLOSED|socket hang up/
+const LOST =
+  /Maximum Payload Violation|the server closed the connection|closed connection|ECONNRESET|EPIPE|CONNECTION_CLOSED|socket hang up/
 const REFUSED = /refused/i
 
 function stableOf(value: unknown): string {

@@ -35,7 +35,14 @@ export async function startProxy(serverPort: number) {
 
   function accept(client: Socket): void {
     const upstream = createConnection(serverPort, '127.0.0.1')
-    const pair: Pair = { client, upstream, isHeld: false, isOver: false, held: [], cutBehind: undefined }
+    const pair: Pair = {
+      client,
+      upstream,
+      isHeld: false,
+      isOver: false,
+      held: [],
+      cutBehind: undefined,
+    }
     pairs.add(pair)
     client.setNoDelay()
     upstream.setNoDelay()
@@ -65,7 +72,8 @@ export async function startProxy(serverPort: number) {
 
   function down(pair: Pair, frame: Frame): void {
     const isAck = frame.operation === 'MSG' && /^\{"(stream|error)":/.test(frame.payload)
-    if (isAck && /"seq":[1-9]/.test(frame.payload) && !frame.payload.includes('"duplicate"')) stored++
+    if (isAck && /"seq":[1-9]/.test(frame.payload) && !frame.payload.includes('"duplicate"'))
+      stored++
     const say = (bytes: Buffer) => {
       if (pair.isHeld) pair.held.push(Buffer.from(bytes))
       else pair.client.write(bytes)

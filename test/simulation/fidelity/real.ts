@@ -3,12 +3,7 @@
 import { closeSync, constants, openSync, writeSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type ConnectionOptions, connect, type NatsConnection } from 'nats'
-import {
-  askJetStream,
-  type NatsServer,
-  readStream,
-  startNats,
-} from '../../support/nats.ts'
+import { askJetStream, type NatsServer, readStream, startNats } from '../../support/nats.ts'
 import { tempDir } from '../../support/temp.ts'
 import { until } from '../../support/wait.ts'
 import { lineOf, numberIn } from '../alerts.ts'
@@ -36,9 +31,9 @@ function configFor(storeDir: string, scripts: readonly Script[], maxPayload = MA
 }
 
 /** A server for many scripts. */
-export async function startShared(scripts: readonly Script[], program?: string) {
+export async function startShared(scripts: readonly Script[], program: string) {
   const dir = tempDir()
-  const server = await startNats(configFor(dir.path, scripts), { ...(program && { program }) })
+  const server = await startNats(configFor(dir.path, scripts), { program })
   return {
     ...server,
     async [Symbol.asyncDispose]() {
@@ -50,7 +45,7 @@ export async function startShared(scripts: readonly Script[], program?: string) 
 
 export async function openReal(
   script: Script,
-  { hosts, shared, program }: { hosts: Hosts; shared: NatsServer; program?: string },
+  { hosts, shared, program }: { hosts: Hosts; shared: NatsServer; program: string },
 ): Promise<Ground & AsyncDisposable> {
   await using stack = new AsyncDisposableStack()
   const dir = stack.use(tempDir())
@@ -58,7 +53,7 @@ export async function openReal(
   const { jetstream } = config
   const store = dir.file('jetstream')
   const server = config.ownServer
-    ? stack.use(await startNats(configFor(store, [script]), { ...(program && { program }) }))
+    ? stack.use(await startNats(configFor(store, [script]), { program }))
     : shared
   const admin = { user: `admin${seed}`, pass: PASSWORD }
   const proxy = stack.use(await startProxy(server.port))
@@ -179,10 +174,10 @@ async function isBack(connection: NatsConnection): Promise<boolean> {
 
 async function hasMaxPayload(bytes: number, options: ConnectionOptions): Promise<boolean> {
   try {
-    await using connection = await connect(options)
+    await using connection = await connect({ ...options, timeout: ANSWER_MS })
     return connection.info?.max_payload === bytes
   } catch {
-    // It is busy reading its configuration.
+    // A connection may hang that comes while the server reads its configuration.
     return false
   }
 }

@@ -37,7 +37,7 @@ export const configOf = ({
   maxLineBytes: 4096,
   spoolBytes: spool ? 8 * 1024 * 1024 : 0,
   whenFull: 'block',
-  drainTimeout: 300,
+  drainTimeout: 1_000,
   servers: 1,
   maxPayload: MAX_PAYLOAD,
   denied: denies ? DENIED : '',

@@ -62,7 +62,10 @@ const ROWS = {
       const two = one + Math.ceil(second * (alerts.length - one))
       const before = player.taken()
       player.way.hold()
-      for (const [from, to] of [[0, one], [one, two]] as const) {
+      for (const [from, to] of [
+        [0, one],
+        [one, two],
+      ] as const) {
         if (from === to) continue
         player.write(alerts.slice(from, to))
         await player.until('they are in flight', () => player.books().inFlight === to)
@@ -176,7 +179,9 @@ const ROWS = {
     retries: true,
     async play(player, { alerts }) {
       player.way.acks('get lost')
-      await player.logs(/JetStream does not answer/, () => player.write(alerts))
+      // Which alert the log names is chance.
+      const alike = alerts.map((alert) => ({ ...alert, severity: 0, rule: 1 }))
+      await player.logs(/JetStream does not answer/, () => player.write(alike))
       player.way.acks('arrive')
       await player.settled()
     },
@@ -206,6 +211,26 @@ const ROWS = {
       await player.logs(/is full/, () => player.write(alerts))
       await player.stream.purge()
       await player.settled()
+    },
+  },
+  /** What was stored and not acknowledged is gone when it is sent again. */
+  purgedUnanswered: {
+    fits: jetstream,
+    weight: 2,
+    async play(player, { alerts }) {
+      await player.writeUnanswered(alerts)
+      await player.stream.purge()
+      await player.reconnects(player.way.cut)
+    },
+  },
+  removedUnanswered: {
+    fits: jetstream,
+    weight: 1,
+    async play(player, { alerts }) {
+      await player.writeUnanswered(alerts)
+      await player.stream.remove()
+      await player.stream.make(STREAM)
+      await player.reconnects(player.way.cut)
     },
   },
   /** Another stream takes the subjects. */

@@ -73,8 +73,9 @@ export function openVirtual(script: Script): Ground {
 
   type Dial = ReturnType<typeof server.dial>
   /** A session that is cut behind a message: only its bytes tell where that ends. */
-  const dialOf = (dial: Dial): Dial =>
-    async function (address, signal) {
+  const dialOf =
+    (dial: Dial): Dial =>
+    async (address, signal) => {
       const session = await dial(address, signal)
       const { write } = session
       return Object.assign(session, {
