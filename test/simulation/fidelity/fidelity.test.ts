@@ -1,7 +1,10 @@
 import { expect, it } from 'vitest'
+import { startNats } from '../../support/nats.ts'
+import { tempDir } from '../../support/temp.ts'
 import { createHosts } from './hosts.ts'
 import { type Outcome, play } from './play.ts'
-import { openReal, startShared } from './real.ts'
+import { openReal } from './real.ts'
+import { serverConfig } from './real-server.ts'
 import { type Script, scriptOf } from './script.ts'
 import { openVirtual } from './virtual.ts'
 
@@ -15,7 +18,8 @@ const nameOf = ({ seed, steps }: Script) => [seed, ...steps.map(({ kind }) => ki
 
 it(`has the same outcome in the model as with a real server, for ${SEEDS} scripts of faults`, async () => {
   const scripts = Array.from({ length: SEEDS }, (_, index) => scriptOf(index + 1))
-  await using shared = await startShared(scripts, PROGRAM)
+  using dir = tempDir()
+  await using shared = await startNats(serverConfig(dir.path, scripts), { program: PROGRAM })
   await using hosts = createHosts()
   const model: Record<string, Outcome> = {}
   const real: Record<string, Outcome> = {}

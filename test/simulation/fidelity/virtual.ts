@@ -154,7 +154,7 @@ export function openVirtual(script: Script): Ground {
       setMaxPayload: (bytes) => cluster.limit(bytes, NEVER, false),
     },
     stream: {
-      make: (name) => stream.make({ name }),
+      make: (name) => stream.make({ name, maxMsgs: NEVER, maxMsgSize: maxMsgSize || NEVER }),
       remove: () => stream.remove(NEVER),
       fill: (room) => stream.change({ maxMsgs: stream.held() + room, discardNew: true }),
       purge() {
