@@ -9,6 +9,11 @@ import type { LogLine } from '../life-log.ts'
 export const STREAM = 'FALCO'
 export const OTHER_STREAM = 'OTHER'
 
+/** Of the server; an alert may be longer. */
+export const MAX_PAYLOAD = 2048
+/** Subjects that begin so are denied, where the script denies any. */
+export const DENIED = 'falco.warning.'
+
 export interface Ground {
   /** Resolves when it is so; rejects when that takes for ever. */
   until(what: string, isSo: () => boolean): Promise<void>

@@ -1,6 +1,7 @@
 // How a nats-server is configured for scripts: each has an account, so that one server has many at the same time.
 
-import { DENIED, MAX_PAYLOAD, type Script } from './script.ts'
+import { DENIED, MAX_PAYLOAD } from './ground.ts'
+import type { Script } from './script.ts'
 
 export const PASSWORD = 'secret'
 

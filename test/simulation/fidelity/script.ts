@@ -3,6 +3,7 @@
 import type { AlertSpec } from '../alerts.ts'
 import { createRandom, type Random } from '../random.ts'
 import type { ScenarioConfig } from '../scenario.ts'
+import { DENIED, MAX_PAYLOAD } from './ground.ts'
 import { STEPS, type StepName } from './steps.ts'
 
 export interface Script {
@@ -19,11 +20,6 @@ export interface Step {
 }
 
 export type ScriptConfig = ReturnType<typeof drawConfig>
-
-/** Of the server; an alert may be longer. */
-export const MAX_PAYLOAD = 2048
-/** Subjects that begin so are denied, where the script denies any. */
-export const DENIED = 'falco.warning.'
 
 /** The options of falco-nats, and what else the simulator wants to know. */
 export const configOf = ({
@@ -94,7 +90,7 @@ const SEVERE = 4
 
 const alert = (random: Random, number: number, more: Partial<AlertSpec>): AlertSpec => ({
   ...{ number, at: number, rule: random.between(1, 4), severity: random.below(SEVERE) },
-  length: random.between(150, 400),
+  length: random.between(150, 320),
   ...more,
 })
 

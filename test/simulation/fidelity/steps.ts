@@ -1,6 +1,6 @@
 // What a script consists of: one row for each kind of step, with whom it fits and how it is played.
 
-import { OTHER_STREAM, STREAM } from './ground.ts'
+import { MAX_PAYLOAD, OTHER_STREAM, STREAM } from './ground.ts'
 import type { Player } from './play.ts'
 import type { ScriptConfig, Step } from './script.ts'
 
@@ -16,6 +16,9 @@ interface Row {
 }
 
 export type StepName = keyof typeof ROWS
+
+/** Every plain alert is smaller, with headers and id. */
+const SMALLER = 700
 
 const always = () => true
 const jetstream = (config: ScriptConfig) => config.jetstream
@@ -276,13 +279,15 @@ const ROWS = {
     weight: 4,
     async play(player, { alerts, parts: [part = 0] }) {
       const large = Math.floor(part * alerts.length)
-      await player.server.setMaxPayload(900)
+      await player.server.setMaxPayload(SMALLER)
       await player.reconnects(() =>
         player.write(
-          alerts.map((alert, index) => (index === large ? { ...alert, length: 950 } : alert)),
+          alerts.map((alert, index) =>
+            index === large ? { ...alert, length: SMALLER + 20 } : alert,
+          ),
         ),
       )
-      await player.server.setMaxPayload(2048)
+      await player.server.setMaxPayload(MAX_PAYLOAD)
       // The client learns of it by its next connection.
       await player.reconnects(player.way.cut)
     },

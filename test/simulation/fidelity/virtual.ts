@@ -10,8 +10,8 @@ import { createServer } from '../server/server.ts'
 import { createVirtualTime, settled } from '../virtual-clock.ts'
 import type { World } from '../world.ts'
 import { splitFrames } from './frames.ts'
-import { booksOf, type Ground, type LifeSeen, STREAM } from './ground.ts'
-import { configOf, DENIED, type Script } from './script.ts'
+import { booksOf, DENIED, type Ground, type LifeSeen, STREAM } from './ground.ts'
+import { configOf, type Script } from './script.ts'
 
 /** So long is for ever. */
 const FOREVER_MS = 120_000
