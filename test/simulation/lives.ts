@@ -155,6 +155,7 @@ export function createLives(
           stop.abort()
         }
       },
+      kill: () => end('kill'),
       dieIn(steps: number, death: 'kill' | 'power cut') {
         stepsLeft = steps
         deadly = death
@@ -182,6 +183,11 @@ export function createLives(
     dieIn(steps: number, death: 'kill' | 'power cut', nextInMs: number): void {
       restartMs = nextInMs
       current?.dieIn(steps, death)
+    },
+    /** It is killed between two steps, and not started again. */
+    kill(): void {
+      restartMs = Number.POSITIVE_INFINITY
+      current?.kill()
     },
     /** Nothing kills it any more. */
     heal(): void {

@@ -168,6 +168,7 @@ export function createCluster(options: ClusterOptions) {
     addresses,
     accept,
     close,
+    start,
     maxPayload: () => maxPayload,
     isDenied,
     /** It dies, and starts again after `ms`. `silent`: no connection is closed, as when its power fails. */

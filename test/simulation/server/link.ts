@@ -43,6 +43,7 @@ export function createLink(options: {
   const frames: (() => void)[] = []
   let isPumping = false
   let isDelivering = false
+  let isHeld = false
   /** The client has gone: what is queued still arrives. */
   let hasLeft = false
   /** The server has closed it: nothing arrives. */
@@ -120,6 +121,7 @@ export function createLink(options: {
 
   function deliver(): void {
     isDelivering = false
+    if (isHeld) return
     const count = random.onceIn(4) ? 1 + random.below(frames.length) : frames.length
     // What a frame sets off may end the connection, and so empty the list.
     for (let left = count; left > 0 && frames.length > 0; left--) {
@@ -130,7 +132,7 @@ export function createLink(options: {
   }
 
   function deliverIn(ms: number): void {
-    if (isDelivering || frames.length === 0) return
+    if (isDelivering || isHeld || frames.length === 0) return
     isDelivering = true
     time.at(time.now() + ms, deliver)
   }
@@ -164,11 +166,21 @@ export function createLink(options: {
       frames.push(frame)
       deliverIn(latency())
     },
+    /** Nothing that the server says arrives, until `release` or the end. */
+    hold(): void {
+      isHeld = true
+    },
+    release(): void {
+      isHeld = false
+      deliverIn(latency())
+    },
     /** The server closes it: `end` happens at the client, unless nobody tells it. `flush`: after all that was said. */
     closeByServer(flush: boolean, end: (() => void) | undefined): void {
       if (isClosed) return
       isClosed = true
-      if (!flush) frames.length = random.below(frames.length + 1)
+      if (isHeld) frames.length = 0
+      else if (!flush) frames.length = random.below(frames.length + 1)
+      isHeld = false
       queue.length = queued = 0
       if (!end || hasLeft) return
       frames.push(end)

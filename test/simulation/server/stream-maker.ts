@@ -12,6 +12,7 @@ import type { SimulatedStream } from './stream.ts'
 
 /** The client's, for each request. */
 const REQUEST_TIMEOUT_MS = 5_000
+const UNLIMITED = Number.POSITIVE_INFINITY
 const NEVER = new Promise<never>(() => {})
 
 export function createStreamMaker(
@@ -71,8 +72,11 @@ export function createStreamMaker(
       if (stream.exists())
         throw new JetStreamApiError(apiError(10065, 'subjects overlap with an existing stream'))
       const { name, subject, duplicateWindowMs } = settings
-      const unlimited = { maxMsgs: Number.POSITIVE_INFINITY, maxMsgSize: Number.POSITIVE_INFINITY }
-      stream.make({ name, subjects: [subject], duplicateWindowMs, discardNew: false, ...unlimited })
+      stream.make({
+        ...{ name, subjects: [subject], duplicateWindowMs },
+        // Ours has none of the limits of one that was there before.
+        ...{ discardNew: false, maxMsgs: UNLIMITED, maxMsgSize: UNLIMITED },
+      })
       return true
     })
   }

@@ -175,6 +175,15 @@ export function createStream(
       options = { ...options, ...settings, exists: true }
       world.trace(() => `stream ${options.name} is made`)
     },
+    /** An operator changes it. */
+    change(settings: Partial<StreamOptions>): void {
+      options = { ...options, ...settings }
+    },
+    held: () => held,
+    /** An operator empties it. */
+    purge(): void {
+      held = 0
+    },
     /** It is deleted if it is there, and made by an operator after `ms`. */
     remove(ms: number): void {
       if (options.exists) forget()
