@@ -33,13 +33,6 @@ export const BUFFER_MUTATIONS: readonly Mutation[] = [
     replace: 'void sink.room(stop)',
   },
   {
-    name: 'rest-forgotten',
-    why: 'a stop that gives up forgets the batch being filled',
-    file: 'forward/forward.ts',
-    find: 'if (rest && !dryRun) await sink.put(rest)',
-    replace: 'if (rest && dryRun) await sink.put(rest)',
-  },
-  {
     name: 'stop-forgets-in-flight',
     why: 'a stop stores memory, and not the batches in flight',
     file: 'forward/buffer/alert-buffer.ts',
@@ -140,5 +133,12 @@ export const BUFFER_MUTATIONS: readonly Mutation[] = [
     file: 'forward/buffer/spool/disk.ts',
     find: 'retryAt[access] = clock.now() + RETRY_MS',
     replace: 'retryAt[access] = Number.POSITIVE_INFINITY',
+  },
+  {
+    name: 'batch-grows-much',
+    why: 'found by the simulator: a small batch grows by 64 KiB, and --when-full drop drops early',
+    file: 'forward/encoding/batch.ts',
+    find: 'Math.min(GROWTH_BYTES_MAX, batch.bytes.length)',
+    replace: 'GROWTH_BYTES_MAX',
   },
 ]

@@ -146,4 +146,25 @@ export const DELIVERY_MUTATIONS: readonly Mutation[] = [
     find: text('    session.write(slab.subarray(start, end))', '    start = end'),
     replace: text('    session.write(slab.subarray(start, end))', '    start = end = 0'),
   },
+  {
+    name: 'slots-in-any-order',
+    why: 'found by the simulator: alerts get ahead of one whose answer is lost without limit',
+    file: 'forward/delivery/jetstream/slots.ts',
+    find: text(
+      '      const slot = slots[issued % max]!',
+      "      if (slot.state !== 'free') return undefined",
+      '      taken++',
+      '      slot.delivery = delivery',
+      '      slot.alert = alert',
+      '      slot.token = issued++',
+    ),
+    replace: text(
+      "      const slot = slots.find(({ state }) => state === 'free')",
+      '      if (!slot) return undefined',
+      '      taken++',
+      '      slot.delivery = delivery',
+      '      slot.alert = alert',
+      '      slot.token = issued++ * max + slots.indexOf(slot)',
+    ),
+  },
 ]
