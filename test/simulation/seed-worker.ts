@@ -28,6 +28,8 @@ process.on('unhandledRejection', addStray).on('uncaughtException', addStray)
 /** Never rejects. `isOver`: nothing of the run can happen any more. */
 async function run(scenario: Scenario, trace: boolean): Promise<Result & { isOver: boolean }> {
   strays = []
+  // Runs are full of errors that are caught: refusals, aborts, a disk that fails.
+  Error.stackTraceLimit = trace ? 10 : 0
   // From a message, a tick would come before the microtasks of the first step, and not behind them as in every other.
   await undefined
   let result: Result | undefined
