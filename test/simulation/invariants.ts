@@ -8,6 +8,7 @@ import type { Fate } from './fifo.ts'
 import { type KnownLife, PIPE } from './lives.ts'
 import { whereaboutsOf } from './pipe.ts'
 import type { Scenario } from './scenario.ts'
+import type { Stored } from './server/facts.ts'
 import type { Parts } from './simulate.ts'
 import type { World } from './world.ts'
 
@@ -38,6 +39,7 @@ export function createInvariants(world: World, scenario: Scenario, parts: Parts)
   const arrivals = config.jetstream ? facts.stored : facts.arrivals
   const arrived = new Set<number>()
   const arrivedBySession: Set<number>[] = []
+  const storedBefore = new Map<number, Pick<Stored, 'at' | 'stream'>>()
   let arrivalsSeen = 0
   /** Of the life that lasts: what has been on the disk, and what has arrived, each once. */
   let onDisk = new Set<number>()
@@ -54,6 +56,7 @@ export function createInvariants(world: World, scenario: Scenario, parts: Parts)
       if (number === undefined) continue
       arrived.add(number)
       if (!config.jetstream) lookAtSession(number, arrivals[arrivalsSeen]!.session)
+      else lookAtWindow(number, facts.stored[arrivalsSeen]!)
       const { session } = arrivals[arrivalsSeen]!
       if (facts.sessions[session - 1]!.life === lives.current()?.number) lookAtOrder(number)
     }
@@ -65,6 +68,15 @@ export function createInvariants(world: World, scenario: Scenario, parts: Parts)
     if (arrivedInSession.has(number))
       world.violated('once in a session', `alert ${number} in session ${session}`)
     arrivedInSession.add(number)
+  }
+
+  /** One alert has one id, always: the stream stores it once. */
+  function lookAtWindow(number: number, { at, stream }: Stored): void {
+    const before = storedBefore.get(number)
+    storedBefore.set(number, { at, stream })
+    if (before?.stream !== stream || kinds.has('second writer')) return
+    if (at - before.at < config.duplicateWindowMs)
+      world.violated('once within the window', `alert ${number}, ${at - before.at} ms apart`)
   }
 
   function lookAtOrder(number: number): void {

@@ -167,4 +167,11 @@ export const DELIVERY_MUTATIONS: readonly Mutation[] = [
       '      slot.token = issued++ * max + slots.indexOf(slot)',
     ),
   },
+  {
+    name: 'id-of-the-publication',
+    why: 'an alert has another id each time',
+    file: 'forward/delivery/jetstream/message-writer.ts',
+    find: 'messageIdLine(payload)',
+    replace: 'messageIdLine(Buffer.concat([payload, Buffer.from(String(added))]))',
+  },
 ]
