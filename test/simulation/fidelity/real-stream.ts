@@ -47,6 +47,7 @@ export function createRealStream(url: string, script: Script) {
       await ask(`STREAM.PURGE.${current}`)
       await change({ max_msgs: -1 })
     },
+    setDuplicateWindow: (ms) => change({ duplicate_window: ms * 1e6 }),
   }
   return {
     ...stream,

@@ -10,7 +10,14 @@ import { createServer } from '../server/server.ts'
 import { createVirtualTime, settled } from '../virtual-clock.ts'
 import type { World } from '../world.ts'
 import { splitFrames } from './frames.ts'
-import { booksOf, DENIED, type Ground, type LifeSeen, STREAM } from './ground.ts'
+import {
+  booksOf,
+  DENIED,
+  DUPLICATE_WINDOW_MS,
+  type Ground,
+  type LifeSeen,
+  STREAM,
+} from './ground.ts'
 import { configOf, type Script } from './script.ts'
 
 /** So long is for ever. */
@@ -38,7 +45,7 @@ export function openVirtual(script: Script): Ground {
     denied: denies ? [DENIED] : [],
     stream: {
       ...{ exists: streamExists, name: STREAM, subjects: ['falco.>'], discardNew: true },
-      ...{ duplicateWindowMs: 120_000, ...(maxMsgSize > 0 && { maxMsgSize }) },
+      ...{ duplicateWindowMs: DUPLICATE_WINDOW_MS, ...(maxMsgSize > 0 && { maxMsgSize }) },
     },
     isLine(line) {
       const number = numberIn(line)!
@@ -116,6 +123,11 @@ export function openVirtual(script: Script): Ground {
 
   return {
     until,
+    pass(ms) {
+      const over = time.now() + ms
+      time.at(over, () => {})
+      return until('time passes', () => time.now() >= over)
+    },
     life: () => seen(life),
     start: lives.start,
     stop: () => lives.signal(NEVER),
@@ -161,6 +173,7 @@ export function openVirtual(script: Script): Ground {
         stream.purge()
         stream.change({ maxMsgs: NEVER })
       },
+      setDuplicateWindow: (ms) => stream.change({ duplicateWindowMs: ms }),
     },
     async end() {
       const stored = (jetstream ? facts.stored : facts.arrivals).map(({ number }) => number!)
