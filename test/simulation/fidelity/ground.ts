@@ -72,13 +72,12 @@ export interface Server {
 }
 
 export interface Stream {
-  make(name: string): Done
+  make(name: string, duplicateWindowMs?: number): Done
   remove(): Done
   /** It takes so many messages more, and refuses what is new then. */
   fill(room: number): Done
   /** Without a limit again. */
   purge(): Done
-  setDuplicateWindow(ms: number): Done
 }
 
 /** What is known of a life, while it lasts and after it. */

@@ -1,10 +1,10 @@
 // Steps with JetStream: what becomes of acknowledgements, and of the stream.
 
-import { DUPLICATE_WINDOW_MS, OTHER_STREAM, STREAM } from './ground.ts'
+import { OTHER_STREAM, STREAM } from './ground.ts'
 import type { ScriptConfig } from './script.ts'
 import type { StepKinds } from './step.ts'
 
-const SHORT_WINDOW_MS = 100
+const SHORT_WINDOW_MS = 200
 
 const jetstream = (config: ScriptConfig) => config.jetstream
 
@@ -110,11 +110,14 @@ export const JETSTREAM_STEPS = {
     fits: jetstream,
     weight: 1,
     async play(player, { alerts }) {
+      await player.stream.remove()
+      // In one whose window gets shorter, nats-server 2.14 may know ids for longer.
+      await player.stream.make(STREAM, SHORT_WINDOW_MS)
       await player.writeUnanswered(alerts)
-      await player.stream.setDuplicateWindow(SHORT_WINDOW_MS)
       await player.pass(10 * SHORT_WINDOW_MS)
       await player.reconnects(player.way.cut)
-      await player.stream.setDuplicateWindow(DUPLICATE_WINDOW_MS)
+      await player.stream.remove()
+      await player.stream.make(STREAM)
     },
   },
   /** falco-nats cannot make the stream, and another takes the alerts. */

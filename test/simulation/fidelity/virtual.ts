@@ -166,14 +166,14 @@ export function openVirtual(script: Script): Ground {
       setMaxPayload: (bytes) => cluster.limit(bytes, NEVER, false),
     },
     stream: {
-      make: (name) => stream.make({ name, maxMsgs: NEVER, maxMsgSize: maxMsgSize || NEVER }),
+      make: (name, duplicateWindowMs = DUPLICATE_WINDOW_MS) =>
+        stream.make({ name, duplicateWindowMs, maxMsgs: NEVER, maxMsgSize: maxMsgSize || NEVER }),
       remove: () => stream.remove(NEVER),
       fill: (room) => stream.change({ maxMsgs: stream.held() + room, discardNew: true }),
       purge() {
         stream.purge()
         stream.change({ maxMsgs: NEVER })
       },
-      setDuplicateWindow: (ms) => stream.change({ duplicateWindowMs: ms }),
     },
     async end() {
       const stored = (jetstream ? facts.stored : facts.arrivals).map(({ number }) => number!)
