@@ -5,7 +5,9 @@ const ROOT = new URL('..', import.meta.url).pathname
 
 /** Whether a test starts the program, a server or a cluster, needs the bundle, or takes longer than all others: the fuzz. */
 const isSystem = (file: string) =>
-  /^test\/(process\/|faults\/|deploy\/|house\/fuzz)/.test(file) ||
+  /^test\/(process\/|faults\/|deploy\/|house\/fuzz|simulation\/(simulation|mutations|regressions|runner)\.)/.test(
+    file,
+  ) ||
   /support\/(api-server|cli|helm|hostile|image|kubernetes|nats|pod|proxy|writer)\.ts|dist\//.test(
     textOf(file),
   )

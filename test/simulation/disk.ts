@@ -34,6 +34,7 @@ export function createDisk(world: World, { limitBytes }: { readonly limitBytes: 
   let logIsCut = false
   let connection: Connection | undefined
   let onDrop: OnDrop | undefined
+  let rowsWritten = 0
   let atCrash: (() => void)[] = []
   const destroyed = new Set<number>()
   const movedAside: { readonly path: string; readonly numbers: readonly number[] }[] = []
@@ -43,6 +44,7 @@ export function createDisk(world: World, { limitBytes }: { readonly limitBytes: 
   }
 
   function committed({ inserted, left, why }: Change, isAside: boolean): void {
+    if (inserted) rowsWritten++
     if (inserted) world.trace(() => `the spool stores ${listed(numbersOf(inserted))}`)
     if (left && why) leave(left(), isAside ? 'aside' : why)
   }
@@ -206,6 +208,7 @@ export function createDisk(world: World, { limitBytes }: { readonly limitBytes: 
       onDrop = step
     },
     isOpen: () => connection?.isOpen() === true,
+    rowsWritten: () => rowsWritten,
     /** The rows, with those of a transaction that is not committed yet. */
     stored: () =>
       file.table.rows.map((row) => ({

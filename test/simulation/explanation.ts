@@ -8,6 +8,9 @@ import { whereaboutsOf } from './pipe.ts'
 import type { Scenario } from './scenario.ts'
 import type { Parts } from './simulate.ts'
 
+/** They count more than alerts of this life. */
+const NOT_BY_ALERT = new Set(['too_long', 'invalid_json', 'not_an_alert', 'left', 'moved aside'])
+
 export function createExplanation({ config, alerts }: Scenario, parts: Parts) {
   const { facts } = parts.server
   const byNumber = new Map(alerts.map((alert) => [alert.number, alert]))
@@ -17,6 +20,9 @@ export function createExplanation({ config, alerts }: Scenario, parts: Parts) {
 
   const mayBeTooLarge = (number: number) =>
     lengths.get(number)! + HEADER_BYTES > facts.lowestMaxPayload
+
+  /** The log names the file. */
+  const movedAside = () => parts.disk.movedAside().flatMap(({ numbers }) => numbers)
 
   function reasonsOf(number: number): string[] {
     const { severity } = byNumber.get(number)!
@@ -32,6 +38,7 @@ export function createExplanation({ config, alerts }: Scenario, parts: Parts) {
       ['not_an_alert', !fate.isAlone || !fate.isIntact],
       [`dropped ${severity}`, true],
       ['left', true],
+      ['moved aside', movedAside().includes(number)],
     ]
     return reasons.filter(([, canBe]) => canBe).map(([reason]) => reason)
   }
@@ -47,11 +54,19 @@ export function createExplanation({ config, alerts }: Scenario, parts: Parts) {
       ]),
       ['filtered', total(counters.filtered)],
       ['unreadable', counters.unreadable],
+      ['moved aside', movedAside().length],
       ['left', wasKilled ? 0 : held(counters) - counters.spooled],
     ])
   }
 
+  /** Lines that are torn, or of which another life read a part, may be alerts for all that. */
+  const partlyReadBy = ({ number: life }: KnownLife): number =>
+    [...parts.pipe.fates.values()].filter(
+      (fate) => whereaboutsOf(fate) !== 'read' && fate.readBy.includes(life),
+    ).length
+
   return {
+    partlyReadBy,
     /** The alerts whose lines the life has read whole. */
     readBy: ({ number: life }: KnownLife): number[] =>
       [...parts.pipe.fates.values()]
@@ -62,6 +77,18 @@ export function createExplanation({ config, alerts }: Scenario, parts: Parts) {
     /** Whether NATS may have refused the alert for good. */
     mayBeRefused: (number: number): boolean =>
       facts.deniedNumbers.has(number) || facts.refusedNumbers.has(number) || mayBeTooLarge(number),
+    /** A count that is more than all alerts of which it can be true. */
+    untrue(life: KnownLife, had: ReadonlySet<number>): string | undefined {
+      const partial = partlyReadBy(life)
+      const possible = new Map<string, number>()
+      for (const number of had)
+        for (const reason of reasonsOf(number))
+          possible.set(reason, (possible.get(reason) ?? 0) + 1)
+      for (const [reason, count] of countsOf(life))
+        if (!NOT_BY_ALERT.has(reason) && count > (possible.get(reason) ?? 0) + partial)
+          return `${count} ${reason}, of ${possible.get(reason) ?? 0}`
+      return undefined
+    },
     /** Those of the alerts, gone in this life, that nothing which it has counted explains. */
     unexplained: (life: KnownLife, numbers: readonly number[]): readonly number[] =>
       life.measure === undefined || numbers.length === 0

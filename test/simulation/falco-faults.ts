@@ -41,8 +41,8 @@ export const FALCO_FAULTS: FaultTable<Falco> = {
     strike: (falco, { timeoutMs }) => void falco.reload(Number(timeoutMs)),
   },
   'opens slowly': {
-    draw: (random) => ({ ms: random.between(1, 8) }),
-    strike: (falco, { ms }) => falco.openSlowly(Number(ms)),
+    draw: (random) => ({ ms: random.between(1, 8), forMs: random.between(10, 5_000) }),
+    strike: (falco, { ms, forMs }) => falco.openSlowly(Number(ms), Number(forMs)),
   },
   'second writer': {
     draw: (random) => ({ ms: random.between(100, 5_000) }),

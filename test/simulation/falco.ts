@@ -35,15 +35,15 @@ export function createFalco(
   let isDown = false
   let secondUntil = 0
 
-  const finished = (fate: Fate) => {
-    if (fate.number > 0) pending--
+  const finished = ({ number }: Fate, how: string) => {
+    if (number > 0) pending--
+    trace(() => `alert ${number} is ${how}`)
   }
   const handler = {
-    written: finished,
+    written: (fate: Fate) => finished(fate, 'written'),
     gaveUp(fate: Fate, why: GivenUp) {
       gaveUp.set(fate.number, why)
-      finished(fate)
-      trace(() => `alert ${fate.number} is ${why}`)
+      finished(fate, why)
     },
     died: () => die(RESTART_MS),
   }
@@ -103,8 +103,8 @@ export function createFalco(
     /** When `bytes` of its next line are written, it dies, or gets no CPU for a while. */
     dieWithin: (bytes: number, restartMs: number) => writer.tripAt(bytes, () => die(restartMs)),
     stallWithin: (bytes: number, ms: number) => writer.tripAt(bytes, () => writer.stall(ms)),
-    /** Other rules: after Falco's output timeout what is in its queue is thrown away. */
-    reload: (timeoutMs: number) => time.at(time.now() + timeoutMs, writer.discardQueue),
+    /** Other rules: after its output timeout Falco throws away what is in its queue, and opens the pipe anew. */
+    reload: (timeoutMs: number) => time.at(time.now() + timeoutMs, writer.reload),
     openSlowly: writer.openSlowly,
     /** For so long every other alert comes through a second writer. */
     addWriter(ms: number): void {

@@ -10,13 +10,18 @@ import { SERVER_FAULTS } from './server/faults.ts'
 import { JETSTREAM_FAULTS } from './server/jetstream-faults.ts'
 import type { Parts } from './simulate.ts'
 
+export const GROUPS = ['server', 'jetstream', 'disk', 'falco', 'life'] as const
+export type Group = (typeof GROUPS)[number]
+
 interface Row {
+  readonly group: Group
   fits(config: ScenarioConfig): boolean
   draw(random: Random): Parameters
   strike(parts: Parts, parameters: Parameters): void
 }
 
 const rowsOf = <Part>(
+  group: Group,
   table: Readonly<Record<string, FaultKind<Part>>>,
   partOf: (parts: Parts) => Part,
   fits: (config: ScenarioConfig) => boolean = () => true,
@@ -24,22 +29,17 @@ const rowsOf = <Part>(
   Object.fromEntries(
     Object.entries(table).map(([name, { draw, strike }]) => [
       name,
-      { fits, draw, strike: (parts, parameters) => strike(partOf(parts), parameters) },
+      { group, fits, draw, strike: (parts, parameters) => strike(partOf(parts), parameters) },
     ]),
   )
 
+const hasJetStream = ({ jetstream }: ScenarioConfig) => jetstream
+const hasSpool = ({ spoolBytes }: ScenarioConfig) => spoolBytes > 0
+
 export const FAULTS: Readonly<Record<string, Row>> = {
-  ...rowsOf(SERVER_FAULTS, ({ server }) => server),
-  ...rowsOf(
-    JETSTREAM_FAULTS,
-    ({ server }) => server,
-    ({ jetstream }) => jetstream,
-  ),
-  ...rowsOf(
-    DISK_FAULTS,
-    ({ disk }) => disk,
-    ({ spoolBytes }) => spoolBytes > 0,
-  ),
-  ...rowsOf(FALCO_FAULTS, ({ falco }) => falco),
-  ...rowsOf(LIFE_FAULTS, ({ lives }) => lives),
+  ...rowsOf('server', SERVER_FAULTS, ({ server }) => server),
+  ...rowsOf('jetstream', JETSTREAM_FAULTS, ({ server }) => server, hasJetStream),
+  ...rowsOf('disk', DISK_FAULTS, ({ disk }) => disk, hasSpool),
+  ...rowsOf('falco', FALCO_FAULTS, ({ falco }) => falco),
+  ...rowsOf('life', LIFE_FAULTS, ({ lives }) => lives),
 }

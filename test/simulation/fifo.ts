@@ -41,6 +41,9 @@ export type Opened = ReturnType<Fifo['open']>
 export function createFifo(capacity: number) {
   const pieces: { readonly fate: Fate; at: number; readonly end: number }[] = []
   const listeners = new Set<() => void>()
+  /** With the number of the life that had it open last. */
+  const lost: { readonly fate: Fate; readonly lastReader: number | undefined }[] = []
+  let lastReader: number | undefined
   /** Those with bytes in the line whose newline has not come. */
   let begun: Fate[] = []
   let [readers, writers, readersEver, used] = [0, 0, 0, 0]
@@ -100,18 +103,20 @@ export function createFifo(capacity: number) {
   }
 
   /** A reader and a writer do not wait here: a writer that waits for a reader has opened it, see `hasPartner`. */
-  function open(access: 'read' | 'write' | 'both') {
-    const before = readersEver
+  function open(access: 'read' | 'write' | 'both', life?: number) {
+    /** How many readers there have to have been until open(2) returns. */
+    const needed = access === 'write' && readers === 0 ? readersEver + 1 : 0
     let isOpen = true
     if (access !== 'write') {
+      lastReader = life
       readers++
       readersEver++
     }
     if (access !== 'read') writers++
     changed()
     return {
-      /** Whether open(2) for writing has returned: a reader is there, or came and went. */
-      hasPartner: () => readers > 0 || readersEver > before,
+      /** Whether open(2) has returned: a writer waits for a reader, which may have gone again. */
+      hasPartner: () => readersEver >= needed,
       isOpen: () => isOpen,
       close(): void {
         if (!isOpen) return
@@ -125,7 +130,10 @@ export function createFifo(capacity: number) {
   }
 
   function destroy(): void {
-    for (const { fate, at, end } of pieces) fate.lost += end - at
+    for (const { fate, at, end } of pieces) {
+      fate.lost += end - at
+      lost.push({ fate, lastReader })
+    }
     pieces.length = used = 0
     begun = []
   }
@@ -136,6 +144,8 @@ export function createFifo(capacity: number) {
     read,
     readers: () => readers,
     used: () => used,
+    /** The lines with bytes that are in it, or were when the last process closed it. */
+    unread: () => [...lost, ...pieces.map(({ fate }) => ({ fate, lastReader }))],
     /** Whether a read would tell something: bytes, or the end. */
     isReadable: () => used > 0 || writers === 0,
     /** Calls `step` at each change. */

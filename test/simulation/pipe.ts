@@ -18,6 +18,7 @@ export function createPipe(world: World, { capacity, obstacle }: PipeOptions) {
   const random = world.random('pipe')
   const places = new Map<string, Fifo | 'file'>()
   const openedBy = new Map<number, Opened[]>()
+  const made: Fifo[] = []
   /** By number. */
   const fates = new Map<number, Fate>()
   /** Numbers, in the order in which the last bytes of their lines were read. */
@@ -27,6 +28,7 @@ export function createPipe(world: World, { capacity, obstacle }: PipeOptions) {
 
   function make(path: string): Fifo {
     const fifo = createFifo(capacity)
+    made.push(fifo)
     places.set(path, fifo)
     return fifo
   }
@@ -38,7 +40,7 @@ export function createPipe(world: World, { capacity, obstacle }: PipeOptions) {
   }
 
   function openBy(life: Life, fifo: Fifo, access: 'read' | 'both'): Opened {
-    const opened = fifo.open(access)
+    const opened = fifo.open(access, life.number)
     const all = openedBy.get(life.number)
     if (all) all.push(opened)
     else openedBy.set(life.number, [opened])
@@ -85,12 +87,12 @@ export function createPipe(world: World, { capacity, obstacle }: PipeOptions) {
         life,
         () => {
           if (!opened?.isOpen()) throw new Error('EBADF: bad file descriptor, read')
-          const ended = (fate: Fate) => void readOrder.push(fate.number)
-          const length = fifo.read(buffer, most, life.number, ended)
-          if (length) {
-            bytesRead[life.number] = (bytesRead[life.number] ?? 0) + length
-            world.trace(() => `falco-nats ${life.number} reads ${length} bytes`)
+          const ended = ({ number }: Fate) => {
+            readOrder.push(number)
+            world.trace(() => `falco-nats ${life.number} has read alert ${number}`)
           }
+          const length = fifo.read(buffer, most, life.number, ended)
+          if (length) bytesRead[life.number] = (bytesRead[life.number] ?? 0) + length
           return length
         },
         undefined,
@@ -157,6 +159,20 @@ export function createPipe(world: World, { capacity, obstacle }: PipeOptions) {
     fates,
     readOrder,
     bytesRead,
+    /**
+     * The lines that no process will read, lost with a pipe, or in one that is not at `path` and has no reader. `life`: only
+     * those of which it was the last reader.
+     */
+    stranded(path: string, life?: Life): Set<Fate> {
+      const there = places.get(path)
+      const lines = made.flatMap((fifo) =>
+        fifo
+          .unread()
+          .filter(({ fate }) => fate.lost > 0 || (fifo !== there && fifo.readers() === 0)),
+      )
+      const ofLife = lines.filter(({ lastReader }) => !life || lastReader === life.number)
+      return new Set(ofLife.map(({ fate }) => fate))
+    },
     /** A pipe, a regular file, or nothing. */
     at: (path: string) => places.get(path),
     make,

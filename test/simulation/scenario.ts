@@ -4,7 +4,7 @@
 import { PRIORITIES } from '../../src/shared/alert/alert.ts'
 import type { AlertSpec } from './alerts.ts'
 import type { Fault } from './fault.ts'
-import { FAULTS } from './faults.ts'
+import { FAULTS, GROUPS, type Group } from './faults.ts'
 import { createRandom, type Random } from './random.ts'
 
 export interface Scenario {
@@ -12,6 +12,8 @@ export interface Scenario {
   readonly config: ScenarioConfig
   readonly alerts: readonly AlertSpec[]
   readonly faults: readonly Fault[]
+  /** How long faults that last go on behind the last alert and the last fault, in ms. */
+  readonly calmMs: number
 }
 
 export type ScenarioConfig = ReturnType<typeof configOf>
@@ -19,6 +21,7 @@ export type ScenarioConfig = ReturnType<typeof configOf>
 /** As long as the server has to be well before all that waits must have arrived. */
 export const WELL_MS = 180_000
 
+const MIB = 1024 ** 2
 const FAULTS_MAX = 8
 const KINDS_MAX = 4
 
@@ -26,11 +29,13 @@ export function scenarioOf(seed: number): Scenario {
   const config = configOf(createRandom(seed, 'config'))
   const random = createRandom(seed, 'alerts')
   const lastsMs = random.pick([50, 1_000, 5_000, 20_000])
+  const alerts = alertsOf(random, lastsMs)
   return {
     seed,
     config,
-    alerts: alertsOf(random, lastsMs),
-    faults: faultsOf(createRandom(seed, 'faults'), config, lastsMs),
+    alerts,
+    faults: faultsOf(createRandom(seed, 'faults'), config, alerts, lastsMs),
+    calmMs: random.pick([0, 100, 2_000, 8_000]),
   }
 }
 
@@ -44,10 +49,11 @@ function configOf(random: Random) {
     expectStream: jetstream && random.onceIn(3),
     headers: random.onceIn(3),
     minPriority: random.onceIn(4) ? 5 : PRIORITIES.length - 1,
-    batchBytes: random.pick([1024, 2048, 4096]),
+    batchBytes: random.pick([1024, 2048, 4096, 8192]),
     bufferBytes: random.pick([2048, 8192, 65_536]),
     maxLineBytes: random.pick([1024, 4096]),
-    spoolBytes: spool ? random.pick([32, 64, 256]) * 1024 : 0,
+    /** Half of the least has room before its reserve for a stop. */
+    spoolBytes: spool ? 2 * MIB + random.pick([72, 96, 160, 1024]) * 1024 : 0,
     whenFull: random.onceIn(2) ? ('drop' as const) : ('block' as const),
     drainTimeout: random.pick([0, 200, 2_000, 10_000]),
     maxInFlight: random.pick([1, 2, 5, 64]),
@@ -71,7 +77,7 @@ function alertsOf(random: Random, lastsMs: number): AlertSpec[] {
   const rules = random.pick([1, 3, 12])
   const isBurst = random.onceIn(3)
   const times = Array.from({ length: count }, () => (isBurst ? 0 : random.below(lastsMs)))
-  const lengths = random.pick([[0], [0, 300], [0, 300, 900], [300, 1200, 5000]])
+  const lengths = random.pick([[0], [0, 300], [0, 300, 900], [300, 900], [300, 1200, 5000]])
   return times
     .sort((a, b) => a - b)
     .map((at, index) => ({
@@ -83,13 +89,30 @@ function alertsOf(random: Random, lastsMs: number): AlertSpec[] {
     }))
 }
 
-/** Few kinds at a time, another choice for each seed: rare orders come about that a mix of all would drown. */
-function faultsOf(random: Random, config: ScenarioConfig, lastsMs: number): Fault[] {
-  const names = Object.keys(FAULTS).filter((name) => FAULTS[name]!.fits(config))
-  const chosen = Array.from({ length: random.between(1, KINDS_MAX) }, () => random.pick(names))
-  const count = random.onceIn(8) ? 0 : random.between(1, FAULTS_MAX)
+/**
+ * Few kinds at a time, others for each seed: rare orders come about that a mix of all would drown. Most have one after
+ * which alerts wait, and one that ends a life meanwhile.
+ */
+function faultsOf(
+  random: Random,
+  config: ScenarioConfig,
+  alerts: readonly AlertSpec[],
+  lastsMs: number,
+): Fault[] {
+  const names = (groups: readonly Group[]) =>
+    Object.keys(FAULTS).filter(
+      (name) => groups.includes(FAULTS[name]!.group) && FAULTS[name]!.fits(config),
+    )
+  const oneOf = (...groups: Group[]) => random.pick(names(groups))
+  const kinds = Array.from({ length: random.between(0, KINDS_MAX - 2) }, () => oneOf(...GROUPS))
+  if (random.below(3) > 0) kinds.push(oneOf('server', 'jetstream'))
+  if (random.onceIn(2)) kinds.push(oneOf('life'))
+  if (config.spoolBytes > 0 && random.onceIn(3)) kinds.push(oneOf('disk'))
+  const count = kinds.length === 0 ? 0 : random.between(1, FAULTS_MAX)
   return Array.from({ length: count }, () => {
-    const kind = random.pick(chosen)
-    return { at: random.below(lastsMs + 100), kind, parameters: FAULTS[kind]!.draw(random) }
+    const kind = random.pick(kinds)
+    // While an alert is on its way, or at any time.
+    const at = random.onceIn(2) ? random.pick(alerts).at + random.below(30) : random.below(lastsMs)
+    return { at, kind, parameters: FAULTS[kind]!.draw(random) }
   }).sort((a, b) => a.at - b.at)
 }

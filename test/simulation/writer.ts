@@ -42,7 +42,7 @@ export function createWriter(
   let [isScheduled, isStalled, isSilent, keepsFile] = [false, false, false, false]
   /** What happens once when so many bytes of a line are written. */
   let trip: { bytes: number; happen: () => void } | undefined
-  /** The next open(2) finds the pipe, and goes on so much later. */
+  /** An open(2) finds the pipe, and goes on so much later. */
   let openMs = 0
   let found: Fifo | undefined
 
@@ -99,10 +99,9 @@ export function createWriter(
       giveUp('strayed')
       return false
     }
-    if (openMs > 0) {
+    if (openMs > 0 && !found) {
       found = there
       schedule(openMs)
-      openMs = 0
       return false
     }
     found = undefined
@@ -144,7 +143,12 @@ export function createWriter(
       queue.push(fate)
       wake()
     },
-    discardQueue,
+    /** Throws its queue away, and opens its path anew with the next line. */
+    reload(): void {
+      discardQueue()
+      isSilent = keepsFile = false
+      if (!line) close()
+    },
     /** The process has ended; a `put` starts it again. */
     end(): void {
       trace(() => `${topic} ends`)
@@ -167,8 +171,11 @@ export function createWriter(
         wake()
       })
     },
-    openSlowly(ms: number): void {
+    openSlowly(ms: number, forMs: number): void {
       openMs = ms
+      time.at(time.now() + forMs, () => {
+        openMs = 0
+      })
     },
     /** What has come over it is over: it opens what is at its path. */
     heal(): void {

@@ -59,8 +59,8 @@ export function createBatchPool(size: number) {
 export const heldBytes = ({ bytes, starts }: Batch): number =>
   OBJECTS_BYTES + bytes.length + starts.length * NUMBERS_BYTES
 
-/** Room for more of the same read behind an alert that alone is larger than a batch. */
-const GROWTH_BYTES = 64 * 1024
+/** Room for more of the same read behind an alert that alone is larger than a batch; at most as much as the batch had. */
+const GROWTH_BYTES_MAX = 64 * 1024
 /** The size of an alert in digits, and two line ends. */
 const SIZE_BYTES_MAX = 16
 
@@ -76,7 +76,7 @@ export function append(
   const size = end - start + (headers?.length ?? 0)
   const needed = batch.used + protocolPrefix.length + SIZE_BYTES_MAX + size
   if (needed > batch.bytes.length) {
-    const grown = Buffer.allocUnsafeSlow(needed + GROWTH_BYTES)
+    const grown = Buffer.allocUnsafeSlow(needed + Math.min(GROWTH_BYTES_MAX, batch.bytes.length))
     batch.bytes.copy(grown, 0, 0, batch.used)
     batch.bytes = grown
   }

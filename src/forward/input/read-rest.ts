@@ -21,6 +21,8 @@ const WRITER_GRACE_MS = 500
 const WRITERS_MS = 2_000
 /** How many looks, a millisecond apart, make the pipe quiet or ended: a time may pass in one go. */
 const LOOKS_MIN = 10
+/** How often a line may have begun behind the last: an endless writer is left at the end of one. */
+const LINES_MAX = 10
 /** How much of a line is read byte by byte: most are shorter. */
 const BYTEWISE_MAX = 4096
 const NEWLINE = 0x0a
@@ -40,11 +42,12 @@ export async function readRest(
 ): Promise<boolean> {
   let hasWriter = isAside || sink.isMidLine()
 
+  let owed = PIPE_BYTES_MAX
+  let emptySince: number | undefined
+
   /** `next` gives how many bytes it has read: 0 where no process has the pipe open, undefined where it is empty. */
   async function read(next: () => number | undefined, isWanted = () => true) {
-    let owed = PIPE_BYTES_MAX
     let [looks, ends, quietSince] = [0, 0, 0]
-    let emptySince: number | undefined
     while (owed > 0 && isWanted()) {
       // A writer that never pauses must not keep signals and timers from being heard.
       if (!hurry.aborted) await clock.afterPoll()
@@ -75,28 +78,36 @@ export async function readRest(
 
   const whole = await read(() => input.read(buffer))
   if (whole !== 'busy') return whole === 'quiet'
-  // No other process can read a pipe that was set aside: bytes left in it would be lost, and not counted.
-  let owed = isAside ? PIPE_BYTES_MAX : 0
-  function readAll(): void {
-    while (owed > 0) {
+  owed = PIPE_BYTES_MAX
+  emptySince = undefined
+  // No other process can read a pipe that was set aside: lines left in it would be lost, and not counted.
+  let owedAside = isAside ? PIPE_BYTES_MAX : 0
+  function readAside(): boolean {
+    const before = owedAside
+    while (owedAside > 0) {
       const length = input.read(buffer)
       if (!length) break
       sink.write(buffer.subarray(0, length))
-      owed -= length
+      owedAside -= length
     }
+    return owedAside < before
   }
-  readAll()
-  let sinceNewline = 0
-  const line = await read(
-    () => {
-      const length = readTowardsNewline(input, buffer, sinceNewline)
-      const hasNewline = buffer.subarray(0, length ?? 0).includes(NEWLINE)
-      sinceNewline = hasNewline ? 0 : sinceNewline + (length ?? 0)
-      return length
-    },
-    () => sink.isMidLine(),
-  )
-  readAll()
+  let line = whole
+  // While the end of a line was waited for, others may have come behind it.
+  for (let lines = 0; lines < LINES_MAX; lines++) {
+    if (!readAside() && !sink.isMidLine()) break
+    let sinceNewline = 0
+    line = await read(
+      () => {
+        const length = readTowardsNewline(input, buffer, sinceNewline)
+        const hasNewline = buffer.subarray(0, length ?? 0).includes(NEWLINE)
+        sinceNewline = hasNewline ? 0 : sinceNewline + (length ?? 0)
+        return length
+      },
+      () => sink.isMidLine(),
+    )
+    if (sink.isMidLine()) break
+  }
   return line !== 'ended'
 }
 

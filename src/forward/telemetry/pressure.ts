@@ -70,7 +70,7 @@ export function createPressureLog(log: Logger, counters: Counters, full: string)
   let sessionsSeen = 0
 
   return ({ connected, waitingMs }: Vitals, now: number): void => {
-    function look(lines: Lines, isSeen: boolean, quietMs: number, detail: object): void {
+    function look(lines: Lines, isSeen: boolean, quietMs: number, detail: () => object): void {
       const before = episodes.get(lines)
       const [after, turn] = follow(before, isSeen, now, quietMs)
       if (after) episodes.set(lines, after)
@@ -81,7 +81,7 @@ export function createPressureLog(log: Logger, counters: Counters, full: string)
       if (message === undefined || (turn === 'lasts' && isKnown)) return
       const lasted = before && (after ? now : before.seenAt) - before.begunAt
       const sums = { inMemory: held(counters) - counters.spooled, onDisk: counters.spooled }
-      const fields = { ...(lasted && { for: seconds(lasted) }), ...detail, ...sums }
+      const fields = { ...(lasted && { for: seconds(lasted) }), ...detail(), ...sums }
       log[turn === 'ends' ? 'info' : 'warn'](fields, message)
     }
 
@@ -95,14 +95,16 @@ export function createPressureLog(log: Logger, counters: Counters, full: string)
     // A connection may come and go between two looks.
     if (counters.sessions > sessionsSeen) episodes.delete(AWAY)
     sessionsSeen = counters.sessions
-    look(AWAY, !connected, 0, waits)
+    look(AWAY, !connected, 0, () => waits)
     const unconfirmedMs = Math.min(waitingMs, now - connectedAt)
-    look(SILENT, connected && unconfirmedMs >= AGAIN_MS, 0, waits)
-    look(WAITING, falcoWaits, QUIET_MS, { full, connected, ...waits })
-    const added = counters.dropped.map((count, index) => count - droppedBefore[index]!)
-    const dropped = nonZero(byPriority(added))
-    look(DROPPING, totalDropped(counters) > droppedSeen, QUIET_MS, { full, connected, dropped })
-    droppedSeen = totalDropped(counters)
+    look(SILENT, connected && unconfirmedMs >= AGAIN_MS, 0, () => waits)
+    look(WAITING, falcoWaits, QUIET_MS, () => ({ full, connected, ...waits }))
+    const dropped = totalDropped(counters)
+    look(DROPPING, dropped > droppedSeen, QUIET_MS, () => {
+      const added = counters.dropped.map((count, index) => count - droppedBefore[index]!)
+      return { full, connected, dropped: nonZero(byPriority(added)) }
+    })
+    droppedSeen = dropped
     if (!episodes.has(DROPPING)) droppedBefore = [...counters.dropped]
   }
 }

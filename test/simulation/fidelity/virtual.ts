@@ -99,8 +99,9 @@ export function openVirtual(script: Script): Ground {
   function closeBehind(bytes: number, before: number): void {
     const { link } = connection()
     link.hold()
-    if (bytes + before === 0) cluster.close(connection(), false)
-    else connection().closesAfter = bytes + before
+    const close = () => cluster.close(connection(), false)
+    if (bytes + before === 0) close()
+    else server.triggers.after('bytes', bytes + before, close)
   }
 
   async function until(what: string, isSo: () => boolean): Promise<void> {

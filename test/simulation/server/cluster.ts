@@ -2,13 +2,14 @@
 // not read when it dies is forgotten.
 
 import type { Server } from '../../../src/shared/nats/servers.ts'
-import { numberIn } from '../alerts.ts'
 import type { Life, World } from '../world.ts'
 import type { Conditions } from './conditions.ts'
 import type { Facts, SessionFacts } from './facts.ts'
 import { createLink, type Link } from './link.ts'
-import { createParser, type Message } from './protocol.ts'
+import type { Message } from './protocol.ts'
+import { createServerEnd } from './server-end.ts'
 import { type ClientEnd, createClientEnd } from './session.ts'
+import type { Triggers } from './triggers.ts'
 
 export interface Machine {
   readonly address: string
@@ -27,31 +28,30 @@ export interface Connection {
   readonly facts: SessionFacts
   /** Where its answers go, with a `*` at the end; undefined until the server knows. */
   subscription: string | undefined
-  /** The server closes it when it has read so many more bytes. */
-  closesAfter: number
-  /** Then it says what it still has to say. */
-  flushes: boolean
 }
 
 export type Cluster = ReturnType<typeof createCluster>
 
-export function createCluster(options: {
-  world: World
-  facts: Facts
-  conditions: Conditions
-  servers: number
-  maxPayload: number
+export interface ClusterOptions {
+  readonly world: World
+  readonly facts: Facts
+  readonly conditions: Conditions
+  readonly triggers: Triggers
+  readonly servers: number
+  readonly maxPayload: number
   /** Begins of subjects. */
-  denied: readonly string[]
-  isLine: (line: string) => boolean
+  readonly denied: readonly string[]
+  readonly isLine: (line: string) => boolean
   /** JetStream takes the messages, or undefined: each is counted as it arrives. */
-  publish:
+  readonly publish:
     | ((connection: Connection, message: Message, number: number | undefined) => void)
     | undefined
   /** A machine has died. */
-  onCrash: () => void
-}) {
-  const { world, facts, conditions, denied, isLine, publish, onCrash } = options
+  readonly onCrash: () => void
+}
+
+export function createCluster(options: ClusterOptions) {
+  const { world, facts, conditions, triggers, denied, onCrash } = options
   const { time } = world
   const random = world.random('server')
   const machines = Array.from(
@@ -85,8 +85,8 @@ export function createCluster(options: {
       life,
       random: ownRandom,
       latency: () => base * (0.5 + ownRandom.part()) + conditions.number('slow', 'by'),
-      readable: () => (machine.state === 'frozen' ? 0 : connection.closesAfter),
-      receive,
+      readable: () => (machine.state === 'frozen' ? 0 : triggers.bytesLeft()),
+      receive: (chunk) => receive(chunk),
       isHeard: () => client.isHeard(),
       onVain: () => reset(connection),
     })
@@ -94,56 +94,22 @@ export function createCluster(options: {
     const client = createClientEnd({
       ...{ world, life, random: ownRandom, link, server, number, maxPayload, discovered },
     })
-    const sessionFacts = { number, life: life.number, unanswered: new Set<string>() }
+    const sessionFacts = {
+      number,
+      life: life.number,
+      unanswered: new Set<string>(),
+      publishedAt: new Map<string, number>(),
+      answered: new Set<string>(),
+    }
     const connection: Connection = {
       ...{ life, machine, link, client, facts: sessionFacts },
       subscription: undefined,
-      closesAfter: Number.POSITIVE_INFINITY,
-      flushes: false,
     }
-    /** Core: alerts that arrived, and how many of them the client knows of. */
-    const arrived: number[] = []
-    let known = 0
-    const parser = createParser({
-      fits(size) {
-        if (size <= maxPayload) return true
-        close(connection, true, 'Maximum Payload Violation')
-        return false
-      },
-      publish(message) {
-        const { payload: line, subject } = message
-        const alert = numberIn(line)
-        if (!isLine(line))
-          world.violated('payload', `the server reads what Falco did not write: ${line}`)
-        if (isDenied(subject)) {
-          if (alert !== undefined) facts.deniedNumbers.add(alert)
-          link.send(() => client.denial(subject))
-        } else if (publish) publish(connection, message, alert)
-        else {
-          facts.arrivals.push({ number: alert, line, subject, at: time.now(), session: number })
-          world.trace(() => `server processes alert ${alert} of session ${number}`)
-          if (alert !== undefined) arrived.push(alert)
-        }
-      },
-      subscribe(subject) {
-        connection.subscription = subject
-      },
-      ping() {
-        const upTo = arrived.length
-        for (let index = known; index < upTo; index++) facts.answered.add(arrived[index]!)
-        link.send(() => {
-          for (; known < upTo; known++) facts.confirmed.add(arrived[known]!)
-          client.pong()
-        })
-      },
-      wrong: (detail) => world.violated('protocol', detail),
+    const { receive } = createServerEnd(options, connection, {
+      maxPayload: () => maxPayload,
+      isDenied,
+      onTooLarge: () => close(connection, true, 'Maximum Payload Violation'),
     })
-    function receive(chunk: Buffer): void {
-      parser.take(chunk)
-      connection.closesAfter -= chunk.length
-      if (connection.closesAfter <= 0) close(connection, connection.flushes)
-      if (link.isClosed()) parser.stop()
-    }
     for (const each of machine.connections)
       if (each.link.hasLeft() && each.link.queued() === 0) machine.connections.delete(each)
     machine.connections.add(connection)
@@ -247,8 +213,6 @@ export function createCluster(options: {
       setMaxPayload(options.maxPayload, true)
       for (const machine of machines) {
         start(machine)
-        for (const connection of machine.connections)
-          connection.closesAfter = Number.POSITIVE_INFINITY
       }
     },
   }

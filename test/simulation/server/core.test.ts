@@ -206,16 +206,32 @@ it('goes on where it was frozen', async () => {
 
 it('closes after any byte, and processes no part of a message', async () => {
   const whole = messageOf(alertLine(1)).length
-  for (const after of [0, 1, whole - 1, whole, whole + 1, 2 * whole]) {
+  for (const after of [1, whole - 1, whole, whole + 1, 2 * whole]) {
     const { open, pass, server, facts } = setUp()
     const session = await open()
     const closed = watch(session.closed)
-    SERVER_FAULTS.close!.strike(server, { ...ON_ALL, after, flushes: false })
+    SERVER_FAULTS.close!.strike(server, { ...ON_ALL, unit: 'bytes', after, flushes: false })
     write(session, 1, 2, 3)
     await pass(1000)
     expect(closed.state).toBe('done')
     expect(facts.arrivals).toHaveLength(Math.floor(after / whole))
     expect(server.isWell()).toBe(true)
+  }
+})
+
+it('closes before or after the PONG', async () => {
+  for (const flushes of [false, true]) {
+    const { open, pass, server, facts } = setUp()
+    const session = await open()
+    const closed = watch(session.closed)
+    SERVER_FAULTS.close!.strike(server, { ...ON_ALL, unit: 'pings', after: 1, flushes })
+    write(session, 1)
+    const confirmed = watch(session.confirm())
+    await pass(1000)
+    expect(closed.state).toBe('done')
+    expect(confirmed.state).toBe(flushes ? 'done' : 'pending')
+    expect([...facts.answered]).toEqual([1])
+    expect([...facts.confirmed]).toEqual(flushes ? [1] : [])
   }
 })
 

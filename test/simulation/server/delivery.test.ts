@@ -95,7 +95,7 @@ async function run(
   for (let fault = faults.length > 0 ? random.below(5) : 0; fault > 0; fault--) {
     const { draw, strike } = random.pick(faults)
     const parameters = draw(random)
-    time.at(random.below(20_000), () => strike(server, parameters))
+    time.at(random.below(6_000), () => strike(server, parameters))
   }
   time.at(40_000, server.heal)
   let isDelivered = false
@@ -159,8 +159,11 @@ it.each([
     const missing = upTo(ALERTS).filter((number) => !there.includes(number) && !refused.has(number))
     expect(missing, of).toEqual([])
     expect(rejects, of).toBeLessThanOrEqual(refused.size)
+    expect(rejects, of).toBeGreaterThanOrEqual(ALERTS - there.length)
     for (const number of facts.confirmed) expect(there, of).toContain(number)
-    if (options.mode === 'core') expect(there, of).toEqual(there.toSorted((a, b) => a - b))
+    // An alert that was denied, or too large, for a while may come after those behind it.
+    const inOrder = there.filter((number) => !refused.has(number))
+    if (options.mode === 'core') expect(inOrder, of).toEqual(inOrder.toSorted((a, b) => a - b))
     expect(unansweredMax, of).toBeLessThanOrEqual(MAX_IN_FLIGHT)
     if (faults.length === 0) {
       expect(there, of).toEqual(upTo(ALERTS))

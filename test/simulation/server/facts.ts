@@ -26,8 +26,12 @@ export interface SessionFacts {
   readonly number: number
   /** The number of its life. */
   readonly life: number
-  /** Reply subjects of publications that the server has and whose answer has not come in: one for each alert in flight. */
+  /** Reply subjects of publications that the server has and to which no answer has come in: one for each alert in flight. */
   readonly unanswered: Set<string>
+  /** When the server first had a publication with the reply subject, in ms. */
+  readonly publishedAt: Map<string, number>
+  /** Others: a retry of an alert that is answered meanwhile is not in flight any more. */
+  readonly answered: Set<string>
 }
 
 export type Facts = ReturnType<typeof createFacts>

@@ -1,13 +1,14 @@
 // What can go wrong with a server, whatever it serves.
 
 import { PRIORITIES } from '../../../src/shared/alert/alert.ts'
-import type { FaultTable, Parameters } from '../fault.ts'
+import type { FaultKind, FaultTable, Parameters } from '../fault.ts'
 import type { Random } from '../random.ts'
 import type { SimulatedServer } from './server.ts'
+import type { Unit } from './triggers.ts'
 
 /** Most are short, some outlive the pings of a session. */
 export const duration = (random: Random): number =>
-  random.pick([50, 50, 500, 500, 5_000, 40_000]) * (0.2 + 0.8 * random.part())
+  random.pick([50, 500, 3_000, 3_000, 10_000, 40_000]) * (0.2 + 0.8 * random.part())
 
 /** One of the machines, or now and then each of them. */
 const ALL = -1
@@ -17,10 +18,28 @@ function machinesOf({ cluster: { machines } }: SimulatedServer, { machine }: Par
   return machine === ALL ? machines : [machines[Number(machine) % machines.length]!]
 }
 
-const connectionsOf = (server: SimulatedServer, parameters: Parameters) =>
-  machinesOf(server, parameters).flatMap(({ connections }) => [...connections])
+/** In two of three faults it waits until the server has read `after` more bytes, or PINGs. */
+export const triggered = (table: FaultTable<SimulatedServer>): FaultTable<SimulatedServer> =>
+  Object.fromEntries(Object.entries(table).map(([kind, row]) => [kind, triggeredRow(row)]))
 
-export const SERVER_FAULTS: FaultTable<SimulatedServer> = {
+const triggeredRow = ({
+  draw,
+  strike,
+}: FaultKind<SimulatedServer>): FaultKind<SimulatedServer> => ({
+  draw: (random) => ({ ...draw(random), ...drawTrigger(random) }),
+  strike(server, { after, unit, ...parameters }) {
+    if (after === undefined) strike(server, parameters)
+    else server.triggers.after(unit as Unit, Number(after), () => strike(server, parameters))
+  },
+})
+
+function drawTrigger(random: Random): Parameters {
+  const unit = random.pick<Unit | undefined>(['bytes', 'pings', undefined])
+  if (unit === undefined) return {}
+  return { unit, after: 1 + random.below(unit === 'pings' ? 5 : random.pick([100, 1000, 10_000])) }
+}
+
+export const SERVER_FAULTS = triggered({
   /** It dies, and has forgotten what it had not read. `silent`: no connection is closed. */
   crash: {
     draw: (random) => ({
@@ -41,21 +60,13 @@ export const SERVER_FAULTS: FaultTable<SimulatedServer> = {
         server.cluster.freeze(machine, Number(parameters.ms))
     },
   },
-  /** It closes its connections when it has read so many more bytes. `flushes`: it says what it has to say first. */
+  /** It closes its connections. `flushes`: it says what it has to say first. */
   close: {
-    draw: (random) => ({
-      machine: whichMachine(random),
-      after: random.pick([0, 1, 10, 1000, 5000, 20_000]) * random.part(),
-      flushes: random.onceIn(2),
-    }),
+    draw: (random) => ({ machine: whichMachine(random), flushes: random.onceIn(2) }),
     strike(server, parameters) {
-      const after = Math.floor(Number(parameters.after))
-      const flushes = parameters.flushes === true
-      for (const connection of connectionsOf(server, parameters)) {
-        connection.flushes = flushes
-        connection.closesAfter = after
-        if (after === 0) server.cluster.close(connection, flushes)
-      }
+      for (const { connections } of machinesOf(server, parameters))
+        for (const connection of [...connections])
+          server.cluster.close(connection, parameters.flushes === true)
     },
   },
   /** It shows its clients out, and ends. */
@@ -112,4 +123,4 @@ export const SERVER_FAULTS: FaultTable<SimulatedServer> = {
       server.conditions.begin('slow', Number(ms), { by: by! })
     },
   },
-}
+})

@@ -66,23 +66,19 @@ export function setUp(options: ServerOptions = OPTIONS, seed = 1) {
   /** Lets virtual time pass. */
   async function pass(ms: number): Promise<void> {
     const until = time.now() + ms
+    time.at(until, () => {})
     await settled()
     while (time.next(until)) await settled()
-    let isThere = false
-    time.at(until, () => {
-      isThere = true
-    })
-    while (!isThere && time.next(until)) await settled()
   }
 
-  const address = parseServers(server.addresses.join(','))
+  const servers = parseServers(server.addresses.join(','))
 
   /** Waits until one is open. */
   async function open(life: Life = startLife(), at = 0): Promise<Session> {
     const never = new AbortController().signal
     let opened: Session | undefined
     void server
-      .dial(life)(address[at]!, never)
+      .dial(life)(servers[at]!, never)
       .then((session) => {
         opened = session
       })
@@ -90,7 +86,7 @@ export function setUp(options: ServerOptions = OPTIONS, seed = 1) {
     return opened
   }
 
-  return { world, server, facts: server.facts, violations, startLife, pass, open, servers: address }
+  return { world, server, facts: server.facts, violations, startLife, pass, open, servers }
 }
 
 /** What a batch of core NATS has. */

@@ -1,8 +1,8 @@
 // What can go wrong with JetStream, while its server is well.
 
-import type { FaultKind, FaultTable } from '../fault.ts'
+import type { FaultKind } from '../fault.ts'
 import type { Random } from '../random.ts'
-import { duration } from './faults.ts'
+import { duration, triggered } from './faults.ts'
 import type { SimulatedServer } from './server.ts'
 
 /** A condition of that name for a while. */
@@ -25,7 +25,7 @@ const refusing = (...errors: (readonly [code: number, text?: string])[]) =>
     return { onceIn: random.pick([1, 1, 2, 5]), code, ...(text !== undefined && { text }) }
   })
 
-export const JETSTREAM_FAULTS: FaultTable<SimulatedServer> = {
+export const JETSTREAM_FAULTS = triggered({
   acksLate: whileItLasts('acks late', (random) => ({
     by: random.pick([10, 200, 2_000, 7_000, 12_000]),
   })),
@@ -74,4 +74,4 @@ export const JETSTREAM_FAULTS: FaultTable<SimulatedServer> = {
       stream.elect(Number(ms), String(how))
     },
   },
-}
+})

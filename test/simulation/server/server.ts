@@ -10,6 +10,7 @@ import { createDial } from './dial.ts'
 import { createFacts, type Facts } from './facts.ts'
 import { createStream, type SimulatedStream, type StreamOptions } from './stream.ts'
 import { createStreamMaker } from './stream-maker.ts'
+import { createTriggers, type Triggers } from './triggers.ts'
 
 export interface ServerOptions {
   readonly mode: 'core' | 'jetstream'
@@ -38,16 +39,18 @@ export interface SimulatedServer {
   readonly cluster: Cluster
   readonly stream: SimulatedStream
   readonly conditions: Conditions
+  readonly triggers: Triggers
 }
 
 export function createServer(world: World, options: ServerOptions): SimulatedServer {
   const { mode, isLine = () => true } = options
   const conditions = createConditions(world.time.now)
+  const triggers = createTriggers()
   const facts = createFacts(options.maxPayload)
   const stream = createStream(world, options.stream, facts, conditions)
   const publish = mode === 'jetstream' ? stream.publish : undefined
   const cluster = createCluster({
-    ...{ ...options, world, facts, conditions, isLine, publish },
+    ...{ ...options, world, facts, conditions, triggers, isLine, publish },
     onCrash: stream.crash,
   })
   const random = world.random('dial')
@@ -82,11 +85,13 @@ export function createServer(world: World, options: ServerOptions): SimulatedSer
     heal() {
       world.trace(() => 'the server is well from now on')
       conditions.clear()
+      triggers.clear()
       cluster.heal()
       stream.heal()
     },
     cluster,
     stream,
     conditions,
+    triggers,
   }
 }

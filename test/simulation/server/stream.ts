@@ -1,12 +1,12 @@
 // A JetStream stream: takes what matches its subjects, knows ids within its duplicate window, and answers each message.
 // The checks and their order are nats-server's: expected stream, duplicate, size, what refuses all, room.
 
-import type { Random } from '../random.ts'
 import type { World } from '../world.ts'
+import { createAnswers, type Publication } from './answers.ts'
 import { type ApiError, apiError } from './api-errors.ts'
 import type { Connection } from './cluster.ts'
 import type { Conditions } from './conditions.ts'
-import type { Facts } from './facts.ts'
+import type { Facts, SessionFacts } from './facts.ts'
 import { headerOf, type Message } from './protocol.ts'
 
 export interface StreamOptions {
@@ -21,17 +21,10 @@ export interface StreamOptions {
   readonly duplicateWindowMs: number
 }
 
-interface Publication {
-  readonly connection: Connection
-  readonly reply: string
-  readonly number: number | undefined
-  readonly id: string
-  readonly expected: string | undefined
-  readonly size: number
-}
-
 export type SimulatedStream = ReturnType<typeof createStream>
 
+/** jetstream.ts waits for five ticks of a second, the first of which may be short. */
+const PATIENCE_MS = 4_000
 const NO_RESPONDERS = Buffer.alloc(0)
 
 export function createStream(
@@ -64,7 +57,9 @@ export function createStream(
       return
     }
     if (number !== undefined) checkOwner(id, number)
-    connection.facts.unanswered.add(reply)
+    const { unanswered, answered } = connection.facts
+    if (!answered.has(reply)) unanswered.add(reply)
+    checkPatience(connection.facts, reply)
     const expected = headerOf(headers, 'Nats-Expected-Stream')
     const publication = { connection, reply, number, id, expected, size }
     const leaderless = conditions.get('leaderless')?.how
@@ -73,6 +68,14 @@ export function createStream(
     else if (leaderless === 'unavailable')
       answers.refuse(publication, apiError(10008), options.name)
     else if (leaderless === undefined) take(publication)
+  }
+
+  /** An alert is published again when it was refused, or has waited for an answer. */
+  function checkPatience({ publishedAt, answered }: SessionFacts, reply: string): void {
+    const before = publishedAt.get(reply)
+    if (before === undefined) publishedAt.set(reply, time.now())
+    else if (!answered.has(reply) && time.now() - before < PATIENCE_MS)
+      world.violated('patience', `published again after ${time.now() - before} ms`)
   }
 
   function checkOwner(id: string, number: number): void {
@@ -112,7 +115,7 @@ export function createStream(
       const { name } = options
       const result = store(publication)
       if (typeof result === 'object') {
-        if (isAboutSize(result) && publication.number !== undefined)
+        if (result.err_code === 10054 && publication.number !== undefined)
           facts.refusedNumbers.add(publication.number)
         answers.refuse(publication, result, name)
       } else answers.acknowledge(publication, name, Math.abs(result), result < 0)
@@ -181,10 +184,9 @@ export function createStream(
     purge(): void {
       held = 0
     },
-    /** It is deleted, and made again after `ms`. */
+    /** It is deleted if it is there, and made by an operator after `ms`. */
     remove(ms: number): void {
-      if (!options.exists) return
-      forget()
+      if (options.exists) forget()
       time.at(time.now() + ms, () => this.make())
     },
     /** The leader steps down, or is lost; there is another after `ms`. */
@@ -202,52 +204,6 @@ export function createStream(
       this.make()
       const { maxMsgs: _, ...rest } = options
       options = rest
-    },
-  }
-}
-
-const isAboutSize = ({ err_code }: ApiError) => err_code === 10054 || err_code === 10097
-
-/** Answers get lost, late, double and out of order; otherwise they come in the order of the messages. */
-function createAnswers(world: World, random: Random, facts: Facts, conditions: Conditions) {
-  const { time } = world
-
-  function send(
-    { connection, reply, number }: Publication,
-    data: Uint8Array,
-    isStored = false,
-  ): void {
-    const { subscription = '', link, client } = connection
-    const prefix = subscription.slice(0, -1)
-    if (prefix === '' || !reply.startsWith(prefix)) return
-    if (isStored && number !== undefined) facts.answered.add(number)
-    const token = reply.slice(prefix.length)
-    const deliver = () => {
-      connection.facts.unanswered.delete(reply)
-      if (isStored && number !== undefined) facts.confirmed.add(number)
-      client.answer(token, data)
-    }
-    const say = () => {
-      const lost = conditions.number('acks lost', 'onceIn')
-      if (lost > 0 && random.onceIn(lost)) return
-      link.send(deliver)
-      const double = conditions.number('acks double', 'onceIn')
-      if (double > 0 && random.onceIn(double)) link.send(deliver)
-    }
-    const within = conditions.number('acks shuffled', 'within')
-    const delay = conditions.number('acks late', 'by') + (within > 0 ? random.below(within) : 0)
-    if (delay > 0) time.at(time.now() + delay, say)
-    else say()
-  }
-
-  return {
-    send,
-    acknowledge(publication: Publication, stream: string, seq: number, duplicate: boolean): void {
-      const end = duplicate ? ',"duplicate": true}' : '}'
-      send(publication, Buffer.from(`{"stream":"${stream}","seq":${seq}${end}`), true)
-    },
-    refuse(publication: Publication, error: ApiError, stream: string): void {
-      send(publication, Buffer.from(JSON.stringify({ error, stream, seq: 0 })))
     },
   }
 }
