@@ -67,6 +67,7 @@ export function createPressureLog(log: Logger, counters: Counters, full: string)
   let droppedSeen = 0
   let droppedBefore: readonly number[] = [...counters.dropped]
   let connectedAt = 0
+  let sessionsSeen = 0
 
   return ({ connected, waitingMs }: Vitals, now: number): void => {
     function look(lines: Lines, isSeen: boolean, quietMs: number, detail: () => object): void {
@@ -91,6 +92,9 @@ export function createPressureLog(log: Logger, counters: Counters, full: string)
       connectedAt = now
       episodes.delete(SILENT)
     }
+    // A connection may come and go between two looks.
+    if (counters.sessions > sessionsSeen) episodes.delete(AWAY)
+    sessionsSeen = counters.sessions
     look(AWAY, !connected, 0, () => waits)
     const unconfirmedMs = Math.min(waitingMs, now - connectedAt)
     look(SILENT, connected && unconfirmedMs >= AGAIN_MS, 0, () => waits)

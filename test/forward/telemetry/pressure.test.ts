@@ -129,6 +129,16 @@ describe('NATS', () => {
     expect(messages(pass(20))).toEqual(['Falco no longer waits'])
   })
 
+  it('is not away for long when connections come and go between two looks', () => {
+    const { counters, vitals, clock, pass } = setUp()
+    vitals.connected = false
+    const flap = () => {
+      if (clock.now % 5000 === 0) counters.sessions++
+    }
+    expect(pass(100, flap)).toEqual([])
+    expect(messages(pass(35))).toEqual(['still not connected'])
+  })
+
   it('is logged when it is connected and confirms nothing', () => {
     const { vitals, pass } = setUp()
     const wait = () => {

@@ -14,9 +14,15 @@ export const MAX_PAYLOAD = 2048
 /** Subjects that begin so are denied, where the script denies any. */
 export const DENIED = 'falco.warning.'
 
+export const DUPLICATE_WINDOW_MS = 120_000
+
+type Done = void | Promise<void>
+
 export interface Ground {
   /** Resolves when it is so; rejects when that takes for ever. */
   until(what: string, isSo: () => boolean): Promise<void>
+  /** Resolves after so many milliseconds. */
+  pass(ms: number): Promise<void>
   /** The last life that was started. */
   life(): LifeSeen
   start(): void
@@ -50,12 +56,10 @@ export interface Way {
   acks(fate: AckFate): void
   /** The connection is cut, and dials are refused. */
   block(): void
-  unblock(): void
+  unblock(): Done
 }
 
 export type AckFate = 'arrive' | 'get lost' | 'double' | 'in another order'
-
-type Done = void | Promise<void>
 
 /** Only for scripts with a server of their own. */
 export interface Server {
@@ -68,7 +72,7 @@ export interface Server {
 }
 
 export interface Stream {
-  make(name: string): Done
+  make(name: string, duplicateWindowMs?: number): Done
   remove(): Done
   /** It takes so many messages more, and refuses what is new then. */
   fill(room: number): Done

@@ -109,9 +109,9 @@ export async function startProxy(serverPort: number) {
   const cut = () => {
     for (const pair of pairs) end(pair)
   }
-  const listen = () => {
+  async function listen(): Promise<void> {
     listener = createServer(accept).listen(port, '127.0.0.1')
-    return once(listener, 'listening')
+    await once(listener, 'listening')
   }
   /** Dials are refused. */
   function refuse(): void {
@@ -140,7 +140,7 @@ export async function startProxy(serverPort: number) {
       refuse()
       cut()
     },
-    unblock: () => void listen(),
+    unblock: listen,
   }
   return {
     port,

@@ -2,7 +2,7 @@
 
 import { askJetStream, readStream } from '../../support/nats.ts'
 import { numberIn } from '../alerts.ts'
-import { STREAM, type Stream } from './ground.ts'
+import { DUPLICATE_WINDOW_MS, STREAM, type Stream } from './ground.ts'
 import { adminOf } from './real-server.ts'
 import type { Script } from './script.ts'
 
@@ -26,10 +26,11 @@ export function createRealStream(url: string, script: Script) {
   }
 
   const stream: Stream = {
-    async make(name) {
+    async make(name, duplicateWindowMs = DUPLICATE_WINDOW_MS) {
       current = name
       await ask(`STREAM.CREATE.${name}`, {
         ...{ name, subjects: ['falco.>'], storage: 'file', retention: 'limits' },
+        duplicate_window: duplicateWindowMs * 1e6,
         ...(maxMsgSize > 0 && { max_msg_size: maxMsgSize }),
       })
     },

@@ -56,6 +56,7 @@ export async function openReal(
   const opened = stack.move()
   return {
     until: (what, isSo) => until(what, isSo).then(() => {}),
+    pass: (ms) => delay(ms),
     life: () => life,
     start() {
       life = hosts.start(argumentsOf(script, places))

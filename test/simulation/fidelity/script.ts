@@ -3,20 +3,14 @@
 import type { AlertSpec } from '../alerts.ts'
 import { createRandom, type Random } from '../random.ts'
 import type { ScenarioConfig } from '../scenario.ts'
-import { DENIED, MAX_PAYLOAD } from './ground.ts'
+import { DENIED, DUPLICATE_WINDOW_MS, MAX_PAYLOAD } from './ground.ts'
+import type { Step } from './step.ts'
 import { STEPS, type StepName } from './steps.ts'
 
 export interface Script {
   readonly seed: number
   readonly config: ScriptConfig
-  readonly steps: readonly Step[]
-}
-
-export interface Step {
-  readonly kind: StepName
-  readonly alerts: readonly AlertSpec[]
-  /** What tells one step of a kind from another: parts of a whole. */
-  readonly parts: readonly number[]
+  readonly steps: readonly Step<StepName>[]
 }
 
 export type ScriptConfig = ReturnType<typeof drawConfig>
@@ -37,7 +31,7 @@ export const configOf = ({
   servers: 1,
   maxPayload: MAX_PAYLOAD,
   denied: denies ? DENIED : '',
-  duplicateWindowMs: 120_000,
+  duplicateWindowMs: DUPLICATE_WINDOW_MS,
   keepAlive: false,
   atBrokenPipe: 'opens again',
   inPieces: false,
@@ -52,7 +46,7 @@ export function scriptOf(seed: number): Script {
   const names = (Object.keys(STEPS) as StepName[]).filter((name) => STEPS[name].fits(config))
   const bag = names.flatMap((name) => Array<StepName>(STEPS[name].weight).fill(name))
   let alerts = 0
-  const steps = Array.from({ length: random.between(3, 10) }, (): Step => {
+  const steps = Array.from({ length: random.between(3, 10) }, (): Step<StepName> => {
     const kind = random.pick(bag)
     const draw = STEPS[kind].mixed && random.onceIn(2) ? mixedAlert : plainAlert
     return {

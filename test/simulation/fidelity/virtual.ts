@@ -10,7 +10,14 @@ import { createServer } from '../server/server.ts'
 import { createVirtualTime, settled } from '../virtual-clock.ts'
 import type { World } from '../world.ts'
 import { splitFrames } from './frames.ts'
-import { booksOf, DENIED, type Ground, type LifeSeen, STREAM } from './ground.ts'
+import {
+  booksOf,
+  DENIED,
+  DUPLICATE_WINDOW_MS,
+  type Ground,
+  type LifeSeen,
+  STREAM,
+} from './ground.ts'
 import { configOf, type Script } from './script.ts'
 
 /** So long is for ever. */
@@ -38,7 +45,7 @@ export function openVirtual(script: Script): Ground {
     denied: denies ? [DENIED] : [],
     stream: {
       ...{ exists: streamExists, name: STREAM, subjects: ['falco.>'], discardNew: true },
-      ...{ duplicateWindowMs: 120_000, ...(maxMsgSize > 0 && { maxMsgSize }) },
+      ...{ duplicateWindowMs: DUPLICATE_WINDOW_MS, ...(maxMsgSize > 0 && { maxMsgSize }) },
     },
     isLine(line) {
       const number = numberIn(line)!
@@ -117,6 +124,11 @@ export function openVirtual(script: Script): Ground {
 
   return {
     until,
+    pass(ms) {
+      const over = time.now() + ms
+      time.at(over, () => {})
+      return until('time passes', () => time.now() >= over)
+    },
     life: () => seen(life),
     start: lives.start,
     stop: () => lives.signal(NEVER),
@@ -155,7 +167,8 @@ export function openVirtual(script: Script): Ground {
       setMaxPayload: (bytes) => cluster.limit(bytes, NEVER, false),
     },
     stream: {
-      make: (name) => stream.make({ name, maxMsgs: NEVER, maxMsgSize: maxMsgSize || NEVER }),
+      make: (name, duplicateWindowMs = DUPLICATE_WINDOW_MS) =>
+        stream.make({ name, duplicateWindowMs, maxMsgs: NEVER, maxMsgSize: maxMsgSize || NEVER }),
       remove: () => stream.remove(NEVER),
       fill: (room) => stream.change({ maxMsgs: stream.held() + room, discardNew: true }),
       purge() {
