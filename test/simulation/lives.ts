@@ -66,6 +66,7 @@ export function createLives(
     spoolDir: drawn.spoolBytes > 0 ? '/spool' : undefined,
     duplicateWindow: drawn.createStream ? drawn.duplicateWindowMs : undefined,
   }
+  const signals: AbortController[] = []
   let current: ReturnType<typeof begin> | undefined
   let lives = 0
   let restartMs = 100
@@ -76,6 +77,7 @@ export function createLives(
     let deadly: 'kill' | 'power cut' = 'kill'
     const stop = new AbortController()
     const abandon = new AbortController()
+    signals.push(stop, abandon)
     const log: LogLine[] = []
     const life = {
       number: ++lives,
@@ -188,6 +190,10 @@ export function createLives(
     kill(): void {
       restartMs = Number.POSITIVE_INFINITY
       current?.kill()
+    },
+    /** At the end of the world, see `release` of virtual-clock.ts. */
+    release(): void {
+      for (const signal of signals) signal.abort()
     },
     /** Nothing kills it any more. */
     heal(): void {

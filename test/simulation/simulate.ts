@@ -99,6 +99,9 @@ export async function simulate(scenario: Scenario, options = { trace: false }): 
   }
   invariants.end()
   if (parts.disk.rowsWritten() > 0) count('rows written')
+  lives.release()
+  time.release()
+  await settled()
   return { violation, trace, facts }
 }
 

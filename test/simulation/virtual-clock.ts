@@ -18,6 +18,7 @@ export function createVirtualTime() {
   const heap: Event[] = []
   let now = 0
   let asked = 0
+  const timeouts = new Set<AbortController>()
 
   const isBefore = (a: Event, b: Event) => a.at < b.at || (a.at === b.at && a.order < b.order)
 
@@ -82,7 +83,11 @@ export function createVirtualTime() {
         }),
       timeout(ms) {
         const late = new AbortController()
-        after(ms, () => late.abort(new DOMException('timed out', 'TimeoutError')))
+        timeouts.add(late)
+        after(ms, () => {
+          timeouts.delete(late)
+          late.abort(new DOMException('timed out', 'TimeoutError'))
+        })
         return late.signal
       },
       afterPoll: () => new Promise((resolve) => after(0, resolve)),
@@ -92,6 +97,10 @@ export function createVirtualTime() {
   return {
     now: () => now,
     clockFor,
+    /** At the end of the world: Node keeps signals that depend on others, and all behind them, until one aborts. */
+    release(): void {
+      for (const late of timeouts) late.abort()
+    },
     /** Calls `step` at the time `when`, or now where that is over. */
     at,
     /** Lets `ms` pass within a call that blocks the process: what was due meanwhile happens after it, in order. */

@@ -9,7 +9,8 @@ import type { Conditions } from './conditions.ts'
 
 /** As dial.ts has it, for each address. */
 const DIAL_TIMEOUT_MS = 5_000
-const NEVER = new Promise<never>(() => {})
+/** A new one each time: one for all would keep whatever waits for it. */
+const never = () => new Promise<never>(() => {})
 
 export function createDial(
   world: World,
@@ -21,7 +22,7 @@ export function createDial(
   const { time } = world
   return (server, signal) => {
     if (life.isAlive()) life.step()
-    if (!life.isAlive()) return NEVER
+    if (!life.isAlive()) return never()
     const machine = cluster.machines.find(({ address }) => address === server.address)
     const { promise, resolve, reject } = Promise.withResolvers<Session>()
     let isOver = false

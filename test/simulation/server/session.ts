@@ -9,7 +9,8 @@ import type { Life, World } from '../world.ts'
 import type { Link } from './link.ts'
 
 const PING = Buffer.from('PING\r\n')
-const NEVER = new Promise<never>(() => {})
+/** A new one each time: one for all would keep whatever waits for it. */
+const never = () => new Promise<never>(() => {})
 /** A denial is known at most so many microtasks after the PONG that follows it. */
 const DENIAL_MICROTASKS_MAX = 6
 
@@ -107,10 +108,10 @@ export function createClientEnd(options: {
       life.step()
     },
     confirm() {
-      if (!mayGoOn()) return NEVER
+      if (!mayGoOn()) return never()
       // The client forgets a PING that is on its way.
       if (isClosed) return Promise.reject(new Error('closed connection'))
-      if (isEnded) return NEVER
+      if (isEnded) return never()
       const { promise, resolve } = Promise.withResolvers<void>()
       const written = link.written()
       ping(() => {

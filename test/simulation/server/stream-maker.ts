@@ -13,7 +13,8 @@ import type { SimulatedStream } from './stream.ts'
 /** The client's, for each request. */
 const REQUEST_TIMEOUT_MS = 5_000
 const UNLIMITED = Number.POSITIVE_INFINITY
-const NEVER = new Promise<never>(() => {})
+/** A new one each time: one for all would keep whatever waits for it. */
+const never = () => new Promise<never>(() => {})
 
 export function createStreamMaker(
   world: World,
@@ -27,7 +28,7 @@ export function createStreamMaker(
   /** One request: resolves with what `act` returns at the server. */
   function request<T>({ link, machine, client }: Connection, act: () => T): Promise<T> {
     if (life.isAlive()) life.step()
-    if (!life.isAlive()) return NEVER
+    if (!life.isAlive()) return never()
     const { promise, resolve, reject } = Promise.withResolvers<T>()
     const tell = (step: () => void) => () => life.isAlive() && step()
     const after = (ms: number, step: () => void) => time.at(time.now() + ms, step)
