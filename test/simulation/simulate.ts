@@ -6,11 +6,11 @@ import { lineOf } from './alerts.ts'
 import { createDisk } from './disk.ts'
 import { createFalco } from './falco.ts'
 import { FAULTS } from './faults.ts'
-import { createInvariants, STOP_MS } from './invariants.ts'
+import { createInvariants } from './invariants.ts'
 import { createLives, type KnownLife, PIPE } from './lives.ts'
 import { createPipe } from './pipe.ts'
 import { createRandom } from './random.ts'
-import { type Scenario, WELL_MS } from './scenario.ts'
+import { type Scenario, STOP_MS, WELL_MS } from './scenario.ts'
 import { createServer } from './server/server.ts'
 import { createVirtualTime, settled } from './virtual-clock.ts'
 import type { World } from './world.ts'
@@ -142,11 +142,13 @@ function createParts(world: World, scenario: Scenario, count: (fact: string) => 
     },
     isLine: (line) => lines.has(line) || canBeMixed,
   })
+  let isWell = false
   const disk = createDisk(world, { limitBytes: config.spoolBytes })
   const obstacle = config.canBeSetAside ? {} : { obstacle: 'it is mounted by itself' }
   const pipe = createPipe(world, { capacity: config.pipeBytes, ...obstacle })
   const falco = createFalco(world, pipe, alerts, { ...config, path: PIPE })
-  const servers = parseServers(server.addresses.join(','))
+  const given = server.addresses.slice(0, scenario.serversGiven)
+  const servers = parseServers(given.join(','))
   const lives = createLives(world, config, servers, {
     environmentOf: (life) => ({
       dial: server.dial(life),
@@ -154,7 +156,11 @@ function createParts(world: World, scenario: Scenario, count: (fact: string) => 
       openSpool: disk.openSpool(life),
       inputs: pipe.inputs(life),
     }),
-    started: () => invariants.lifeStarted(),
+    started() {
+      // It knows no others yet.
+      if (isWell) server.cluster.heal()
+      invariants.lifeStarted()
+    },
     dies(life, end) {
       if (end !== 'power cut') return
       server.cutPower(life)
@@ -175,7 +181,10 @@ function createParts(world: World, scenario: Scenario, count: (fact: string) => 
     ...parts,
     invariants,
     heal(): void {
+      isWell = true
       server.heal()
+      const sessions = lives.current()?.measure?.().counters.sessions ?? 0
+      if (given.length < config.servers && sessions > 0) server.cluster.retire(given)
       disk.heal()
       falco.heal()
       lives.heal()

@@ -90,16 +90,19 @@ export function createCluster(options: ClusterOptions) {
       isHeard: () => client.isHeard(),
       onVain: () => reset(connection),
     })
-    const discovered = addresses.filter((each) => each !== machine.address)
+    // In a cluster a server announces itself, too.
+    const discovered = addresses.length > 1 ? addresses : []
     const client = createClientEnd({
       ...{ world, life, random: ownRandom, link, server, number, maxPayload, discovered },
     })
-    const sessionFacts = {
+    const sessionFacts: SessionFacts = {
       number,
       life: life.number,
-      unanswered: new Set<string>(),
-      publishedAt: new Map<string, number>(),
-      answered: new Set<string>(),
+      unanswered: new Set(),
+      published: [],
+      publishedAt: new Map(),
+      duplicates: new Map(),
+      answered: new Set(),
     }
     const connection: Connection = {
       ...{ life, machine, link, client, facts: sessionFacts },
@@ -207,6 +210,11 @@ export function createCluster(options: ClusterOptions) {
       facts.lowestMaxPayload = Math.min(facts.lowestMaxPayload, bytes)
       const limit = ++limits
       time.at(time.now() + ms, () => limit === limits && setMaxPayload(options.maxPayload, informs))
+    },
+    /** Those at the addresses are gone for good. */
+    retire(gone: readonly string[]): void {
+      for (const machine of machines)
+        if (gone.includes(machine.address)) this.crash(machine, Number.POSITIVE_INFINITY, false)
     },
     heal(): void {
       limits++

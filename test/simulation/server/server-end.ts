@@ -28,6 +28,7 @@ export function createServerEnd(
     publish(message) {
       const { payload: line, subject, reply } = message
       const number = numberIn(line)
+      if (number !== undefined) connection.facts.published.push(number)
       if (!isLine(line))
         world.violated('payload', `the server reads what Falco did not write: ${line}`)
       if (limits.isDenied(subject)) {
