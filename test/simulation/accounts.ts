@@ -17,6 +17,8 @@ export function createAccounts({ faults }: Scenario, { server, disk, pipe }: Par
   const sessionsOf = ({ number: life }: KnownLife) =>
     facts.sessions.filter((session) => session.life === life)
 
+  const isConnected = (life: KnownLife) => sessionsOf(life).some(({ isOver }) => !isOver)
+
   const rejectedByServer = ({ rejected }: Counters) =>
     DELIVERY_REJECTS.reduce((sum, reason) => sum + rejected[reason], 0)
 
@@ -89,8 +91,7 @@ export function createAccounts({ faults }: Scenario, { server, disk, pipe }: Par
     },
     /** Before the kernel closes it. */
     leftOpen(life: KnownLife): Untruth | undefined {
-      const sessions = server.openOf(life)
-      if (sessions > 0) return ['nothing left open', `${sessions} sessions`]
+      if (isConnected(life)) return ['nothing left open', 'a session']
       if (life.intervals() > 0) return ['nothing left open', `${life.intervals()} intervals`]
       if (pipe.isOpenBy(life)) return ['nothing left open', 'the pipe']
       return disk.isOpen() ? ['nothing left open', 'the spool'] : undefined

@@ -167,4 +167,25 @@ export const DELIVERY_MUTATIONS: readonly Mutation[] = [
       '      slot.token = issued++ * max + slots.indexOf(slot)',
     ),
   },
+  {
+    name: 'discovered-not-dialled',
+    why: 'servers that the cluster announced are never dialled',
+    file: 'forward/delivery/connector.ts',
+    find: '[...own, ...others]',
+    replace: 'own',
+  },
+  {
+    name: 'one-byte-too-large',
+    why: 'an alert that the server would just take counts as too large',
+    file: 'forward/delivery/jetstream/jetstream.ts',
+    find: 'if (bytes > session.maxPayload)',
+    replace: 'if (bytes >= session.maxPayload)',
+  },
+  {
+    name: 'partial-too-large',
+    why: 'an alert that is too large is written as long as its batch is open',
+    file: 'forward/delivery/core-nats.ts',
+    find: text('    if (batch.longest > session.maxPayload) return false', ''),
+    replace: '',
+  },
 ]

@@ -156,10 +156,10 @@ export function createPipe(world: World, { capacity, obstacle }: PipeOptions) {
   }
 
   return {
-    /** Whether the life has a pipe open that is no longer at `path`. */
+    /** Whether a pipe that the life has opened is no longer at `path`. */
     isGone(path: string, life: Life): boolean {
       const all = openedBy.get(life.number) ?? []
-      return all.some((opened) => opened.isOpen() && opened.fifo !== places.get(path))
+      return all.some(({ fifo }) => fifo !== places.get(path))
     },
     isOpenBy: (life: Life): boolean =>
       (openedBy.get(life.number) ?? []).some((opened) => opened.isOpen()),

@@ -22,7 +22,11 @@ type Rule = readonly [
   lasts: (life: KnownLife, measured: Measured) => boolean,
 ]
 
-export function createUrgency(world: World, { config, faults }: Scenario, { disk, pipe }: Parts) {
+export function createUrgency(
+  world: World,
+  { config, faults }: Scenario,
+  { server, disk, pipe }: Parts,
+) {
   const kinds = new Set(faults.map(({ kind }) => kind))
   const failsDisk = [...kinds].some((kind) => kind.startsWith('disk'))
   /** What the spool keeps free for a stop, and what its log may take. */
@@ -35,6 +39,9 @@ export function createUrgency(world: World, { config, faults }: Scenario, { disk
     config.whenFull === 'drop' ||
     measured.vitals.bufferBytes + config.batchBytes <= config.bufferBytes ||
     hasRoomOnDisk(measured)
+
+  const isConnected = ({ number: life }: KnownLife) =>
+    server.facts.sessions.some((session) => session.life === life && !session.isOver)
 
   const rules: Rule[] = [
     ['a second signal ends it', LOOKS_MS, ({ abandonedAt }) => abandonedAt !== undefined],
@@ -56,6 +63,11 @@ export function createUrgency(world: World, { config, faults }: Scenario, { disk
         measured.vitals.waitingMs > STALLED_MS &&
         measured.vitals.bufferAlerts + measured.batcherAlerts > 0 &&
         hasRoomOnDisk(measured),
+    ],
+    [
+      'it knows whether it is connected',
+      LOOKS_MS,
+      (life, { vitals }) => vitals.connected !== isConnected(life),
     ],
   ]
   /** Of the life that lasts, by rule. */

@@ -187,7 +187,7 @@ describe('with a spool', () => {
     const { alertBuffer, push } = setUp({ spool: { ...spool, ...almostFull } })
     push('Notice')
     expect(alertBuffer.wants(true)).toBe(true)
-    push({ priority: 'Notice', output: 'x'.repeat(5 * BATCH_BYTES) })
+    push({ priority: 'Notice', rule: 'x'.repeat(5 * BATCH_BYTES) })
     expect(alertBuffer.wants(true)).toBe(false)
   })
 

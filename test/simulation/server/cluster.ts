@@ -94,10 +94,14 @@ export function createCluster(options: ClusterOptions) {
     const discovered = addresses.length > 1 ? addresses : []
     const client = createClientEnd({
       ...{ world, life, random: ownRandom, link, server, number, maxPayload, discovered },
+      onEnd: () => {
+        sessionFacts.isOver = true
+      },
     })
     const sessionFacts: SessionFacts = {
       number,
       life: life.number,
+      isOver: false,
       unanswered: new Set(),
       published: [],
       publishedAt: new Map(),
@@ -207,6 +211,7 @@ export function createCluster(options: ClusterOptions) {
      */
     limit(bytes: number, ms: number, informs: boolean): void {
       setMaxPayload(bytes, informs)
+      facts.highestMaxPayload = Math.max(facts.highestMaxPayload, bytes)
       facts.lowestMaxPayload = Math.min(facts.lowestMaxPayload, bytes)
       const limit = ++limits
       time.at(time.now() + ms, () => limit === limits && setMaxPayload(options.maxPayload, informs))

@@ -22,6 +22,7 @@ export function createServerEnd(
   const parser = createParser({
     fits(size) {
       if (size <= limits.maxPayload()) return true
+      if (size > facts.highestMaxPayload) world.violated('protocol', `a message of ${size} bytes`)
       limits.onTooLarge()
       return false
     },

@@ -14,7 +14,7 @@ import { createTriggers, type Triggers } from './triggers.ts'
 
 export interface ServerOptions {
   readonly mode: 'core' | 'jetstream'
-  /** How many, with the addresses `10.0.0.1:4222`, `10.0.0.2:4222`, … Each announces the others. */
+  /** How many, with the addresses `10.0.0.1:4222`, `10.0.0.2:4222`, … Each announces all. */
   readonly servers: number
   readonly maxPayload: number
   /** Begins of subjects that are denied. */
@@ -31,8 +31,6 @@ export interface SimulatedServer {
   makeStream(life: Life): MakeStream
   /** The machine of the life is without power: what it has sent may not arrive. To be called before the life ends. */
   cutPower(life: Life): void
-  /** How many sessions the life has not closed. */
-  openOf(life: Life): number
   /** Whether nothing is wrong with it. */
   isWell(): boolean
   /** From now on nothing is: every machine is up, the stream is there and has room. */
@@ -79,10 +77,6 @@ export function createServer(world: World, options: ServerOptions): SimulatedSer
         for (const connection of machine.connections)
           if (connection.life === life) connection.link.cutPower()
     },
-    openOf: (life) =>
-      cluster.machines
-        .flatMap(({ connections }) => [...connections])
-        .filter((each) => each.life === life && !each.link.hasLeft()).length,
     isWell: () =>
       cluster.machines.every(isUp) &&
       cluster.maxPayload() === options.maxPayload &&
