@@ -72,6 +72,8 @@ export function createAccounts({ faults }: Scenario, { server, disk, pipe }: Par
         (counters.duplicates < duplicates && isSimple(life, counters, held))
       )
         return ['counts are exact', `${duplicates} duplicates, not ${counters.duplicates}`]
+      if (life.end === 'delivered' && life.stoppedAt === undefined)
+        return ['exit code', 'delivered, and nobody asked for an end']
       const last = life.log.at(-1)!
       const isError = last.level === 'error'
       if (!last.message.startsWith('done: ') || isError !== isLoss(counters, held))

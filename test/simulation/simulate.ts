@@ -2,7 +2,7 @@
 
 import { held, total } from '../../src/forward/accounting/counters.ts'
 import { parseServers } from '../../src/shared/nats/servers.ts'
-import { lineOf } from './alerts.ts'
+import { type AlertSpec, lineOf, subjectOf } from './alerts.ts'
 import { createDisk } from './disk.ts'
 import { createFalco } from './falco.ts'
 import { FAULTS } from './faults.ts'
@@ -125,7 +125,11 @@ function countWhatHappened({ measure }: KnownLife, count: (fact: string) => void
 
 function createParts(world: World, scenario: Scenario, count: (fact: string) => void) {
   const { config, alerts } = scenario
-  const lines = new Set(alerts.map(lineOf))
+  const isWanted = ({ severity }: AlertSpec, line: string) =>
+    severity <= config.minPriority && line.length <= config.maxLineBytes
+  const subjects = new Map<string, string>()
+  for (const alert of alerts)
+    if (isWanted(alert, lineOf(alert))) subjects.set(lineOf(alert), subjectOf(alert))
   // Two writers mix the parts of lines that take several writes.
   const canBeMixed = scenario.faults.some(({ kind }) => kind === 'second writer')
   const server = createServer(world, {
@@ -140,7 +144,7 @@ function createParts(world: World, scenario: Scenario, count: (fact: string) => 
       discardNew: true,
       duplicateWindowMs: config.duplicateWindowMs,
     },
-    isLine: (line) => lines.has(line) || canBeMixed,
+    isLine: (line, subject) => subjects.get(line) === subject || canBeMixed,
   })
   let isWell = false
   const disk = createDisk(world, { limitBytes: config.spoolBytes })

@@ -41,7 +41,7 @@ export interface ClusterOptions {
   readonly maxPayload: number
   /** Begins of subjects. */
   readonly denied: readonly string[]
-  readonly isLine: (line: string) => boolean
+  readonly isLine: (line: string, subject: string) => boolean
   /** JetStream takes the messages, or undefined: each is counted as it arrives. */
   readonly publish:
     | ((connection: Connection, message: Message, number: number | undefined) => void)

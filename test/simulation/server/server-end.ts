@@ -30,8 +30,8 @@ export function createServerEnd(
       const { payload: line, subject, reply } = message
       const number = numberIn(line)
       if (number !== undefined) connection.facts.published.push(number)
-      if (!isLine(line))
-        world.violated('payload', `the server reads what Falco did not write: ${line}`)
+      if (!isLine(line, subject))
+        world.violated('payload', `on ${subject} the server reads what it must not get: ${line}`)
       if (limits.isDenied(subject)) {
         if (number !== undefined) facts.deniedNumbers.add(number)
         if (reply !== undefined) unanswered.delete(reply)

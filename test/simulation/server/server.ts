@@ -20,8 +20,8 @@ export interface ServerOptions {
   /** Begins of subjects that are denied. */
   readonly denied: readonly string[]
   readonly stream: StreamOptions
-  /** Whether Falco wrote the line, which has one character a byte. */
-  readonly isLine?: (line: string) => boolean
+  /** Whether Falco wrote the line, which has one character a byte, and it belongs on the subject. */
+  readonly isLine?: (line: string, subject: string) => boolean
 }
 
 export interface SimulatedServer {
