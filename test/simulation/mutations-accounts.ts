@@ -29,6 +29,13 @@ export const ACCOUNT_MUTATIONS: readonly Mutation[] = [
     replace: 'counters.bytesRead += 2 * chunk.length',
   },
   {
+    name: 'less-severe-let-through',
+    why: 'alerts one step below --min-priority are delivered',
+    file: 'forward/buffer/batcher.ts',
+    find: 'if (severity > minPriority)',
+    replace: 'if (severity > minPriority + 1)',
+  },
+  {
     name: 'session-uncounted',
     why: 'connections are not counted',
     file: 'forward/delivery/connector.ts',

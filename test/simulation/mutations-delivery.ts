@@ -168,6 +168,13 @@ export const DELIVERY_MUTATIONS: readonly Mutation[] = [
     ),
   },
   {
+    name: 'id-of-publication',
+    why: 'an alert gets another id when it is published again',
+    file: 'forward/delivery/jetstream/message-writer.ts',
+    find: 'messageIdLine(payload)',
+    replace: 'messageIdLine(Buffer.concat([payload, Buffer.from(reply)]))',
+  },
+  {
     name: 'discovered-not-dialled',
     why: 'servers that the cluster announced are never dialled',
     file: 'forward/delivery/connector.ts',

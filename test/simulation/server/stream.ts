@@ -6,7 +6,7 @@ import { createAnswers, type Publication } from './answers.ts'
 import { type ApiError, apiError } from './api-errors.ts'
 import type { Connection } from './cluster.ts'
 import type { Conditions } from './conditions.ts'
-import type { Facts, SessionFacts } from './facts.ts'
+import type { Facts, SessionFacts, Stored } from './facts.ts'
 import { headerOf, type Message } from './protocol.ts'
 
 export interface StreamOptions {
@@ -91,6 +91,15 @@ export function createStream(
       world.violated('message id', `alerts ${owner} and ${number} have the id ${id}`)
   }
 
+  /** Each copy of an alert has the same id. */
+  function checkOnce(number: number | undefined): void {
+    const since = time.now() - options.duplicateWindowMs
+    const isSame = (other: Stored) =>
+      other.number === number && other.stream === stream && other.at > since
+    if (number !== undefined && facts.stored.some(isSame))
+      world.violated('once in a stream', `alert ${number}`)
+  }
+
   const takes = (subject: string) =>
     options.exists && options.subjects.some((pattern) => matches(pattern, subject))
 
@@ -141,6 +150,7 @@ export function createStream(
     if (refusal && random.onceIn(Number(refusal.onceIn)))
       return apiError(Number(refusal.code), refusal.text as string | undefined)
     if (held >= maxMsgs && discardNew) return apiError(10077, 'maximum messages exceeded')
+    checkOnce(number)
     held = Math.min(held + 1, maxMsgs)
     sequence++
     ids.set(id, { sequence, at: now })
