@@ -24,6 +24,9 @@ export function lineOf({ number, at, severity, rule, length }: AlertSpec): strin
   return start + 'x'.repeat(Math.max(0, length - start.length - end.length)) + end
 }
 
+export const subjectOf = ({ severity, rule }: AlertSpec): string =>
+  `falco.${PRIORITIES[severity]}.rule_${rule}`
+
 const titleOf = (severity: number) =>
   PRIORITIES[severity]!.replace(/^./, (letter) => letter.toUpperCase())
 

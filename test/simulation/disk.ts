@@ -38,6 +38,8 @@ export function createDisk(world: World, { limitBytes }: { readonly limitBytes: 
   let atCrash: (() => void)[] = []
   const destroyed = new Set<number>()
   const movedAside: { readonly path: string; readonly numbers: readonly number[] }[] = []
+  /** By the number of the life: the paths of what its opening moved or copied aside. */
+  const asideOf: string[][] = []
 
   function newFile() {
     return createSpoolFile(troubles, Math.floor(limitBytes / PAGE_BYTES), committed)
@@ -101,10 +103,15 @@ export function createDisk(world: World, { limitBytes }: { readonly limitBytes: 
     }
   }
 
-  function moveAside(path: string): string {
+  function tellOf({ number: life }: Life, path: string): void {
+    asideOf[life] = [...(asideOf[life] ?? []), path]
+  }
+
+  function moveAside(path: string, life: Life): string {
     troubles.pass('write')
     const numbers = file.table.rows.flatMap(numbersOf)
     movedAside.push({ path, numbers })
+    tellOf(life, path)
     file = newFile()
     exists = false
     isCorrupt = false
@@ -126,6 +133,7 @@ export function createDisk(world: World, { limitBytes }: { readonly limitBytes: 
         const rows = openRows(life, spoolBytes)
         const cutLog = logIsCut ? `${aside()}-wal` : undefined
         logIsCut = false
+        if (cutLog !== undefined) tellOf(life, cutLog)
         const opened: DatabaseFile = {
           path,
           limitBytes: spoolBytes,
@@ -150,7 +158,7 @@ export function createDisk(world: World, { limitBytes }: { readonly limitBytes: 
         if (!isDamaged(error)) throw error
         const failure = troubles.readFailure()
         if (failure) throw failure
-        return open(moveAside(aside()))
+        return open(moveAside(aside(), life))
       }
     }
 
@@ -209,6 +217,10 @@ export function createDisk(world: World, { limitBytes }: { readonly limitBytes: 
     },
     isOpen: () => connection?.isOpen() === true,
     rowsWritten: () => rowsWritten,
+    /** In all rows. */
+    alerts: () => file.table.rows.reduce((sum, row) => sum + numbersOf(row).length, 0),
+    /** The paths of what the opening of a life moved or copied aside. */
+    asideOf: ({ number: life }: Pick<Life, 'number'>): readonly string[] => asideOf[life] ?? [],
     /** The rows, with those of a transaction that is not committed yet. */
     stored: () =>
       file.table.rows.map((row) => ({

@@ -5,7 +5,7 @@ import { lineOf } from './alerts.ts'
 import type { KnownLife } from './lives.ts'
 import { unexplained } from './matching.ts'
 import { whereaboutsOf } from './pipe.ts'
-import type { Scenario } from './scenario.ts'
+import { headerBytes, type Scenario } from './scenario.ts'
 import type { Parts } from './simulate.ts'
 
 /** They count more than alerts of this life. */
@@ -15,11 +15,9 @@ export function createExplanation({ config, alerts }: Scenario, parts: Parts) {
   const { facts } = parts.server
   const byNumber = new Map(alerts.map((alert) => [alert.number, alert]))
   const lengths = new Map(alerts.map((alert) => [alert.number, lineOf(alert).length]))
-  /** Headers, with the id of JetStream. */
-  const HEADER_BYTES = 300
 
   const mayBeTooLarge = (number: number) =>
-    lengths.get(number)! + HEADER_BYTES > facts.lowestMaxPayload
+    lengths.get(number)! + headerBytes(config) > facts.lowestMaxPayload
 
   /** The log names the file. */
   const movedAside = () => parts.disk.movedAside().flatMap(({ numbers }) => numbers)

@@ -1,15 +1,17 @@
 // What must hold: at each step, at the end of each life, and at the end of the run.
 
-import { type Counters, held, lost } from '../../src/forward/accounting/counters.ts'
+import { type Counters, held } from '../../src/forward/accounting/counters.ts'
+import { createAccounts } from './accounts.ts'
 import type { AlertSpec } from './alerts.ts'
 import type { WhyLeft } from './disk-file.ts'
 import { createExplanation } from './explanation.ts'
+
 import type { Fate } from './fifo.ts'
 import { type KnownLife, PIPE } from './lives.ts'
 import { whereaboutsOf } from './pipe.ts'
-import type { Scenario } from './scenario.ts'
-import type { Stored } from './server/facts.ts'
+import { type Scenario, STOP_MS } from './scenario.ts'
 import type { Parts } from './simulate.ts'
+import { createUrgency } from './urgency.ts'
 import type { World } from './world.ts'
 
 export type Invariants = ReturnType<typeof createInvariants>
@@ -24,11 +26,10 @@ const DISORDERLY = [
 ]
 /** What a stop may read beyond the buffer: what the pipe holds, and the rest of a line. */
 const STOP_BYTES = 256 * 1024
+/** Subject, headers, and the objects of a batch. */
+const ALERT_BYTES = 1024
 /** The log of the spool, and rows of all alerts. */
 const ROOM_BYTES = (1024 + 256) * 1024
-/** How long a stop may take beyond --drain-timeout: writers have 4 s to finish a line. */
-export const STOP_MS = 6_000
-
 export function createInvariants(world: World, scenario: Scenario, parts: Parts) {
   const { config, alerts, faults } = scenario
   const { server, disk, pipe, falco, lives } = parts
@@ -36,10 +37,11 @@ export function createInvariants(world: World, scenario: Scenario, parts: Parts)
   const kinds = new Set(faults.map(({ kind }) => kind))
   const isOrderly = !DISORDERLY.some((kind) => kinds.has(kind))
   const explanation = createExplanation(scenario, parts)
+  const accounts = createAccounts(scenario, parts)
+  const urgency = createUrgency(world, scenario, parts)
   const arrivals = config.jetstream ? facts.stored : facts.arrivals
   const arrived = new Set<number>()
   const arrivedBySession: Set<number>[] = []
-  const storedBefore = new Map<number, Pick<Stored, 'at' | 'stream'>>()
   let arrivalsSeen = 0
   /** Of the life that lasts: what has been on the disk, and what has arrived, each once. */
   let onDisk = new Set<number>()
@@ -50,13 +52,16 @@ export function createInvariants(world: World, scenario: Scenario, parts: Parts)
   /** In damaged rows, too: these are counted when they are read. */
   const numbersOnDisk = () => disk.stored().flatMap(({ numbers }) => numbers)
 
+  function say(wrong: readonly [string, string] | undefined): void {
+    if (wrong) world.violated(...wrong)
+  }
+
   function lookAtArrivals(): void {
     for (; arrivalsSeen < arrivals.length; arrivalsSeen++) {
       const { number } = arrivals[arrivalsSeen]!
       if (number === undefined) continue
       arrived.add(number)
       if (!config.jetstream) lookAtSession(number, arrivals[arrivalsSeen]!.session)
-      else lookAtWindow(number, facts.stored[arrivalsSeen]!)
       const { session } = arrivals[arrivalsSeen]!
       if (facts.sessions[session - 1]!.life === lives.current()?.number) lookAtOrder(number)
     }
@@ -68,15 +73,6 @@ export function createInvariants(world: World, scenario: Scenario, parts: Parts)
     if (arrivedInSession.has(number))
       world.violated('once in a session', `alert ${number} in session ${session}`)
     arrivedInSession.add(number)
-  }
-
-  /** One alert has one id, always: the stream stores it once. */
-  function lookAtWindow(number: number, { at, stream }: Stored): void {
-    const before = storedBefore.get(number)
-    storedBefore.set(number, { at, stream })
-    if (before?.stream !== stream || kinds.has('second writer')) return
-    if (at - before.at < config.duplicateWindowMs)
-      world.violated('once within the window', `alert ${number}, ${at - before.at} ms apart`)
   }
 
   function lookAtOrder(number: number): void {
@@ -91,14 +87,18 @@ export function createInvariants(world: World, scenario: Scenario, parts: Parts)
 
   function lookAtBooks(life: KnownLife): void {
     if (life.measure === undefined) return
-    const { counters, vitals, batcherAlerts } = life.measure()
+    const measured = life.measure()
+    const { counters, vitals, batcherAlerts } = measured
+    urgency.step(life, measured)
+    say(accounts.atStep(life, counters))
     const there = batcherAlerts + vitals.bufferAlerts + counters.spooled
+    const mayStop = life.stoppedAt !== undefined || losesPipe
     // A line that a stop cuts off is read, and nowhere.
     const nowhere = held(counters) - there
-    if (nowhere !== 0 && !(nowhere === 1 && life.stoppedAt !== undefined))
+    if (nowhere !== 0 && !(nowhere === 1 && mayStop))
       world.violated('books', `${held(counters)} held, ${there} in memory and on disk`)
-    const largest = Math.max(config.batchBytes, config.maxLineBytes)
-    const mayStop = life.stoppedAt !== undefined || losesPipe
+    // A batch that was almost full grows by the longest line, and by as much as it had.
+    const largest = 2 * config.batchBytes + config.maxLineBytes + ALERT_BYTES
     if (vitals.bufferBytes > config.bufferBytes + 2 * largest + (mayStop ? STOP_BYTES : 0))
       world.violated(
         'bytes in memory',
@@ -148,6 +148,7 @@ export function createInvariants(world: World, scenario: Scenario, parts: Parts)
     )
     if (silent.length > 0)
       world.violated(wasKilled ? 'kept on disk' : 'nothing lost in silence', `${silent}`)
+    if (!wasKilled) say(accounts.untold(life))
     if (life.measure === undefined) return
     const untrue = explanation.untrue(life, had)
     if (untrue !== undefined) world.violated('counts are true', untrue)
@@ -157,8 +158,7 @@ export function createInvariants(world: World, scenario: Scenario, parts: Parts)
     const isPipeTouched = losesPipe || kinds.has('name of the next pipe taken')
     const hasFailed = life.end === 'failed' || life.log.at(-1)!.message.includes('the pipe ')
     if (hasFailed && !isPipeTouched) world.violated('no false alarm', life.log.at(-1)!.message)
-    if (!hasFailed && (life.end === 'lost') !== lost(counters) > 0)
-      world.violated('exit code', `${life.end}, and ${lost(counters)} lost`)
+    if (!hasFailed) say(accounts.atEnd(life, counters, held(counters)))
     const waitedMs = world.time.now() - (life.stoppedAt ?? world.time.now())
     if (waitedMs > config.drainTimeout + STOP_MS && !kinds.has('diskSlow'))
       world.violated('a stop ends', `after ${waitedMs} ms`)
@@ -199,6 +199,7 @@ export function createInvariants(world: World, scenario: Scenario, parts: Parts)
     lifeStarted(): void {
       onDisk = new Set(numbersOnDisk())
       arrivedOfLife = []
+      urgency.lifeStarted()
       droppedSeen = []
     },
     /** Rows have left the disk. */
@@ -217,6 +218,7 @@ export function createInvariants(world: World, scenario: Scenario, parts: Parts)
     },
     /** `close` is what the kernel does then. */
     lifeEnded(life: KnownLife, close: () => void): void {
+      if (life.end !== 'kill' && life.end !== 'power cut') say(accounts.leftOpen(life))
       close()
       lookAtArrivals()
       lookAtEnd(life)

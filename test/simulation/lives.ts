@@ -7,6 +7,7 @@ import type { Environment } from '../../src/forward/environment.ts'
 import { forward } from '../../src/forward/forward.ts'
 import type { Config } from '../../src/forward/options.ts'
 import type { Measured } from '../../src/forward/telemetry/metrics.ts'
+import type { Timer } from '../../src/shared/clock.ts'
 import { FatalError, messageOf } from '../../src/shared/errors.ts'
 import type { FaultTable } from './fault.ts'
 import { createLifeLog, type LogLine } from './life-log.ts'
@@ -23,6 +24,8 @@ export interface KnownLife extends Life {
   readonly log: readonly LogLine[]
   /** Undefined until it reads. */
   readonly measure: (() => Measured) | undefined
+  /** How many intervals it has not ended. */
+  intervals(): number
   /** When the first signal came, and the second. */
   readonly stoppedAt: number | undefined
   readonly abandonedAt: number | undefined
@@ -79,10 +82,25 @@ export function createLives(
     const abandon = new AbortController()
     signals.push(stop, abandon)
     const log: LogLine[] = []
+    const clock = world.time.clockFor(() => isAlive)
+    const intervals = new Set<Timer>()
     const life = {
       number: ++lives,
       isAlive: () => isAlive,
-      clock: world.time.clockFor(() => isAlive),
+      clock: {
+        ...clock,
+        every(ms: number, step: () => void): Timer {
+          const timer = clock.every(ms, step)
+          intervals.add(timer)
+          return {
+            [Symbol.dispose]() {
+              intervals.delete(timer)
+              timer[Symbol.dispose]()
+            },
+          }
+        },
+      },
+      intervals: () => intervals.size,
       step() {
         if (isAlive && --stepsLeft < 0) end(deadly)
       },

@@ -17,7 +17,7 @@ export type SimulatedPipe = ReturnType<typeof createPipe>
 export function createPipe(world: World, { capacity, obstacle }: PipeOptions) {
   const random = world.random('pipe')
   const places = new Map<string, Fifo | 'file'>()
-  const openedBy = new Map<number, Opened[]>()
+  const openedBy = new Map<number, (Opened & { readonly fifo: Fifo })[]>()
   const made: Fifo[] = []
   /** By number. */
   const fates = new Map<number, Fate>()
@@ -40,7 +40,7 @@ export function createPipe(world: World, { capacity, obstacle }: PipeOptions) {
   }
 
   function openBy(life: Life, fifo: Fifo, access: 'read' | 'both'): Opened {
-    const opened = fifo.open(access, life.number)
+    const opened = { ...fifo.open(access, life.number), fifo }
     const all = openedBy.get(life.number)
     if (all) all.push(opened)
     else openedBy.set(life.number, [opened])
@@ -156,6 +156,13 @@ export function createPipe(world: World, { capacity, obstacle }: PipeOptions) {
   }
 
   return {
+    /** Whether a pipe that the life has opened is no longer at `path`. */
+    isGone(path: string, life: Life): boolean {
+      const all = openedBy.get(life.number) ?? []
+      return all.some(({ fifo }) => fifo !== places.get(path))
+    },
+    isOpenBy: (life: Life): boolean =>
+      (openedBy.get(life.number) ?? []).some((opened) => opened.isOpen()),
     fates,
     readOrder,
     bytesRead,

@@ -12,30 +12,36 @@ export interface Scenario {
   readonly config: ScenarioConfig
   readonly alerts: readonly AlertSpec[]
   readonly faults: readonly Fault[]
+  /** So many servers are given to falco-nats, or all: they announce the others, and may in the end be gone for good. */
+  readonly serversGiven?: number
   /** How long faults that last go on behind the last alert and the last fault, in ms. */
   readonly calmMs: number
 }
 
 export type ScenarioConfig = ReturnType<typeof configOf>
 
+/** How long a stop may take beyond --drain-timeout: writers have 4 s to finish a line. */
+export const STOP_MS = 6_000
 /** As long as the server has to be well before all that waits must have arrived. */
 export const WELL_MS = 180_000
 
 const MIB = 1024 ** 2
 const FAULTS_MAX = 8
+const LOW_MAX_PAYLOAD = 700
 const KINDS_MAX = 4
 
 export function scenarioOf(seed: number): Scenario {
   const config = configOf(createRandom(seed, 'config'))
   const random = createRandom(seed, 'alerts')
   const lastsMs = random.pick([50, 1_000, 5_000, 20_000])
-  const alerts = alertsOf(random, lastsMs)
+  const alerts = alertsOf(random, config, lastsMs)
   return {
     seed,
     config,
     alerts,
     faults: faultsOf(createRandom(seed, 'faults'), config, alerts, lastsMs),
     calmMs: random.pick([0, 100, 2_000, 8_000]),
+    serversGiven: random.between(1, 3),
   }
 }
 
@@ -58,7 +64,7 @@ function configOf(random: Random) {
     drainTimeout: random.pick([0, 200, 2_000, 10_000]),
     maxInFlight: random.pick([1, 2, 5, 64]),
     servers: random.between(1, 3),
-    maxPayload: random.onceIn(6) ? 700 : 65_536,
+    maxPayload: random.onceIn(6) ? LOW_MAX_PAYLOAD : 65_536,
     /** The begin of subjects that the server denies, if any. */
     denied: random.onceIn(6) ? 'falco.warning.' : '',
     duplicateWindowMs: random.pick([2_000, 120_000]),
@@ -72,12 +78,23 @@ function configOf(random: Random) {
   }
 }
 
-function alertsOf(random: Random, lastsMs: number): AlertSpec[] {
+/** What counts for max_payload beside the line. With --headers on it is no more than that. */
+export function headerBytes({ headers, jetstream, expectStream }: ScenarioConfig): number {
+  if (headers) return 300
+  const expected = 'Nats-Expected-Stream: FALCO\r\n'.length
+  return jetstream
+    ? 'NATS/1.0\r\nNats-Msg-Id: \r\n\r\n'.length + 22 + (expectStream ? expected : 0)
+    : 0
+}
+
+function alertsOf(random: Random, config: ScenarioConfig, lastsMs: number): AlertSpec[] {
+  const longest = LOW_MAX_PAYLOAD - headerBytes(config)
   const count = random.pick([1, 3, 10, 20, 60])
   const rules = random.pick([1, 3, 12])
   const isBurst = random.onceIn(3)
   const times = Array.from({ length: count }, () => (isBurst ? 0 : random.below(lastsMs)))
-  const lengths = random.pick([[0], [0, 300], [0, 300, 900], [300, 900], [300, 1200, 5000]])
+  const edges = [config.maxLineBytes, config.maxLineBytes + 1, longest, longest + 1]
+  const lengths = random.pick([[0], [0, 300], [0, 300, 900], [300, 900], [300, 1200, 5000], edges])
   return times
     .sort((a, b) => a - b)
     .map((at, index) => ({

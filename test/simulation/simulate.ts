@@ -2,15 +2,15 @@
 
 import { held, total } from '../../src/forward/accounting/counters.ts'
 import { parseServers } from '../../src/shared/nats/servers.ts'
-import { lineOf } from './alerts.ts'
+import { type AlertSpec, lineOf, subjectOf } from './alerts.ts'
 import { createDisk } from './disk.ts'
 import { createFalco } from './falco.ts'
 import { FAULTS } from './faults.ts'
-import { createInvariants, STOP_MS } from './invariants.ts'
+import { createInvariants } from './invariants.ts'
 import { createLives, type KnownLife, PIPE } from './lives.ts'
 import { createPipe } from './pipe.ts'
 import { createRandom } from './random.ts'
-import { type Scenario, WELL_MS } from './scenario.ts'
+import { type Scenario, STOP_MS, WELL_MS } from './scenario.ts'
 import { createServer } from './server/server.ts'
 import { createVirtualTime, settled } from './virtual-clock.ts'
 import type { World } from './world.ts'
@@ -128,7 +128,11 @@ function countWhatHappened({ measure }: KnownLife, count: (fact: string) => void
 
 function createParts(world: World, scenario: Scenario, count: (fact: string) => void) {
   const { config, alerts } = scenario
-  const lines = new Set(alerts.map(lineOf))
+  const isWanted = ({ severity }: AlertSpec, line: string) =>
+    severity <= config.minPriority && line.length <= config.maxLineBytes
+  const subjects = new Map<string, string>()
+  for (const alert of alerts)
+    if (isWanted(alert, lineOf(alert))) subjects.set(lineOf(alert), subjectOf(alert))
   // Two writers mix the parts of lines that take several writes.
   const canBeMixed = scenario.faults.some(({ kind }) => kind === 'second writer')
   const server = createServer(world, {
@@ -143,13 +147,15 @@ function createParts(world: World, scenario: Scenario, count: (fact: string) => 
       discardNew: true,
       duplicateWindowMs: config.duplicateWindowMs,
     },
-    isLine: (line) => lines.has(line) || canBeMixed,
+    isLine: (line, subject) => subjects.get(line) === subject || canBeMixed,
   })
+  let isWell = false
   const disk = createDisk(world, { limitBytes: config.spoolBytes })
   const obstacle = config.canBeSetAside ? {} : { obstacle: 'it is mounted by itself' }
   const pipe = createPipe(world, { capacity: config.pipeBytes, ...obstacle })
   const falco = createFalco(world, pipe, alerts, { ...config, path: PIPE })
-  const servers = parseServers(server.addresses.join(','))
+  const given = server.addresses.slice(0, scenario.serversGiven)
+  const servers = parseServers(given.join(','))
   const lives = createLives(world, config, servers, {
     environmentOf: (life) => ({
       dial: server.dial(life),
@@ -157,7 +163,11 @@ function createParts(world: World, scenario: Scenario, count: (fact: string) => 
       openSpool: disk.openSpool(life),
       inputs: pipe.inputs(life),
     }),
-    started: () => invariants.lifeStarted(),
+    started() {
+      // It knows no others yet.
+      if (isWell) server.cluster.heal()
+      invariants.lifeStarted()
+    },
     dies(life, end) {
       if (end !== 'power cut') return
       server.cutPower(life)
@@ -178,7 +188,10 @@ function createParts(world: World, scenario: Scenario, count: (fact: string) => 
     ...parts,
     invariants,
     heal(): void {
+      isWell = true
       server.heal()
+      const sessions = lives.current()?.measure?.().counters.sessions ?? 0
+      if (given.length < config.servers && sessions > 0) server.cluster.retire(given)
       disk.heal()
       falco.heal()
       lives.heal()

@@ -91,7 +91,9 @@ export function createAlertBuffer(options: {
     /** Whether it takes a batch, full or not, from the batcher now. */
     wants(full: boolean, isStalled = false): boolean {
       const memoryIsFull = memoryBytes + pool.batchBytes > bufferBytes
-      if (whenFull === 'block' && memoryIsFull && !disk.hasRoom(pool.batchBytes)) return false
+      // A long alert may need more room than most batches, and whatever comes waits in memory behind it.
+      const needed = Math.max(pool.batchBytes, memory[0]?.used ?? 0)
+      if (whenFull === 'block' && memoryIsFull && !disk.hasRoom(needed)) return false
       const isSpilling = (isStalled || disk.isDraining()) && disk.isWritable()
       return full || (isSpilling && clock.now() - pushedAt > SPILL_INTERVAL_MS)
     },

@@ -7,6 +7,7 @@ import { openSpool, type Spool } from '../../../src/forward/buffer/spool/spool.t
 import { createBatchPool } from '../../../src/forward/encoding/batch.ts'
 import { createEncoder } from '../../../src/forward/encoding/encoder.ts'
 import { payloadAt } from '../../../src/forward/encoding/messages.ts'
+import { PIPE_BYTES_MAX } from '../../../src/forward/input/input.ts'
 import { type Alert, PRIORITIES } from '../../../src/shared/alert/alert.ts'
 import { parseTemplate, subjectOf } from '../../../src/shared/alert/subject.ts'
 import { systemClock } from '../../../src/shared/clock.ts'
@@ -175,6 +176,19 @@ describe('with a spool', () => {
     )
     expect(left.length + totalDropped(counters)).toBe(counters.read)
     expect(numbers(left)).toEqual([...numbers(left)].sort((a, b) => a - b))
+  })
+
+  it('takes nothing behind an alert for which the disk has no room', async () => {
+    using dir = tempDir()
+    using spool = await openSpool(dir.path, 8 * MIB)
+    const { batchBytes } = createBatchPool(BATCH_BYTES)
+    const keptForStop = 4 * BATCH_BYTES + 4 * batchBytes + PIPE_BYTES_MAX
+    const almostFull = { hasRoom: (bytes: number) => bytes < keptForStop + 2 * BATCH_BYTES }
+    const { alertBuffer, push } = setUp({ spool: { ...spool, ...almostFull } })
+    push('Notice')
+    expect(alertBuffer.wants(true)).toBe(true)
+    push({ priority: 'Notice', rule: 'x'.repeat(5 * BATCH_BYTES) })
+    expect(alertBuffer.wants(true)).toBe(false)
   })
 
   it('goes on from memory when the disk fails, and counts what a damaged file held', async () => {

@@ -23,17 +23,19 @@ export function createAnswers(world: World, random: Random, facts: Facts, condit
   function send(
     { connection, reply, number }: Publication,
     data: Uint8Array,
-    isStored = false,
+    stored?: 'new' | 'duplicate',
   ): void {
     const { subscription = '', link, client } = connection
     const prefix = subscription.slice(0, -1)
     if (prefix === '' || !reply.startsWith(prefix)) return
-    if (isStored && number !== undefined) facts.answered.add(number)
+    if (stored && number !== undefined) facts.answered.add(number)
     const token = reply.slice(prefix.length)
     const deliver = () => {
       connection.facts.unanswered.delete(reply)
       connection.facts.answered.add(reply)
-      if (isStored && number !== undefined) facts.confirmed.add(number)
+      if (stored && number !== undefined) facts.confirmed.add(number)
+      const { duplicates } = connection.facts
+      if (stored && !duplicates.has(reply)) duplicates.set(reply, stored === 'duplicate')
       client.answer(token, data)
     }
     const say = () => {
@@ -53,7 +55,8 @@ export function createAnswers(world: World, random: Random, facts: Facts, condit
     send,
     acknowledge(publication: Publication, stream: string, seq: number, duplicate: boolean): void {
       const end = duplicate ? ',"duplicate": true}' : '}'
-      send(publication, Buffer.from(`{"stream":"${stream}","seq":${seq}${end}`), true)
+      const body = `{"stream":"${stream}","seq":${seq}${end}`
+      send(publication, Buffer.from(body), duplicate ? 'duplicate' : 'new')
     },
     refuse(publication: Publication, error: ApiError, stream: string): void {
       send(publication, Buffer.from(JSON.stringify({ error, stream, seq: 0 })))

@@ -41,7 +41,7 @@ export interface ClusterOptions {
   readonly maxPayload: number
   /** Begins of subjects. */
   readonly denied: readonly string[]
-  readonly isLine: (line: string) => boolean
+  readonly isLine: (line: string, subject: string) => boolean
   /** JetStream takes the messages, or undefined: each is counted as it arrives. */
   readonly publish:
     | ((connection: Connection, message: Message, number: number | undefined) => void)
@@ -90,16 +90,23 @@ export function createCluster(options: ClusterOptions) {
       isHeard: () => client.isHeard(),
       onVain: () => reset(connection),
     })
-    const discovered = addresses.filter((each) => each !== machine.address)
+    // In a cluster a server announces itself, too.
+    const discovered = addresses.length > 1 ? addresses : []
     const client = createClientEnd({
       ...{ world, life, random: ownRandom, link, server, number, maxPayload, discovered },
+      onEnd: () => {
+        sessionFacts.isOver = true
+      },
     })
-    const sessionFacts = {
+    const sessionFacts: SessionFacts = {
       number,
       life: life.number,
-      unanswered: new Set<string>(),
-      publishedAt: new Map<string, number>(),
-      answered: new Set<string>(),
+      isOver: false,
+      unanswered: new Set(),
+      published: [],
+      publishedAt: new Map(),
+      duplicates: new Map(),
+      answered: new Set(),
     }
     const connection: Connection = {
       ...{ life, machine, link, client, facts: sessionFacts },
@@ -204,9 +211,15 @@ export function createCluster(options: ClusterOptions) {
      */
     limit(bytes: number, ms: number, informs: boolean): void {
       setMaxPayload(bytes, informs)
+      facts.highestMaxPayload = Math.max(facts.highestMaxPayload, bytes)
       facts.lowestMaxPayload = Math.min(facts.lowestMaxPayload, bytes)
       const limit = ++limits
       time.at(time.now() + ms, () => limit === limits && setMaxPayload(options.maxPayload, informs))
+    },
+    /** Those at the addresses are gone for good. */
+    retire(gone: readonly string[]): void {
+      for (const machine of machines)
+        if (gone.includes(machine.address)) this.crash(machine, Number.POSITIVE_INFINITY, false)
     },
     heal(): void {
       limits++

@@ -329,5 +329,5 @@ it('is well once it is healed, whatever struck', async () => {
   await pass(100_000)
   expect(server.isWell()).toBe(true)
   const session = await open()
-  expect(session.discovered).toHaveLength(2)
+  expect(session.discovered).toHaveLength(3)
 })

@@ -9,6 +9,8 @@ import type { Conditions } from './conditions.ts'
 
 /** As dial.ts has it, for each address. */
 const DIAL_TIMEOUT_MS = 5_000
+/** In 10 s backing off leaves nine rounds, each of three servers. */
+const DIALS_MAX = 40
 /** A new one each time: one for all would keep whatever waits for it. */
 const never = () => new Promise<never>(() => {})
 
@@ -20,9 +22,14 @@ export function createDial(
   onSession: (session: Session, connection: Connection) => void,
 ): Dial {
   const { time } = world
+  /** Since the last session. */
+  let dialledAt: number[] = []
   return (server, signal) => {
     if (life.isAlive()) life.step()
     if (!life.isAlive()) return never()
+    dialledAt.push(time.now())
+    if (time.now() - (dialledAt.at(-DIALS_MAX) ?? Number.NEGATIVE_INFINITY) < 10_000)
+      world.violated('patience', `${DIALS_MAX} dials within 10 s`)
     const machine = cluster.machines.find(({ address }) => address === server.address)
     const { promise, resolve, reject } = Promise.withResolvers<Session>()
     let isOver = false
@@ -50,6 +57,7 @@ export function createDial(
       else if (machine?.state !== 'up') fail('connection refused')()
       else
         settle(() => {
+          dialledAt = []
           const connection = cluster.accept(life, machine, server)
           const { session } = connection.client
           onSession(session, connection)

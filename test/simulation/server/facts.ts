@@ -28,8 +28,14 @@ export interface SessionFacts {
   readonly life: number
   /** Reply subjects of publications that the server has and to which no answer has come in: one for each alert in flight. */
   readonly unanswered: Set<string>
-  /** When the server first had a publication with the reply subject, in ms. */
-  readonly publishedAt: Map<string, number>
+  /** Whether the client knows that it is over. */
+  isOver: boolean
+  /** The alerts that the server has read, each as often as it came. */
+  readonly published: number[]
+  /** When the server had publications with the reply subject, in ms. */
+  readonly publishedAt: Map<string, number[]>
+  /** Whether the first acknowledgement with the reply subject that came in was for an alert that the stream had. */
+  readonly duplicates: Map<string, boolean>
   /** Others: a retry of an alert that is answered meanwhile is not in flight any more. */
   readonly answered: Set<string>
 }
@@ -51,5 +57,7 @@ export const createFacts = (maxPayload: number) => ({
   refusedNumbers: new Set<number>(),
   /** The lowest max_payload that was ever in force: an alert that is not larger is never too large. */
   lowestMaxPayload: maxPayload,
+  /** The highest: no larger message may ever be written. */
+  highestMaxPayload: maxPayload,
   sessions: [] as SessionFacts[],
 })

@@ -22,14 +22,16 @@ export function createServerEnd(
   const parser = createParser({
     fits(size) {
       if (size <= limits.maxPayload()) return true
+      if (size > facts.highestMaxPayload) world.violated('protocol', `a message of ${size} bytes`)
       limits.onTooLarge()
       return false
     },
     publish(message) {
       const { payload: line, subject, reply } = message
       const number = numberIn(line)
-      if (!isLine(line))
-        world.violated('payload', `the server reads what Falco did not write: ${line}`)
+      if (number !== undefined) connection.facts.published.push(number)
+      if (!isLine(line, subject))
+        world.violated('payload', `on ${subject} the server reads what it must not get: ${line}`)
       if (limits.isDenied(subject)) {
         if (number !== undefined) facts.deniedNumbers.add(number)
         if (reply !== undefined) unanswered.delete(reply)

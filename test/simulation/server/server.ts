@@ -14,14 +14,14 @@ import { createTriggers, type Triggers } from './triggers.ts'
 
 export interface ServerOptions {
   readonly mode: 'core' | 'jetstream'
-  /** How many, with the addresses `10.0.0.1:4222`, `10.0.0.2:4222`, … Each announces the others. */
+  /** How many, with the addresses `10.0.0.1:4222`, `10.0.0.2:4222`, … Each announces all. */
   readonly servers: number
   readonly maxPayload: number
   /** Begins of subjects that are denied. */
   readonly denied: readonly string[]
   readonly stream: StreamOptions
-  /** Whether Falco wrote the line, which has one character a byte. */
-  readonly isLine?: (line: string) => boolean
+  /** Whether Falco wrote the line, which has one character a byte, and it belongs on the subject. */
+  readonly isLine?: (line: string, subject: string) => boolean
 }
 
 export interface SimulatedServer {

@@ -25,6 +25,7 @@ export function createClientEnd(options: {
   number: number
   maxPayload: number
   discovered: readonly string[]
+  onEnd: () => void
 }) {
   const { world, life, random, link, server, number, discovered } = options
   const { time } = world
@@ -78,6 +79,7 @@ export function createClientEnd(options: {
   function end(): void {
     if (isEnded) return
     isEnded = true
+    options.onEnd()
     heartbeat[Symbol.dispose]()
     world.trace(() => `session ${number} is over: ${reason || lost || 'closed by us'}`)
     if (lost) isClosed = true

@@ -6,7 +6,7 @@ import { createAnswers, type Publication } from './answers.ts'
 import { type ApiError, apiError } from './api-errors.ts'
 import type { Connection } from './cluster.ts'
 import type { Conditions } from './conditions.ts'
-import type { Facts, SessionFacts } from './facts.ts'
+import type { Facts, SessionFacts, Stored } from './facts.ts'
 import { headerOf, type Message } from './protocol.ts'
 
 export interface StreamOptions {
@@ -25,6 +25,8 @@ export type SimulatedStream = ReturnType<typeof createStream>
 
 /** jetstream.ts waits for five ticks of a second, the first of which may be short. */
 const PATIENCE_MS = 4_000
+/** In a second, one alert: retries begin after 125 ms, and those of others let it be retried in between. */
+const RETRIES_MAX = 24
 const NO_RESPONDERS = Buffer.alloc(0)
 
 export function createStream(
@@ -72,10 +74,14 @@ export function createStream(
 
   /** An alert is published again when it was refused, or has waited for an answer. */
   function checkPatience({ publishedAt, answered }: SessionFacts, reply: string): void {
-    const before = publishedAt.get(reply)
-    if (before === undefined) publishedAt.set(reply, time.now())
-    else if (!answered.has(reply) && time.now() - before < PATIENCE_MS)
-      world.violated('patience', `published again after ${time.now() - before} ms`)
+    const times = publishedAt.get(reply) ?? []
+    publishedAt.set(reply, times)
+    const sinceFirst = time.now() - (times[0] ?? Number.NEGATIVE_INFINITY)
+    if (!answered.has(reply) && sinceFirst < PATIENCE_MS)
+      world.violated('patience', `published again after ${sinceFirst} ms`)
+    times.push(time.now())
+    if (time.now() - (times.at(-1 - RETRIES_MAX) ?? Number.NEGATIVE_INFINITY) < 1_000)
+      world.violated('patience', `published more than ${RETRIES_MAX} times in a second`)
   }
 
   function checkOwner(id: string, number: number): void {
@@ -83,6 +89,15 @@ export function createStream(
     owners.set(id, number)
     if (owner !== number)
       world.violated('message id', `alerts ${owner} and ${number} have the id ${id}`)
+  }
+
+  /** Each copy of an alert has the same id. */
+  function checkOnce(number: number | undefined): void {
+    const since = time.now() - options.duplicateWindowMs
+    const isSame = (other: Stored) =>
+      other.number === number && other.stream === stream && other.at > since
+    if (number !== undefined && facts.stored.some(isSame))
+      world.violated('once in a stream', `alert ${number}`)
   }
 
   const takes = (subject: string) =>
@@ -135,6 +150,7 @@ export function createStream(
     if (refusal && random.onceIn(Number(refusal.onceIn)))
       return apiError(Number(refusal.code), refusal.text as string | undefined)
     if (held >= maxMsgs && discardNew) return apiError(10077, 'maximum messages exceeded')
+    checkOnce(number)
     held = Math.min(held + 1, maxMsgs)
     sequence++
     ids.set(id, { sequence, at: now })
