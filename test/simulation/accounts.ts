@@ -3,6 +3,7 @@
 import { type Counters, total } from '../../src/forward/accounting/counters.ts'
 import type { KnownLife } from './lives.ts'
 import type { Scenario } from './scenario.ts'
+import { isConnected } from './server/facts.ts'
 import type { Parts } from './simulate.ts'
 
 type Untruth = readonly [invariant: string, detail: string]
@@ -16,8 +17,6 @@ export function createAccounts({ faults }: Scenario, { server, disk, pipe }: Par
 
   const sessionsOf = ({ number: life }: KnownLife) =>
     facts.sessions.filter((session) => session.life === life)
-
-  const isConnected = (life: KnownLife) => sessionsOf(life).some(({ isOver }) => !isOver)
 
   const rejectedByServer = ({ rejected }: Counters) =>
     DELIVERY_REJECTS.reduce((sum, reason) => sum + rejected[reason], 0)
@@ -93,7 +92,7 @@ export function createAccounts({ faults }: Scenario, { server, disk, pipe }: Par
     },
     /** Before the kernel closes it. */
     leftOpen(life: KnownLife): Untruth | undefined {
-      if (isConnected(life)) return ['nothing left open', 'a session']
+      if (isConnected(facts, life)) return ['nothing left open', 'a session']
       if (life.intervals() > 0) return ['nothing left open', `${life.intervals()} intervals`]
       if (pipe.isOpenBy(life)) return ['nothing left open', 'the pipe']
       return disk.isOpen() ? ['nothing left open', 'the spool'] : undefined

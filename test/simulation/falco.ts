@@ -88,7 +88,6 @@ export function createFalco(
     path,
     gaveUp,
     odd,
-    isDown: () => isDown,
     /** Whether each alert is written or given up: no more will come. */
     done: () => pending === 0,
     /** Raises at once what it would raise in the next `ms`. */

@@ -22,9 +22,8 @@ export const readKept = (file: URL): Kept[] =>
     .filter(Boolean)
     .map((line) => JSON.parse(line))
 
-export const writeKept = (file: URL, kept: readonly Kept[]): void =>
-  writeFileSync(file, kept.map((row) => `${JSON.stringify(row)}\n`).join(''))
-
 /** In the place of those of the same name, or behind the others. */
-export const keep = (file: URL, row: Kept): void =>
-  writeKept(file, [...readKept(file).filter(({ name }) => name !== row.name), row])
+export function keep(file: URL, row: Kept): void {
+  const rows = [...readKept(file).filter(({ name }) => name !== row.name), row]
+  writeFileSync(file, rows.map((each) => `${JSON.stringify(each)}\n`).join(''))
+}

@@ -5,6 +5,7 @@ import { PIPE_BYTES_MAX } from '../../src/forward/input/input.ts'
 import type { Measured } from '../../src/forward/telemetry/metrics.ts'
 import { type KnownLife, PIPE } from './lives.ts'
 import { type Scenario, STOP_MS } from './scenario.ts'
+import { isConnected } from './server/facts.ts'
 import type { Parts } from './simulate.ts'
 import type { World } from './world.ts'
 
@@ -40,9 +41,6 @@ export function createUrgency(
     measured.vitals.bufferBytes + config.batchBytes <= config.bufferBytes ||
     hasRoomOnDisk(measured)
 
-  const isConnected = ({ number: life }: KnownLife) =>
-    server.facts.sessions.some((session) => session.life === life && !session.isOver)
-
   const rules: Rule[] = [
     ['a second signal ends it', LOOKS_MS, ({ abandonedAt }) => abandonedAt !== undefined],
     [
@@ -67,7 +65,7 @@ export function createUrgency(
     [
       'it knows whether it is connected',
       LOOKS_MS,
-      (life, { vitals }) => vitals.connected !== isConnected(life),
+      (life, { vitals }) => vitals.connected !== isConnected(server.facts, life),
     ],
   ]
   /** Of the life that lasts, by rule. */

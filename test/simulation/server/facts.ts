@@ -1,5 +1,7 @@
 // What the server knows of alerts, as plain data. An alert is its number.
 
+import type { Life } from '../world.ts'
+
 export interface Arrival {
   /** Undefined where a line has none. */
   readonly number: number | undefined
@@ -61,3 +63,6 @@ export const createFacts = (maxPayload: number) => ({
   highestMaxPayload: maxPayload,
   sessions: [] as SessionFacts[],
 })
+
+export const isConnected = ({ sessions }: Facts, { number: life }: Pick<Life, 'number'>): boolean =>
+  sessions.some((session) => session.life === life && !session.isOver)
