@@ -45,13 +45,13 @@ export interface JetStreamOptions {
 
 /** Publishes with acknowledgement, and retries as long as the session lives. */
 export function createJetStreamTransport(options: JetStreamOptions): Transport {
-  const { settings, log } = options
+  const { settings, log, makeStream } = options
   const troubles = createTroubleLog(log, settings)
-  const makeStream = options.makeStream && createStreamMaker(options.makeStream, settings, log)
+  const ensureStream = makeStream && createStreamMaker(makeStream, settings, log)
   const windows = new WeakMap<Session, ReturnType<typeof openPublishWindow>>()
   const windowOf = (session: Session) => {
     const window =
-      windows.get(session) ?? openPublishWindow(session, { ...options, makeStream }, troubles)
+      windows.get(session) ?? openPublishWindow(session, options, troubles, ensureStream)
     windows.set(session, window)
     return window
   }
@@ -80,23 +80,16 @@ const subjectOf = ({ delivery, alert }: Slot) =>
 /** All that is in flight over one session. The result publishes a batch and resolves when its alerts are stored or refused. */
 function openPublishWindow(
   session: Session,
-  {
-    maxInFlight,
-    counters,
-    makeStream,
-    clock,
-    random,
-  }: Pick<JetStreamOptions, 'maxInFlight' | 'counters' | 'clock' | 'random'> & {
-    makeStream: ReturnType<typeof createStreamMaker> | undefined
-  },
+  { maxInFlight, counters, clock, random }: JetStreamOptions,
   troubles: TroubleLog,
+  ensureStream: ReturnType<typeof createStreamMaker> | undefined,
 ) {
   const { inbox } = session
   const writer = createMessageWriter(session, clock)
   const slots = createSlots<Delivery>(maxInFlight)
   /** In the order of the calls. */
   const deliveries: Delivery[] = []
-  let ready = makeStream === undefined
+  let ready = ensureStream === undefined
   const arrivedAtTicks: number[] = Array(ANSWER_TICKS).fill(0)
   let attempt = 0
   let probe: Slot | undefined
@@ -111,7 +104,7 @@ function openPublishWindow(
     ticker[Symbol.dispose]()
     retryTimer?.[Symbol.dispose]()
   })
-  void makeStream?.(session).then(() => {
+  void ensureStream?.(session).then(() => {
     ready = true
     refill()
   })
@@ -185,7 +178,7 @@ function openPublishWindow(
   }
 
   async function retry(): Promise<void> {
-    if (troubles.current() === 'no_responders') await makeStream?.(session)
+    if (troubles.current() === 'no_responders') await ensureStream?.(session)
     retryTimer = undefined
     if (probe || session.isClosed()) return
     const [oldest] = slots.failed()
