@@ -11,8 +11,10 @@ import type { Parts } from './simulate.ts'
 /** They count more than alerts of this life. */
 const NOT_BY_ALERT = new Set(['too_long', 'invalid_json', 'not_an_alert', 'left', 'moved aside'])
 
-export function createExplanation({ config, alerts }: Scenario, parts: Parts) {
+export function createExplanation({ config, alerts, faults }: Scenario, parts: Parts) {
   const { facts } = parts.server
+  /** Two writers may mix several alerts into one line, which counts once, and into an alert that none of them wrote. */
+  const areMixed = faults.some(({ kind }) => kind === 'second writer')
   const byNumber = new Map(alerts.map((alert) => [alert.number, alert]))
   const lengths = new Map(alerts.map((alert) => [alert.number, lineOf(alert).length]))
 
@@ -69,7 +71,11 @@ export function createExplanation({ config, alerts }: Scenario, parts: Parts) {
     readBy: ({ number: life }: KnownLife): number[] =>
       [...parts.pipe.fates.values()]
         .filter(
-          (fate) => fate.number > 0 && whereaboutsOf(fate) === 'read' && fate.readBy[0] === life,
+          (fate) =>
+            fate.number > 0 &&
+            (fate.isAlone || !areMixed) &&
+            whereaboutsOf(fate) === 'read' &&
+            fate.readBy[0] === life,
         )
         .map(({ number }) => number),
     /** Whether NATS may have refused the alert for good. */
@@ -77,6 +83,7 @@ export function createExplanation({ config, alerts }: Scenario, parts: Parts) {
       facts.deniedNumbers.has(number) || facts.refusedNumbers.has(number) || mayBeTooLarge(number),
     /** A count that is more than all alerts of which it can be true. */
     untrue(life: KnownLife, had: ReadonlySet<number>): string | undefined {
+      if (areMixed) return undefined
       const partial = partlyReadBy(life)
       const possible = new Map<string, number>()
       for (const number of had)

@@ -52,7 +52,11 @@ export function createUrgency(
       'reading goes on',
       LAGGING_MS + LOOKS_MS,
       ({ stoppedAt }, measured) =>
-        stoppedAt === undefined && measured.counters.pausedSince !== undefined && hasRoom(measured),
+        stoppedAt === undefined &&
+        measured.counters.pausedSince !== undefined &&
+        // A server that is slow, and does not lag, is waited for.
+        (measured.vitals.waitingMs > LAGGING_MS || measured.vitals.inFlightAlerts === 0) &&
+        hasRoom(measured),
     ],
     [
       'stored when the server stalls',
