@@ -7,15 +7,16 @@ import { configOf, type Script } from './script.ts'
 
 interface Places {
   readonly pipe: string
-  readonly port: number
+  /** `host:port` of the server. */
+  readonly address: string
   readonly spool: string
 }
 
-export function argumentsOf(script: Script, { pipe, port, spool }: Places): string[] {
+export function argumentsOf(script: Script, { pipe, address, spool }: Places): string[] {
   const { config } = script
   const { drainTimeout, bufferBytes, spoolBytes, maxLineBytes, minPriority } = configOf(config)
   return [
-    ...['-f', pipe, '-s', `nats://${userOf(script)}:${PASSWORD}@127.0.0.1:${port}`],
+    ...['-f', pipe, '-s', `nats://${userOf(script)}:${PASSWORD}@${address}`],
     ...['--metrics-address', '127.0.0.1:1', '--falco-events', 'off'],
     ...['--batch-bytes', `${config.batchBytes}`, '--buffer-bytes', `${bufferBytes}`],
     ...['--max-line-bytes', `${maxLineBytes}`, '--drain-timeout', `${drainTimeout}ms`],

@@ -24,7 +24,9 @@ interface Pair {
   cutBehind: { after: number; part: number } | undefined
 }
 
-export async function startProxy(serverPort: number) {
+/** On an address that no other script has: while nobody listens, another would take the port. */
+export async function startProxy(serverPort: number, script: number) {
+  const host = `127.0.${1 + (script >> 8)}.${script & 255}`
   const port = await freePort()
   const pairs = new Set<Pair>()
   const sent = new Map<number, number>()
@@ -110,7 +112,7 @@ export async function startProxy(serverPort: number) {
     for (const pair of pairs) end(pair)
   }
   async function listen(): Promise<void> {
-    listener = createServer(accept).listen(port, '127.0.0.1')
+    listener = createServer(accept).listen(port, host)
     await once(listener, 'listening')
   }
   /** Dials are refused. */
@@ -143,7 +145,7 @@ export async function startProxy(serverPort: number) {
     unblock: listen,
   }
   return {
-    port,
+    address: `${host}:${port}`,
     way,
     refuse,
     listen,

@@ -38,7 +38,7 @@ export async function openReal(
   const server = ownServer ? stack.use(await startNats(configFor(), { program })) : shared
   const { url } = server
   const admin = { servers: url, ...adminOf(script) }
-  const proxy = stack.use(await startProxy(server.port))
+  const proxy = stack.use(await startProxy(server.port, script.seed))
   const reconnecting = { maxReconnectAttempts: -1, reconnectTimeWait: 10, reconnectJitter: 0 }
   const connection = stack.use(await connect({ ...admin, ...reconnecting }))
   const arrived: number[] = []
@@ -51,7 +51,7 @@ export async function openReal(
   const stream = createRealStream(url, script)
   if (jetstream && streamExists) await stream.make(STREAM)
   const pipe = dir.file('pipe')
-  const places = { pipe, port: proxy.port, spool: dir.file('spool') }
+  const places = { pipe, address: proxy.address, spool: dir.file('spool') }
   let life: RealLife
   const opened = stack.move()
   return {
