@@ -21,6 +21,14 @@ export function createExplanation({ config, alerts, faults }: Scenario, parts: P
   const mayBeTooLarge = (number: number) =>
     lengths.get(number)! + headerBytes(config) > facts.lowestMaxPayload
 
+  /** A denial names a subject, and not the alert: another of the same subject may be taken for it. */
+  function mayBeDenied(number: number): boolean {
+    const { rule, severity } = byNumber.get(number)!
+    const isSame = (other: number) =>
+      byNumber.get(other)?.rule === rule && byNumber.get(other)?.severity === severity
+    return [...facts.deniedNumbers].some(isSame)
+  }
+
   /** The log names the file. */
   const movedAside = () => parts.disk.movedAside().flatMap(({ numbers }) => numbers)
 
@@ -30,7 +38,7 @@ export function createExplanation({ config, alerts, faults }: Scenario, parts: P
     const reasons: [reason: string, canBe: boolean][] = [
       ['too_long', lengths.get(number)! > config.maxLineBytes || !fate.isAlone],
       ['filtered', severity > config.minPriority],
-      ['permission_denied', facts.deniedNumbers.has(number)],
+      ['permission_denied', mayBeDenied(number)],
       ['exceeds_max_payload', mayBeTooLarge(number)],
       ['refused_by_stream', facts.refusedNumbers.has(number)],
       ['unreadable', parts.disk.destroyed.has(number)],
@@ -80,7 +88,7 @@ export function createExplanation({ config, alerts, faults }: Scenario, parts: P
         .map(({ number }) => number),
     /** Whether NATS may have refused the alert for good. */
     mayBeRefused: (number: number): boolean =>
-      facts.deniedNumbers.has(number) || facts.refusedNumbers.has(number) || mayBeTooLarge(number),
+      mayBeDenied(number) || facts.refusedNumbers.has(number) || mayBeTooLarge(number),
     /** A count that is more than all alerts of which it can be true. */
     untrue(life: KnownLife, had: ReadonlySet<number>): string | undefined {
       if (areMixed) return undefined

@@ -21,7 +21,10 @@ export function outcomeOf({ seen, retried, booksAtKill }: PlayedLife): LifeOutco
   if (retried && typeof sums.resent === 'number') sums.resent = sums.resent > 0
   const log = booksAtKill ? seen.log : [...seen.log.slice(0, -1), { ...last!, fields: {} }]
   const rejects = new Set<unknown>()
+  const takesTurns = log.some(({ fields }) => fields.trouble === 'wrong_stream')
   const said = log.filter(({ message, fields }) => {
+    // Between two streams that take the same subjects there is none, and a retry may fall into that moment.
+    if (takesTurns && fields.trouble === 'no_responders') return false
     // The same reason is logged once in 10 s, by the clock.
     if (!message.startsWith('lost an alert')) return true
     const isNew = !rejects.has(fields.reason)

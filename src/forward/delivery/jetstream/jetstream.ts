@@ -185,7 +185,8 @@ function openPublishWindow(
     if (!oldest) return
     probe = oldest
     publishAgain(oldest)
-    writer.confirm(refuseDenied)
+    // It may have become too large, and then nothing else calls for the next.
+    refill()
   }
 
   function refuseDenied(): void {
