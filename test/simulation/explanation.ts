@@ -97,6 +97,11 @@ export function createExplanation({ config, alerts, faults }: Scenario, parts: P
       for (const number of had)
         for (const reason of reasonsOf(number))
           possible.set(reason, (possible.get(reason) ?? 0) + 1)
+      // The number is right, whichever alert was taken for it.
+      possible.set(
+        'permission_denied',
+        [...had].filter((each) => facts.deniedNumbers.has(each)).length,
+      )
       for (const [reason, count] of countsOf(life))
         if (!NOT_BY_ALERT.has(reason) && count > (possible.get(reason) ?? 0) + partial)
           return `${count} ${reason}, of ${possible.get(reason) ?? 0}`
