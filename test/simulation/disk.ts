@@ -1,7 +1,7 @@
 // A simulated disk with the file of one spool, which outlives the lives of falco-nats. The spool on it is the real
 // one: only the statements that it runs are answered here.
 
-import { type DatabaseFile, isDamaged } from '../../src/forward/buffer/spool/database.ts'
+import { asidePath, type DatabaseFile, isDamaged } from '../../src/forward/buffer/spool/database.ts'
 import { createSpool, type Spool } from '../../src/forward/buffer/spool/spool.ts'
 import type { Rows } from '../../src/forward/buffer/spool/tables.ts'
 import { PRIORITIES } from '../../src/shared/alert/alert.ts'
@@ -127,8 +127,7 @@ export function createDisk(world: World, { limitBytes }: { readonly limitBytes: 
       if (troubles.openingMs() > 0) await life.clock.delay(troubles.openingMs())
       if (!life.isAlive()) throw DISK_ERRORS.closed()
       const path = `${directory}/spool.db`
-      const aside = () =>
-        `${path}.damaged-${new Date(life.clock.date()).toISOString().replace(/[:.]/g, '-')}`
+      const aside = () => asidePath(path, life.clock)
       const open = (movedTo?: string): Spool => {
         const rows = openRows(life, spoolBytes)
         const cutLog = logIsCut ? `${aside()}-wal` : undefined

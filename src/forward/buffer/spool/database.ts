@@ -153,20 +153,21 @@ export function openReader(path: string): Disposable & { failure(): Error | unde
   }
 }
 
-const asideOf = (path: string, clock: Clock) =>
+/** Where a damaged file goes. */
+export const asidePath = (path: string, clock: Clock): string =>
   `${path}.damaged-${new Date(clock.date()).toISOString().replace(/[:.]/g, '-')}`
 
 function keepCutLog(path: string, clock: Clock): string | undefined {
   const log = `${path}-wal`
   if (!exists(log) || !isCutShort(fs.readFileSync(log))) return undefined
-  const aside = `${asideOf(path, clock)}-wal`
+  const aside = `${asidePath(path, clock)}-wal`
   fs.copyFileSync(log, aside)
   return aside
 }
 
 /** Renames the file and its log, for an operator to inspect. Returns the new path. */
 function moveAside(path: string, clock: Clock): string {
-  const aside = asideOf(path, clock)
+  const aside = asidePath(path, clock)
   for (const suffix of ['', '-wal', '-shm'])
     if (exists(path + suffix)) fs.renameSync(path + suffix, aside + suffix)
   return aside
