@@ -16,14 +16,8 @@ import type { World } from './world.ts'
 
 export type Invariants = ReturnType<typeof createInvariants>
 
-/** Faults after which alerts may overtake others: two writers, and rows that wait until the disk can be read. */
-const DISORDERLY = [
-  'second writer',
-  'diskFails',
-  'diskReadsFail',
-  'diskReadsGarbage',
-  'diskCorrupt',
-]
+/** Alerts may overtake rows from then on: the log has that these cannot be read, or are given up. */
+const DISORDERLY = /^the spool (cannot be read|is damaged)/
 /** What a stop may read beyond the buffer: what the pipe holds, and the rest of a line. */
 const STOP_BYTES = 256 * 1024
 /** Subject, headers, and the objects of a batch. */
@@ -35,7 +29,6 @@ export function createInvariants(world: World, scenario: Scenario, parts: Parts)
   const { server, disk, pipe, falco, lives } = parts
   const { facts } = server
   const kinds = new Set(faults.map(({ kind }) => kind))
-  const isOrderly = !DISORDERLY.some((kind) => kinds.has(kind))
   const explanation = createExplanation(scenario, parts)
   const accounts = createAccounts(scenario, parts)
   const urgency = createUrgency(world, scenario, parts)
@@ -78,8 +71,9 @@ export function createInvariants(world: World, scenario: Scenario, parts: Parts)
   function lookAtOrder(number: number): void {
     if (arrivedOfLife.includes(number)) return
     arrivedOfLife.push(number)
-    // NATS may have refused it for a while.
-    if (!isOrderly || explanation.mayBeRefused(number)) return
+    // NATS may have refused it for a while. Two writers have no order.
+    if (explanation.mayBeRefused(number) || kinds.has('second writer')) return
+    if (lives.current()!.log.some(({ message }) => DISORDERLY.test(message))) return
     const overtaken = arrivedOfLife.filter((other) => other > number).length
     if (overtaken > (config.jetstream ? config.maxInFlight - 1 : 0))
       world.violated('order', `alert ${number} arrives behind ${overtaken} later ones`)
