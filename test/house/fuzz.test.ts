@@ -13,7 +13,7 @@ import { payloadAt, subjectAt } from '../../src/forward/encoding/messages.ts'
 import { parseTemplate, subjectOf } from '../../src/shared/alert/subject.ts'
 import { systemClock } from '../../src/shared/clock.ts'
 import { createNotifier } from '../../src/shared/notifier.ts'
-import { fixture, linesOf } from '../support/fixtures.ts'
+import { fixture, linesOf, variedAlertLines } from '../support/fixtures.ts'
 import { generator, SEED } from '../support/random.ts'
 import { recordingLog } from '../support/recording-log.ts'
 
@@ -46,10 +46,9 @@ const NASTY = [
 
 it(`publishes on legal subjects only, ${LINES} lines, seed ${SEED}`, async () => {
   const random = generator(SEED)
-  const seeds = [
-    ...linesOf(fixture('stdout-mixed.log')),
-    ...linesOf(fixture('alerts.jsonl')),
-  ].filter(({ length }) => length < 1500)
+  const seeds = [...linesOf(fixture('stdout-mixed.log')), ...variedAlertLines()].filter(
+    ({ length }) => length < 1500,
+  )
 
   function mutated(line: Buffer): Buffer {
     const bytes = Buffer.from(line)
