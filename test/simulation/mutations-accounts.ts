@@ -36,6 +36,13 @@ export const ACCOUNT_MUTATIONS: readonly Mutation[] = [
     replace: 'severity > minPriority + 1',
   },
   {
+    name: 'internal-filtered',
+    why: "Falco's internal alerts are filtered like others",
+    file: 'forward/buffer/batcher.ts',
+    find: 'report === undefined ? severity > minPriority : dropInternal',
+    replace: 'severity > minPriority',
+  },
+  {
     name: 'session-uncounted',
     why: 'connections are not counted',
     file: 'forward/delivery/connector.ts',
