@@ -76,6 +76,9 @@ const NOTHING: Measured = {
   bufferLimitBytes: 0,
   spoolLimitBytes: 1,
   events: createFalcoEvents(10),
+  snapshots: new Map([
+    ['syscall', { time: 0, readAt: 0, eventsPerSecond: 0, kernelDrops: 0, queueDrops: 0 }],
+  ]),
 }
 
 /** In both modes, since a mode is a label. */

@@ -46,7 +46,8 @@ export async function forward(
   const events = endpoint && falcoEvents !== 'off' ? createFalcoEvents(seriesMax) : undefined
   const parts = createParts(config, environment, log, counters)
   const readBytes = Math.min(READ_BYTES_MAX, config.batchBytes >> 1)
-  const batcher = createBatcher({ ...parts, ...config, readBytes, events })
+  const onReport = parts.reports.take
+  const batcher = createBatcher({ ...parts, ...config, readBytes, events, onReport })
   // There when Falco looks for it; but what Falco wrote into it would be lost with us if the spool is in use.
   if (config.pipe !== '-') environment.inputs.makePipe(config.pipe)
   const spool = await openSpoolOrGoOn(parts)
@@ -87,6 +88,7 @@ export async function forward(
       bufferLimitBytes: config.bufferBytes,
       spoolLimitBytes: config.spoolDir === undefined ? undefined : config.spoolBytes,
       events,
+      snapshots: parts.reports.snapshots(),
     })
     const isStopping = () => ending.aborted
     if (vitals) endpoint?.serve(() => measure(vitals()), isStopping)

@@ -43,7 +43,11 @@ export const OPTIONS = {
       if (index === undefined) throw new Error(`allowed: ${PRIORITIES.join(', ')} (or info)`)
       return index
     }),
-    help: `drops (and counts) what is below: ${PRIORITIES.join(', ')}`,
+    help: `drops (and counts) what is below: ${PRIORITIES.join(', ')}; Falco's internal alerts pass`,
+  }),
+  dropInternal: flag({
+    flags: '--drop-internal',
+    help: "drops (and counts) Falco's internal alerts, such as `Falco internal: syscall event drop`",
   }),
   maxLineBytes: required({
     flags: '--max-line-bytes <size>',

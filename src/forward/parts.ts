@@ -5,6 +5,7 @@ import { traceOf } from '../shared/errors.ts'
 import type { Logger } from '../shared/log.ts'
 import { createNotifier } from '../shared/notifier.ts'
 import type { Counters } from './accounting/counters.ts'
+import { createFalcoReports } from './accounting/falco-reports.ts'
 import { createRejectLog, excerpt } from './accounting/rejects.ts'
 import type { OnReject } from './buffer/batcher.ts'
 import { createBatchPool } from './encoding/batch.ts'
@@ -40,6 +41,7 @@ export function createParts(
       onReject('internal_error', line, line.length, error)
     },
   )
+  const reports = createFalcoReports(log, clock, counters)
   const pool = createBatchPool(config.batchBytes)
   /** Notified whenever one side may have waited for the other. */
   const stateChanged = createNotifier()
@@ -54,5 +56,6 @@ export function createParts(
     stateChanged,
     rejectLog,
     onReject,
+    reports,
   }
 }

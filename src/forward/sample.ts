@@ -1,4 +1,5 @@
-// `falco-nats sample`: alerts as Falco 0.44 writes them, keys in byte order, times in nanoseconds.
+// `falco-nats sample`: alerts as Falco 0.44 writes them without time_format_iso_8601: keys in byte order, times in
+// nanoseconds, in `output` the local time of day.
 
 import { hostname } from 'node:os'
 import { setImmediate as afterPoll, setTimeout as delay } from 'node:timers/promises'
@@ -30,9 +31,11 @@ export function sampleAlert(index: number, time: Date): string {
   const { output, ...sample } = SAMPLES[index % SAMPLES.length]!
   const nanoseconds = String(index % 1_000_000).padStart(6, '0')
   const iso = time.toISOString().slice(0, -1) + nanoseconds
+  const local = new Date(time.getTime() - time.getTimezoneOffset() * 60_000)
+  const timeOfDay = local.toISOString().slice('2026-01-01T'.length, -1) + nanoseconds
   const alert = {
     hostname: hostname(),
-    output: `${iso}+0000: ${sample.priority} ${output}`,
+    output: `${timeOfDay}: ${sample.priority} ${output}`,
     ...sample,
     time: `${iso}Z`,
   }

@@ -224,13 +224,14 @@ describe.skipIf(!isHere)('Prometheus', () => {
       const rules = groups.flatMap(({ rules }) => rules)
       return rules.every(({ health }) => health !== 'unknown') ? rules : undefined
     })
-    expect(rules.map(({ health }) => health)).toEqual(Array(7).fill('ok'))
+    expect(rules.map(({ health }) => health)).toEqual(Array(9).fill('ok'))
     const podsOf = async (name: string) =>
       (await query(rules.find((rule) => rule.name === name)!.query)).map(({ metric }) => metric.pod)
     for (const [name, pods] of [
       ['FalcoNatsNotConnected', ['busy', 'full', 'silent']],
       ['FalcoNatsAlertsDropped', ['full']],
       ['FalcoNatsRejectsRising', ['full']],
+      ['FalcoNatsFalcoDrops', ['busy']],
       ['FalcoNatsSilent', ['silent']],
     ] as const)
       await until(
@@ -244,7 +245,7 @@ describe.skipIf(!isHere)('Prometheus', () => {
 
   it('finds the rules right, and that each alert fires when it should', () => {
     expect(String(execFileSync('promtool', ['check', 'rules', RULES]))).toContain(
-      'SUCCESS: 7 rules',
+      'SUCCESS: 9 rules',
     )
     expect(String(execFileSync('promtool', ['test', 'rules', RULES_TEST]))).toContain('SUCCESS')
   })
@@ -274,6 +275,6 @@ it('has a runbook line in the README for each alert', () => {
   const names = [...readFileSync(RULES, 'utf8').matchAll(/- alert: (\w+)/g)].map(
     ([, name]) => name!,
   )
-  expect(names).toHaveLength(7)
+  expect(names).toHaveLength(9)
   for (const name of names) expect(readme).toContain(`\`${name}\``)
 })

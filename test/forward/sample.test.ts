@@ -5,13 +5,36 @@ import { linesOf } from '../support/fixtures.ts'
 
 const MAIN = `${process.execPath} ${new URL('../../src/forward/main.ts', import.meta.url).pathname}`
 
+const TIME = new Date('2026-11-21T01:02:03.456Z')
+
 it('writes alerts as Falco does: keys in byte order, times in nanoseconds', () => {
-  const text = sampleAlert(7, new Date('2026-11-21T01:02:03.456Z'))
+  const text = sampleAlert(7, TIME)
   const alert = JSON.parse(text)
   expect(Object.keys(alert)).toEqual(Object.keys(alert).sort())
   expect(Object.keys(alert.output_fields)).toEqual(Object.keys(alert.output_fields).sort())
   expect(alert.time).toBe('2026-11-21T01:02:03.456000007Z')
   expect(text).toContain('"evt.time":1795222923456000007')
+})
+
+it('writes the one form of time in each: the time of day in output, and evt.time', () => {
+  const minutes = String(TIME.getMinutes()).padStart(2, '0')
+  for (let index = 0; index < 10; index++) {
+    const { output, output_fields: fields, priority } = JSON.parse(sampleAlert(index, TIME))
+    expect(output).toMatch(new RegExp(`^\\d\\d:${minutes}:03\\.45600000${index}: ${priority} `))
+    expect(Object.keys(fields).filter((name) => name.startsWith('evt.time'))).toEqual(['evt.time'])
+  }
+})
+
+it('names in the output what is in the fields, as far as Falco knows it', () => {
+  const values = Array.from({ length: 10 }, (_, index) => {
+    const { output, output_fields: fields } = JSON.parse(sampleAlert(index, TIME))
+    for (const [name, value] of Object.entries(fields)) {
+      if (name === 'evt.time' || typeof value === 'boolean') continue
+      expect([name, output]).toEqual([name, expect.stringContaining(String(value ?? '<NA>'))])
+    }
+    return Object.values(fields)
+  })
+  expect(values.flat()).toEqual(expect.arrayContaining([true, null, '']))
 })
 
 it('writes as many as it is told, which forward without a reject', async () => {

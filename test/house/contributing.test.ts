@@ -106,6 +106,7 @@ describe('the metrics', () => {
   it.each([
     ['dashboard', DASHBOARD],
     ['rules', ALERT_RULES],
+    ['page on Falco', readText('docs/falco.md')],
   ])('of the %s are in the README', (_what, text) => {
     const asked = [...text.matchAll(/\b(falco_nats_\w+|falco_events)\b/g)].map(([name]) => name)
     expect(asked.length).toBeGreaterThan(5)

@@ -4,6 +4,7 @@
 import { expect, it } from 'vitest'
 import { createCounters, held } from '../../src/forward/accounting/counters.ts'
 import { createFalcoEvents } from '../../src/forward/accounting/falco-events.ts'
+import { createFalcoReports } from '../../src/forward/accounting/falco-reports.ts'
 import { createBatcher } from '../../src/forward/buffer/batcher.ts'
 import { type Batch, createBatchPool } from '../../src/forward/encoding/batch.ts'
 import { createEncoder } from '../../src/forward/encoding/encoder.ts'
@@ -12,8 +13,9 @@ import { payloadAt, subjectAt } from '../../src/forward/encoding/messages.ts'
 import { parseTemplate, subjectOf } from '../../src/shared/alert/subject.ts'
 import { systemClock } from '../../src/shared/clock.ts'
 import { createNotifier } from '../../src/shared/notifier.ts'
-import { fixture, linesOf } from '../support/fixtures.ts'
+import { fixture, linesOf, variedAlertLines } from '../support/fixtures.ts'
 import { generator, SEED } from '../support/random.ts'
+import { recordingLog } from '../support/recording-log.ts'
 
 const LINES = Number(process.env.FUZZ_LINES ?? 120_000)
 
@@ -44,10 +46,9 @@ const NASTY = [
 
 it(`publishes on legal subjects only, ${LINES} lines, seed ${SEED}`, async () => {
   const random = generator(SEED)
-  const seeds = [
-    ...linesOf(fixture('stdout-mixed.log')),
-    ...linesOf(fixture('alerts.jsonl')),
-  ].filter(({ length }) => length < 1500)
+  const seeds = [...linesOf(fixture('stdout-mixed.log')), ...variedAlertLines()].filter(
+    ({ length }) => length < 1500,
+  )
 
   function mutated(line: Buffer): Buffer {
     const bytes = Buffer.from(line)
@@ -90,12 +91,14 @@ it(`publishes on legal subjects only, ${LINES} lines, seed ${SEED}`, async () =>
     readBytes: 64 * 1024,
     maxLineBytes: 4096,
     minPriority: 7,
+    dropInternal: false,
     encoder: createEncoder((alert) => subjectOf(template, alert)),
     counters,
     events: undefined,
     stateChanged: createNotifier(),
     clock: systemClock,
     onReject() {},
+    onReport: createFalcoReports(recordingLog().log, systemClock, createCounters()).take,
   })
   const illegal: string[] = []
   const inspect = (batch: Batch) => {
@@ -185,6 +188,7 @@ it(`looks at a hostile line in little more time than JSON.parse, seed ${SEED}`, 
     readBytes: 64 * 1024,
     maxLineBytes: 16 * FIELD_BYTES,
     minPriority: 7,
+    dropInternal: false,
     encoder: createEncoder(
       (alert) => subjectOf(template, alert),
       (alert) => headersOf({ falco: true, added: [] }, alert),
@@ -194,6 +198,7 @@ it(`looks at a hostile line in little more time than JSON.parse, seed ${SEED}`, 
     stateChanged: createNotifier(),
     clock: systemClock,
     onReject() {},
+    onReport: createFalcoReports(recordingLog().log, systemClock, createCounters()).take,
   })
   const read = (line: Buffer) => {
     intake.write(line)

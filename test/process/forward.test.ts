@@ -101,7 +101,7 @@ describe('from standard input', () => {
     expect(last.read).toBe(18 + 48)
     for (const { data } of subscriber.messages) expect(input.includes(data)).toBe(true)
     // One line a reason, although 48 were rejected.
-    expect(log.filter(({ level }) => level === 'warn')).toHaveLength(2)
+    expect(log.filter(({ reason }) => reason !== undefined)).toHaveLength(2)
   })
 
   it.each(['file', 'pipe'])(

@@ -1,7 +1,7 @@
 // Why an alert that a life had is gone: which of the reasons that were counted can be true of it.
 
 import { held, total } from '../../src/forward/accounting/counters.ts'
-import { lineOf } from './alerts.ts'
+import { lineOf, passes } from './alerts.ts'
 import type { KnownLife } from './lives.ts'
 import { unexplained } from './matching.ts'
 import { whereaboutsOf } from './pipe.ts'
@@ -33,18 +33,18 @@ export function createExplanation({ config, alerts, faults }: Scenario, parts: P
   const movedAside = () => parts.disk.movedAside().flatMap(({ numbers }) => numbers)
 
   function reasonsOf(number: number): string[] {
-    const { severity } = byNumber.get(number)!
+    const alert = byNumber.get(number)!
     const fate = parts.pipe.fates.get(number)!
     const reasons: [reason: string, canBe: boolean][] = [
       ['too_long', lengths.get(number)! > config.maxLineBytes || !fate.isAlone],
-      ['filtered', severity > config.minPriority],
+      ['filtered', !passes(alert, config)],
       ['permission_denied', mayBeDenied(number)],
       ['exceeds_max_payload', mayBeTooLarge(number)],
       ['refused_by_stream', facts.refusedNumbers.has(number)],
       ['unreadable', parts.disk.destroyed.has(number)],
       ['invalid_json', !fate.isAlone || !fate.isIntact],
       ['not_an_alert', !fate.isAlone || !fate.isIntact],
-      [`dropped ${severity}`, true],
+      [`dropped ${alert.severity}`, true],
       ['left', true],
       ['moved aside', movedAside().includes(number)],
     ]

@@ -2,7 +2,7 @@
 
 import { type Counters, held } from '../../src/forward/accounting/counters.ts'
 import { createAccounts } from './accounts.ts'
-import type { AlertSpec } from './alerts.ts'
+import { type AlertSpec, passes } from './alerts.ts'
 import type { WhyLeft } from './disk-file.ts'
 import { createExplanation } from './explanation.ts'
 
@@ -120,14 +120,18 @@ export function createInvariants(world: World, scenario: Scenario, parts: Parts)
     droppedSeen = [...dropped]
     if (config.whenFull === 'block') world.violated('drops', 'alerts are dropped with block')
     const had = new Set([...onDisk, ...explanation.readBy(life)])
-    const isHeld = ({ number, severity: other, length }: AlertSpec) =>
-      had.has(number) &&
-      pipe.fates.get(number)!.isAlone &&
-      other > severity &&
-      other <= config.minPriority &&
-      length <= config.maxLineBytes &&
-      !arrived.has(number) &&
-      !explanation.mayBeRefused(number)
+    const isHeld = (alert: AlertSpec) => {
+      const { number, severity: other, length } = alert
+      return (
+        had.has(number) &&
+        pipe.fates.get(number)!.isAlone &&
+        other > severity &&
+        passes(alert, config) &&
+        length <= config.maxLineBytes &&
+        !arrived.has(number) &&
+        !explanation.mayBeRefused(number)
+      )
+    }
     const droppedLess = dropped.slice(severity + 1).reduce((sum, count) => sum + count, 0)
     const heldLess = alerts.filter(isHeld).length - droppedLess
     if (heldLess > kept && ![...kinds].some((kind) => kind.startsWith('disk')))

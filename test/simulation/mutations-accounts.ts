@@ -32,8 +32,15 @@ export const ACCOUNT_MUTATIONS: readonly Mutation[] = [
     name: 'less-severe-let-through',
     why: 'alerts one step below --min-priority are delivered',
     file: 'forward/buffer/batcher.ts',
-    find: 'if (severity > minPriority)',
-    replace: 'if (severity > minPriority + 1)',
+    find: 'severity > minPriority',
+    replace: 'severity > minPriority + 1',
+  },
+  {
+    name: 'internal-filtered',
+    why: "Falco's internal alerts are filtered like others",
+    file: 'forward/buffer/batcher.ts',
+    find: 'report === undefined ? severity > minPriority : dropInternal',
+    replace: 'severity > minPriority',
   },
   {
     name: 'session-uncounted',

@@ -75,6 +75,7 @@ function configOf(random: Random) {
     queueMax: random.pick([3, 1000]),
     pipeBytes: random.pick([4096, 8192]),
     canBeSetAside: !random.onceIn(6),
+    dropInternal: random.onceIn(6),
   }
 }
 
@@ -101,7 +102,8 @@ function alertsOf(random: Random, config: ScenarioConfig, lastsMs: number): Aler
       number: index + 1,
       at,
       severity: random.below(PRIORITIES.length),
-      rule: random.between(1, rules),
+      // 0 is internal.
+      rule: random.onceIn(12) ? 0 : random.between(1, rules),
       length: random.pick(lengths),
     }))
 }

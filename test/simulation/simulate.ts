@@ -2,7 +2,7 @@
 
 import { held, total } from '../../src/forward/accounting/counters.ts'
 import { parseServers } from '../../src/shared/nats/servers.ts'
-import { type AlertSpec, lineOf, subjectOf } from './alerts.ts'
+import { type AlertSpec, lineOf, passes, subjectOf } from './alerts.ts'
 import { createDisk } from './disk.ts'
 import { createFalco } from './falco.ts'
 import { FAULTS } from './faults.ts'
@@ -128,8 +128,8 @@ function countWhatHappened({ measure }: KnownLife, count: (fact: string) => void
 
 function createParts(world: World, scenario: Scenario, count: (fact: string) => void) {
   const { config, alerts } = scenario
-  const isWanted = ({ severity }: AlertSpec, line: string) =>
-    severity <= config.minPriority && line.length <= config.maxLineBytes
+  const isWanted = (alert: AlertSpec, line: string) =>
+    passes(alert, config) && line.length <= config.maxLineBytes
   const subjects = new Map<string, string>()
   for (const alert of alerts)
     if (isWanted(alert, lineOf(alert))) subjects.set(lineOf(alert), subjectOf(alert))

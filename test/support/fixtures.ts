@@ -20,8 +20,14 @@ export function linesOf(bytes: Buffer): Buffer[] {
   return lines
 }
 
-/** 300 real-shaped alerts, one a line. */
+/** 300 alerts in the form that Falco 0.44 gives them, one a line. */
 export const alertLines = (): Buffer[] => linesOf(fixture('alerts.jsonl'))
+
+/** Also as relays and older Falcos write them: another order of keys, blanks, an id; and fields that imitate others. */
+export const variedAlertLines = (): Buffer[] => [
+  ...alertLines(),
+  ...linesOf(fixture('relayed-alerts.jsonl')),
+]
 
 /** A small alert with a number in it, for counting. */
 export const numberedAlert = (n: number, rule = 'Terminal shell in container'): string =>

@@ -1,12 +1,12 @@
 // What an attacker who can write into the pipe writes into it: a table of kinds of lines.
 
-import { alertLines } from './fixtures.ts'
+import { variedAlertLines } from './fixtures.ts'
 import { generator } from './random.ts'
 
 /** Gives one line after the other, each with its newline but those that are cut off. */
 export function hostileLines(seed: number): () => Buffer {
   const random = generator(seed)
-  const real = alertLines().filter(({ length }) => length < 2000)
+  const real = variedAlertLines().filter(({ length }) => length < 2000)
   const pick = <T>(items: readonly T[]): T => items[random(items.length)]!
   const alert = (rule: string, more: object = {}) =>
     Buffer.from(JSON.stringify({ priority: 'Warning', rule, ...more }))

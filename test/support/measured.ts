@@ -21,5 +21,6 @@ export const measured = (some: Partial<Measured> = {}): Measured => ({
   bufferLimitBytes: 1024,
   spoolLimitBytes: undefined,
   events: undefined,
+  snapshots: new Map(),
   ...some,
 })

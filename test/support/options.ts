@@ -25,6 +25,7 @@ export const OPTION_TEXTS: Readonly<Record<string, string>> = {
   maxInFlight: '10',
   inboxPrefix: '_INBOX_x',
   minPriority: 'info',
+  dropInternal: 'true',
   maxLineBytes: '2048',
   batchBytes: '4K',
   bufferBytes: '1M',

@@ -16,7 +16,7 @@ export function createCounters() {
     delivered: 0,
     /** Of these, alerts that the stream had already: JetStream keeps each once. */
     duplicates: 0,
-    /** Below --min-priority, by index into PRIORITIES. */
+    /** Below --min-priority, or internal with --drop-internal, by index into PRIORITIES. */
     filtered: zeros(PRIORITIES),
     /** In the spool at the start: read by an earlier process. */
     restored: 0,
@@ -33,6 +33,10 @@ export function createCounters() {
     resent: 0,
     /** Connections so far. */
     sessions: 0,
+    /** System calls that Falco reported as dropped: at least so many. */
+    falcoDrops: 0,
+    /** Falco's internal alerts in which a number was not what it should be. */
+    malformedReports: 0,
     /** Failures of the disk under the spool. */
     spoolErrors: 0,
     /** How long pauses of reading lasted that are over, in ms; and since when there is one now. */

@@ -6,6 +6,7 @@ import type { Clock } from '../../shared/clock.ts'
 import type { Notifier } from '../../shared/notifier.ts'
 import type { Counters } from '../accounting/counters.ts'
 import type { FalcoEvents } from '../accounting/falco-events.ts'
+import type { OnReport } from '../accounting/falco-reports.ts'
 import type { ReadReject } from '../accounting/rejects.ts'
 import { append, type Batch, type BatchPool } from '../encoding/batch.ts'
 import type { Encoder, Reading } from '../encoding/encoder.ts'
@@ -34,15 +35,19 @@ export function createBatcher(options: {
   /** Notified when there is something new to take, or room again. */
   stateChanged: Notifier
   onReject: OnReject
+  /** Takes Falco's internal alerts, dropped or not. */
+  onReport: OnReport
   clock: Clock
   /** The longest chunk that `write` is given. */
   readBytes: number
   maxLineBytes: number
   /** Index into PRIORITIES of the least severe that passes. */
   minPriority: number
+  /** Drops Falco's internal alerts; else each passes, whatever its priority. */
+  dropInternal: boolean
 }) {
-  const { pool, encoder, counters, events, stateChanged, onReject, clock } = options
-  const { readBytes, maxLineBytes, minPriority } = options
+  const { pool, encoder, counters, events, stateChanged, onReject, onReport, clock } = options
+  const { readBytes, maxLineBytes, minPriority, dropInternal } = options
   const splitter = createLineSplitter(maxLineBytes, {
     line,
     tooLong: (head, length) => reject('too_long', head, length),
@@ -73,9 +78,10 @@ export function createBatcher(options: {
   }
 
   function accept(reading: Reading, bytes: Buffer, start: number, end: number): void {
-    const { severity } = reading.kind
+    const { severity, report } = reading.kind
     if (events !== undefined) events.count(reading.kind, reading.alert)
-    if (severity > minPriority) counters.filtered[severity]!++
+    if (report !== undefined) onReport(report, reading.time, bytes, start, end)
+    if (report === undefined ? severity > minPriority : dropInternal) counters.filtered[severity]!++
     else append(batch, reading, bytes, start, end)
     // Last, so that a line that throws is counted once, as a reject.
     counters.read++

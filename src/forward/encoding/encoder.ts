@@ -1,6 +1,7 @@
 // From a line to its place in a batch, whether it was just read or comes back from the spool.
 
 import { type Alert, type LineReject, parseAlert, priorityIndex } from '../../shared/alert/alert.ts'
+import { reportOf } from '../accounting/falco-reports.ts'
 import { append, type Batch } from './batch.ts'
 import { createKindTable, type Kind } from './kind-table.ts'
 import { alertIn, createFound, scan, TIME, timeOf } from './scanner.ts'
@@ -11,7 +12,13 @@ export type Reading = Readonly<Exclude<ReturnType<Encoder['read']>, LineReject>>
 
 const NEWLINE = 0x0a
 const NOTHING = Buffer.alloc(0)
-const NONE: Kind = { severity: 0, protocolPrefix: NOTHING, headers: undefined, series: undefined }
+const NONE: Kind = {
+  severity: 0,
+  report: undefined,
+  protocolPrefix: NOTHING,
+  headers: undefined,
+  series: undefined,
+}
 
 /** `subjectOf` and `headersOf` are called once for a kind that comes again. `onFailure` must not keep the line. */
 export function createEncoder(
@@ -43,7 +50,13 @@ export function createEncoder(
     const subject = subjectOf(alert)
     const headers = headersOf?.(alert)
     const prefix = headers ? `HPUB ${subject} ${headers.length} ` : `PUB ${subject} `
-    return { severity, protocolPrefix: Buffer.from(prefix), headers, series: undefined }
+    return {
+      severity,
+      report: reportOf(alert),
+      protocolPrefix: Buffer.from(prefix),
+      headers,
+      series: undefined,
+    }
   }
 
   /** Reads `bytes[start, end)`. */

@@ -3,11 +3,14 @@
 
 import type { LineReject } from '../../shared/alert/alert.ts'
 import type { EventSeries } from '../accounting/falco-events.ts'
+import type { Report } from '../accounting/falco-reports.ts'
 import { type Found, TIME } from './scanner.ts'
 
 export interface Kind {
   /** Index into PRIORITIES; an unknown priority counts as most severe. */
   readonly severity: number
+  /** Of Falco's internal alerts: what it is about. */
+  readonly report: Report | undefined
   /** `PUB subject ` or `HPUB subject 123 `; the size follows. */
   readonly protocolPrefix: Buffer
   readonly headers: Buffer | undefined
@@ -66,7 +69,7 @@ export function createKindTable<Reject extends LineReject>(
 
   /** The same kind, its bytes in a chunk; or as it was, where it cannot be remembered. */
   function remember(kind: Kind, hash: number, { line, starts, ends }: Found): Kind {
-    const { severity, protocolPrefix, headers } = kind
+    const { severity, report, protocolPrefix, headers } = kind
     let keyBytes = 0
     for (let slot = 0; slot < TIME; slot++) keyBytes += ends[slot]! - starts[slot]!
     let chain = 0
@@ -86,6 +89,7 @@ export function createKindTable<Reject extends LineReject>(
     }
     const own = {
       severity,
+      report,
       protocolPrefix: put(protocolPrefix),
       headers: headers && put(headers),
       series: undefined,

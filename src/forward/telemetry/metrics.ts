@@ -12,6 +12,7 @@ import {
   total,
 } from '../accounting/counters.ts'
 import { EVENT_LABELS, type FalcoEvents } from '../accounting/falco-events.ts'
+import { isFresh, type Snapshot, type SnapshotField } from '../accounting/falco-reports.ts'
 import type { Vitals } from '../delivery/sink.ts'
 import METRICS from './metric-names.json' with { type: 'json' }
 
@@ -29,6 +30,7 @@ export interface Measured {
   readonly spoolLimitBytes: number | undefined
   /** Undefined where `falco_events` is off. */
   readonly events: FalcoEvents | undefined
+  readonly snapshots: ReadonlyMap<string, Snapshot>
 }
 
 /** Metrics of Node not served: gauges named _total, and times counted from the first request. */
@@ -71,6 +73,7 @@ function valuesOf(measured: Measured): Readonly<Record<Name, Value>> {
   const { user, system } = process.cpuUsage()
   const { delivered, duplicates: duplicate } = counters
   const published = { acked: delivered - duplicate, ...(mode === 'jetstream' && { duplicate }) }
+  const ofFalco = (field: SnapshotField) => snapshotSamples(measured, field)
   const withSpool = (value: number) => (spoolLimitBytes === undefined ? undefined : value)
   return {
     falco_nats_bytes_read_total: counters.bytesRead,
@@ -89,6 +92,8 @@ function valuesOf(measured: Measured): Readonly<Record<Name, Value>> {
     falco_nats_alerts_resent_total: counters.resent,
     falco_nats_reconnects_total: Math.max(0, counters.sessions - 1),
     falco_nats_input_paused_seconds_total: (counters.pausedMs + pausedFor(counters, now)) / 1000,
+    falco_nats_falco_drops_total: counters.falcoDrops,
+    falco_nats_falco_reports_malformed_total: counters.malformedReports,
     falco_nats_spool_errors_total: withSpool(counters.spoolErrors),
     falco_nats_log_lines_dropped_total: standardError().dropped(),
     process_cpu_seconds_total: (user + system) / 1e6,
@@ -103,6 +108,10 @@ function valuesOf(measured: Measured): Readonly<Record<Name, Value>> {
     falco_nats_spool_alerts: withSpool(counters.spooled),
     falco_nats_spool_bytes: withSpool(vitals.spoolBytes),
     falco_nats_spool_limit_bytes: spoolLimitBytes,
+    falco_nats_falco_snapshot_timestamp_seconds: snapshotTimes(measured),
+    falco_nats_falco_events_per_second: ofFalco('eventsPerSecond'),
+    falco_nats_falco_kernel_drops: ofFalco('kernelDrops'),
+    falco_nats_falco_queue_drops: ofFalco('queueDrops'),
     falco_nats_build_info: [[{ version: pkg.version, node: process.version }, 1]],
     falco_nats_batch_alerts: counters.batchAlerts,
     falco_nats_ack_seconds: counters.ackSeconds,
@@ -115,6 +124,16 @@ const byLabel = (
   counts: Readonly<Record<string, number>>,
   more: Labels = {},
 ): Sample[] => Object.entries(counts).map(([name, count]) => [{ ...more, [label]: name }, count])
+
+const snapshotTimes = ({ snapshots }: Measured): Sample[] =>
+  [...snapshots].map(([source, { time }]) => [{ source }, time / 1000])
+
+function snapshotSamples({ snapshots, now }: Measured, field: SnapshotField): Sample[] {
+  const fresh = [...snapshots].filter(([, snapshot]) => isFresh(snapshot, now))
+  return fresh.flatMap(([source, { [field]: value }]) =>
+    value === undefined ? [] : [[{ source }, value] satisfies Sample],
+  )
+}
 
 /** One at a time: there may be many. */
 function* eventSamples(events: FalcoEvents): Iterable<Sample> {

@@ -23,17 +23,20 @@ const subjectFor = (alert: Alert) => subjectOf(template, alert)
 function setUp({
   batchBytes = 1024 * 1024,
   minPriority = 7,
+  dropInternal = false,
   maxLineBytes = 1024 * 1024,
   encoder = createEncoder(subjectFor),
 } = {}) {
   const counters = createCounters()
   const pool = createBatchPool(batchBytes)
   const rejects: string[] = []
+  const reports: string[] = []
   const intake = createBatcher({
     pool,
     readBytes: Math.min(64 * 1024, batchBytes >> 1),
     maxLineBytes,
     minPriority,
+    dropInternal,
     encoder,
     counters,
     events: undefined,
@@ -41,8 +44,10 @@ function setUp({
     clock: systemClock,
     onReject: (reason, bytes, length, error) =>
       rejects.push(`${reason} ${length} ${bytes.toString('latin1', 0, 40)}${error ?? ''}`),
+    onReport: (report, time, bytes, start, end) =>
+      reports.push(`${report} ${time} ${bytes.toString('latin1', start, end)}`),
   })
-  return { intake, counters, rejects, pool }
+  return { intake, counters, rejects, reports, pool }
 }
 
 function failing(alert: Alert): string {
@@ -212,6 +217,42 @@ describe('createBatcher', () => {
     ])
     expect(counters.filtered).toEqual([0, 0, 0, 0, 0, 1, 1, 1])
     expect(held(counters)).toBe(0)
+  })
+
+  describe("Falco's internal alerts", () => {
+    const alert = (number: number, some = {}) => {
+      const time = `2026-11-22T00:00:0${number}Z`
+      const rule = 'Falco internal: syscall event drop'
+      return JSON.stringify({ priority: 'Debug', rule, source: 'internal', time, ...some })
+    }
+    // From the third on, the kind is remembered.
+    const internal = [1, 2, 3, 4].map((number) => alert(number))
+    const like = [
+      alert(5, { source: 'syscall' }),
+      alert(6, { source: 'syscall', output_fields: { source: 'internal' } }),
+      alert(7, { rule: 'A rule' }),
+    ]
+    const given = Buffer.from(`${[...internal, ...like].join('\n')}\n`)
+    const warning = PRIORITIES.indexOf('warning')
+    const expected = internal.map((line, index) => {
+      const time = Date.UTC(2026, 10, 22, 0, 0, index + 1)
+      return `drops ${time} ${line}`
+    })
+
+    it('pass whatever the least priority, and are reported', async () => {
+      const { alerts, counters, reports } = await through([given], { minPriority: warning })
+      expect(alerts.map(({ line }) => line)).toEqual(internal)
+      expect(counters.filtered).toEqual([0, 0, 0, 0, 0, 0, 0, 3])
+      expect(reports).toEqual(expected)
+    })
+
+    it('are dropped, counted and still reported when told to', async () => {
+      const { alerts, counters, reports } = await through([given], { dropInternal: true })
+      expect(alerts.map(({ line }) => line)).toEqual(like)
+      expect(counters.filtered).toEqual([0, 0, 0, 0, 0, 0, 0, 4])
+      expect(reports).toEqual(expected)
+      expect(held(counters)).toBe(0)
+    })
   })
 
   it('takes a line for what it is, whatever was in its place before, also by WebAssembly', async () => {

@@ -40,6 +40,8 @@ function start(url: string, spool?: Spool, bufferBytes = 4 * BATCH_BYTES) {
     readBytes: READ_BYTES,
     maxLineBytes: MIB,
     minPriority: 7,
+    dropInternal: false,
+    onReport() {},
     encoder,
     counters,
     events: undefined,

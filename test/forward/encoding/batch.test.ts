@@ -22,6 +22,7 @@ const kindOf = (severity: number, headers?: string): Kind => ({
   severity,
   protocolPrefix: Buffer.from(headers ? `HPUB falco.a ${headers.length} ` : 'PUB falco.b '),
   headers: headers === undefined ? undefined : Buffer.from(headers),
+  report: undefined,
   series: undefined,
 })
 

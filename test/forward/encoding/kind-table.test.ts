@@ -11,7 +11,13 @@ function setUp() {
     const rule = line.toString('utf8', starts[RULE], ends[RULE])
     described.push(rule)
     const headers = rule.includes('headers') ? Buffer.from(`NATS/1.0 ${rule}`) : undefined
-    return { severity: 3, protocolPrefix: Buffer.from(rule), headers, series: undefined }
+    return {
+      severity: 3,
+      report: undefined,
+      protocolPrefix: Buffer.from(rule),
+      headers,
+      series: undefined,
+    }
   })
   const kindOf = (alert: object): Kind | 'not_an_alert' => {
     const line = Buffer.from(JSON.stringify(alert))

@@ -4,8 +4,10 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
+import { createMetrics } from '../../../src/forward/telemetry/metrics.ts'
 import { falcoNats, memoryKiB, type Running, runFalcoNats, stopped } from '../../support/cli.ts'
-import { alertLines, fixture } from '../../support/fixtures.ts'
+import { alertLines, fixture, linesOf } from '../../support/fixtures.ts'
+import { measured } from '../../support/measured.ts'
 import { startNats, subscribe } from '../../support/nats.ts'
 import { expectBalanced, get, type Samples, SCRAPED, scrape, total } from '../../support/scrape.ts'
 import { tempDir } from '../../support/temp.ts'
@@ -123,6 +125,49 @@ it('counts what a stream had already apart', async () => {
   const published = (result: string) =>
     samples.get(`falco_nats_alerts_published_total{mode="jetstream",result="${result}"}`)
   expect([published('acked'), published('duplicate')]).toEqual([300, 300])
+})
+
+describe('what Falco reports of itself', () => {
+  it('passes any least priority, is counted and logged', async () => {
+    await using server = await startNats()
+    await using subscriber = await subscribe(server.url)
+    const args = ['-f', '-', '-s', server.url, '--min-priority', 'emergency', ...SCRAPED]
+    await using running = falcoNats(args)
+    running.child.stdin.write(fixture('internal-alerts.jsonl'))
+    const samples = await readAll(running, 2)
+    await subscriber.count(2)
+    expect(subscriber.messages.map(({ subject }) => subject)).toEqual([
+      'falco.debug.falco_internal_syscall_event_drop',
+      'falco.informational.falco_internal_metrics_snapshot',
+    ])
+    const of = (name: string, labels = '') => samples.get(`falco_nats_falco_${name}${labels}`)
+    expect([of('drops_total'), of('reports_malformed_total')]).toEqual([1, 0])
+    const [, snapshot] = linesOf(fixture('internal-alerts.jsonl'))
+    const { time, output_fields: fields } = JSON.parse(String(snapshot))
+    const syscall = '{source="syscall"}'
+    expect(of('snapshot_timestamp_seconds', syscall)).toBe(Date.parse(time) / 1000)
+    expect(of('events_per_second', syscall)).toBe(fields['falco.evts_rate_sec'])
+    expect([of('kernel_drops', syscall), of('queue_drops', syscall)]).toEqual([0, 0])
+    await running.logged('Falco dropped system calls')
+  })
+
+  it('is served no longer than it is fresh, but for its time', async () => {
+    const shown = async (readAt: number) => {
+      const numbers = { eventsPerSecond: 1.5, kernelDrops: 2, queueDrops: 3 }
+      const snapshots = new Map([['a', { time: 4_000, readAt, ...numbers }]])
+      const text = String(await createMetrics(() => measured({ now: 20_000_000, snapshots }))())
+      return text.match(/^falco_nats_falco_\w+\{.*$/gm)
+    }
+    expect(await shown(10_000_000)).toEqual([
+      'falco_nats_falco_snapshot_timestamp_seconds{source="a"} 4',
+      'falco_nats_falco_events_per_second{source="a"} 1.5',
+      'falco_nats_falco_kernel_drops{source="a"} 2',
+      'falco_nats_falco_queue_drops{source="a"} 3',
+    ])
+    expect(await shown(5_000_000)).toEqual([
+      'falco_nats_falco_snapshot_timestamp_seconds{source="a"} 4',
+    ])
+  })
 })
 
 describe('falco_events', () => {

@@ -38,6 +38,7 @@ export const configOf = ({
   queueMax: 1000,
   pipeBytes: 65_536,
   canBeSetAside: true,
+  dropInternal: false,
 })
 
 export function scriptOf(seed: number): Script {

@@ -48,6 +48,8 @@ function startForwarder(
     readBytes: BATCH_BYTES >> 1,
     maxLineBytes: 4096,
     minPriority: 7,
+    dropInternal: false,
+    onReport() {},
     events: undefined,
     onReject() {},
   })
