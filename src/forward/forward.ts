@@ -50,11 +50,17 @@ export async function forward(
   // There when Falco looks for it; but what Falco wrote into it would be lost with us if the spool is in use.
   if (config.pipe !== '-') environment.inputs.makePipe(config.pipe)
   const spool = await openSpoolOrGoOn(parts)
-  const notAside =
-    'the pipe cannot be set aside at a stop: what Falco writes in that moment may be lost'
-  const source = openSource(config.pipe, readBytes, environment, (reason) =>
-    log.warn({ reason }, notAside),
-  )
+  const source = openSource(config.pipe, readBytes, environment, {
+    notAside: (reason) =>
+      log.warn(
+        { reason },
+        'the pipe cannot be set aside at a stop: what Falco writes in that moment may be lost',
+      ),
+    writerStays: () =>
+      log.warn(
+        'a process still has the pipe open: what it writes from now on is lost; Falco needs keep_alive: false, and a restart',
+      ),
+  })
   // A failure ends the job as a stop does, within the drain timeout.
   const failed = new AbortController()
   const ending = AbortSignal.any([stop, failed.signal])

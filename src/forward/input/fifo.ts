@@ -34,6 +34,20 @@ export const openFifo = (path: string): number =>
     throw new FatalError(`${path} was replaced while it was being opened; start again`)
   })
 
+/** Opens for reading alone the pipe that `fd` has open. Throws where it cannot be done. */
+export function openReader(path: string, fd: number): number {
+  const flags = constants.O_RDONLY | constants.O_NONBLOCK
+  try {
+    return openSync(`/proc/self/fd/${fd}`, flags)
+  } catch {
+    // Without /proc it may still be at its path.
+    const reader = openSync(path, flags)
+    if (fstatSync(reader).ino === fstatSync(fd).ino) return reader
+    closeSync(reader)
+    throw new Error('something else is at its path')
+  }
+}
+
 function opening<T>(path: string, step: () => T): T {
   try {
     return step()

@@ -22,6 +22,14 @@ export interface Input {
   close(): Promise<void>
 }
 
+export interface Reader extends Input {
+  /**
+   * Closes it at a moment at which no process has it open for writing, if one comes within milliseconds: whether it did. Calls
+   * `onRead` for what was read into `buffer` before.
+   */
+  leave(buffer: Buffer, onRead: (length: number) => void): boolean
+}
+
 export interface Pipe extends Input {
   /** Why `setAside` would fail, as far as could be seen when it was opened. */
   readonly obstacle: string | undefined
@@ -29,4 +37,6 @@ export interface Pipe extends Input {
   whyGone(): string | undefined
   /** Puts a new pipe in its place, and returns what reads this one to its end. Throws where it cannot be done. */
   setAside(): Input
+  /** What reads it where it is, and sees writers come and go once this input is closed. Throws where it cannot be done. */
+  reader(): Reader
 }

@@ -37,8 +37,7 @@ function setUp(next: () => string) {
     read: (isAside: boolean, hurry = never) =>
       readRest(
         systemClock,
-        input,
-        isAside,
+        { writers: isAside ? 'leaving' : 'unseen', input },
         Buffer.alloc(4096),
         {
           write(chunk) {
