@@ -209,6 +209,8 @@ export function createPipe(world: World, { capacity, obstacle }: PipeOptions) {
     },
     inputs: (life: Life): Inputs => ({
       makePipe: (path) => void stepOf(life, () => makeIfMissing(path), undefined),
+      adopt: () => undefined,
+      leftAdopted: () => undefined,
       openPipe: (path) => openPipe(life, path),
       openStdin() {
         throw new Error('standard input is not simulated')

@@ -62,9 +62,14 @@ function opening<T>(path: string, step: () => T): T {
 /** Whether a named pipe, and not nothing, is at `path`. Throws a FatalError when something else is. */
 export function fifoExists(path: string): boolean {
   const stat = statSync(path, { throwIfNoEntry: false })
+  if (stat?.isFile())
+    throw new FatalError(
+      `${path} is a regular file, which Falco makes where no pipe is. --adopt-file forwards it and puts a pipe in its place; by hand: ` +
+        `ln ${path} ${path}.old && mkfifo -m ${FIFO_MODE} ${path}.new && mv -f ${path}.new ${path}, start falco-nats, then falco-nats -f - < ${path}.old`,
+    )
   if (stat && !stat.isFIFO())
     throw new FatalError(
-      `${path} is ${stat.isDirectory() ? 'a directory' : stat.isFile() ? 'a regular file' : 'not a named pipe'}; ` +
+      `${path} is ${stat.isDirectory() ? 'a directory' : 'not a named pipe'}; ` +
         'falco-nats never removes what it did not make: stop Falco, move it away, and start falco-nats first',
     )
   return stat !== undefined
@@ -75,9 +80,12 @@ export function whyGone(path: string, fd: number): string | undefined {
   try {
     const { dev, ino } = fstatSync(fd)
     const now = statSync(path, { throwIfNoEntry: false })
-    return now?.dev === dev && now.ino === ino ? undefined : 'was removed or replaced'
+    if (now?.dev === dev && now.ino === ino) return undefined
+    return now?.isFile()
+      ? 'was removed, and Falco has made a regular file there; start again with --adopt-file'
+      : 'was removed or replaced; start again to make it anew'
   } catch (error) {
-    return `can no longer be looked up: ${messageOf(error)}`
+    return `can no longer be looked up: ${messageOf(error)}; start again to make it anew`
   }
 }
 

@@ -49,8 +49,7 @@ export function openSource(
       const gone = new AbortController()
       using watch = clock.every(WATCH_INTERVAL_MS, () => {
         const why = pipe.whyGone()
-        if (why !== undefined)
-          gone.abort(new FatalError(`the pipe ${path} ${why}; start again to make it anew`))
+        if (why !== undefined) gone.abort(new FatalError(`the pipe ${path} ${why}`))
       })
       const either = AbortSignal.any([stop, gone.signal])
       /** A reader that sees writers, of this pipe. */

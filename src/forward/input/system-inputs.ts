@@ -3,12 +3,15 @@
 import { closeSync, fstatSync, readSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { FatalError } from '../../shared/errors.ts'
+import { adopt, leftAdopted } from './adoption.ts'
 import { ensureFifo, openFifo, openReader, whyGone } from './fifo.ts'
 import { type Input, type Inputs, PIPE_BYTES_MAX, type Reader } from './input.ts'
 import { setAside, whyNotAside } from './set-aside.ts'
 
 export const systemInputs: Inputs = {
   makePipe: ensureFifo,
+  adopt,
+  leftAdopted,
   openPipe(path) {
     const fd = openFifo(path)
     return {
