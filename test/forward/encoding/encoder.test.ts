@@ -11,7 +11,7 @@ import {
   priorityIndex,
 } from '../../../src/shared/alert/alert.ts'
 import { parseTemplate, subjectOf } from '../../../src/shared/alert/subject.ts'
-import { alertLines } from '../../support/fixtures.ts'
+import { alertLines, realAlertLines } from '../../support/fixtures.ts'
 import { generator, SEED } from '../../support/random.ts'
 
 const template = parseTemplate('falco.<priority>.<rule>')
@@ -72,7 +72,7 @@ describe('read', () => {
   it('gives what JSON.parse gives, again and again, whatever the alert', () => {
     const encoder = setUp()
     const random = generator(SEED)
-    const lines = alertLines()
+    const lines = [...alertLines(), ...realAlertLines()]
     const fields = ['rule', 'hostname', 'source', 'tags', 'priority']
     for (let n = 0; n < 30_000; n++) {
       const original = lines[random(lines.length)]!
