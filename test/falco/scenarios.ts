@@ -35,17 +35,17 @@ const TALKATIVE = {
 
 /** falco-nats is ended three times and started again, under load. */
 const thrice = (end: 'stop' | 'kill'): Step[] => {
-  const once: Step[] = [['load', 1000, 1.5], ['arrived', 500], [end], ['start']]
+  const once: Step[] = [['load', 1000, 1.5], ['arrived', 200], [end], ['start']]
   return [...once, ...once, ...once]
 }
 
 /** NATS goes under load, and comes back under load. */
 const without = (end: 'kill' | 'freeze', begin: 'start' | 'thaw'): Step[] => [
   ['load', 1000, 2],
-  ['arrived', 500],
+  ['arrived', 200],
   ['nats', end],
   ['load', 1000, 1.5],
-  ['written', 1000],
+  ['written', 200],
   ['nats', begin],
 ]
 
@@ -53,16 +53,16 @@ const without = (end: 'kill' | 'freeze', begin: 'start' | 'thaw'): Step[] => [
 const STOPPED_WITHOUT_NATS: readonly Step[] = [
   ['nats', 'stop'],
   ['load', 1000, 1],
-  ['written', 500],
+  ['written', 200],
   ['stop'],
   ['start'],
   ['load', 1000, 1],
-  ['written', 500],
+  ['written', 200],
 ]
 
 const reloaded = (by: 'signal' | 'change'): Step[] => [
   ['load', 1000, 3],
-  ['arrived', 500],
+  ['arrived', 200],
   ['reload', by],
   ['reloaded'],
   ['seen'],
@@ -72,14 +72,14 @@ const reloaded = (by: 'signal' | 'change'): Step[] => [
 /** falco-nats ends and comes back, which Falco does not see before it reopens its output. */
 const reopened = (end: 'stop' | 'kill'): Step[] => [
   ['load', 1000, 1],
-  ['arrived', 500],
+  ['arrived', 200],
   [end],
   ['start'],
-  ['load', 1000, 0.5],
-  ['written', 400],
+  ['load', 1000, 1],
+  ['written', 200],
   ['signal', 'SIGUSR1'],
   ['load', 1000, 1],
-  ['arrived', 500],
+  ['arrived', 200],
 ]
 
 /** NATS goes, and the load fills buffer and pipe until Falco waits. */
@@ -92,7 +92,7 @@ const FULL: readonly Step[] = [
 export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'the pipe, and names that are hard to make a subject of',
-    happens: [['oddities'], ['load', 1000, 1]],
+    happens: [['oddities'], ['load', 1000, 1], ['eventsCounted']],
     rules: [STOCK, ODD_RULE, CHINESE_RULE, LOAD_RULE],
   },
   {
@@ -234,7 +234,7 @@ export const SCENARIOS: readonly Scenario[] = [
     name: 'SIGTERM of Falco',
     happens: [
       ['load', 1000, 2],
-      ['arrived', 500],
+      ['arrived', 200],
       ['signal', 'SIGTERM'],
       ['falcoEnds', 0],
       ['falcoAgain'],
@@ -244,7 +244,7 @@ export const SCENARIOS: readonly Scenario[] = [
     name: 'SIGKILL of Falco',
     happens: [
       ['load', 1000, 2],
-      ['arrived', 500],
+      ['arrived', 200],
       ['signal', 'SIGKILL'],
       ['falcoEnds', 137],
       ['falcoAgain'],
@@ -319,7 +319,7 @@ export const SCENARIOS: readonly Scenario[] = [
     falco: { ...NO_WEBSERVER, ...KEPT_OPEN },
     happens: [
       ['load', 1000, 2],
-      ['arrived', 500],
+      ['arrived', 200],
       ['stop'],
       ['load', 100, 0.5],
       ['falcoEnds', 141],

@@ -134,6 +134,7 @@ async function setUp(scenario: Scenario, shared: Falco | undefined, stack: Async
   /** How it was when Falco was last told to reload. */
   let openings = 0
   let logStart = 0
+  let raisedBefore = 0
   let isFalcoKilled = false
   /** How often falco-nats was ended: no more gaps may be in what arrived. */
   let ends = 0
@@ -183,6 +184,16 @@ async function setUp(scenario: Scenario, shared: Falco | undefined, stack: Async
     async written(alerts: number) {
       const before = loaded()
       await until(`Falco has written ${alerts}`, () => loaded() - before >= alerts)
+    },
+    /** falco_events is what Falco itself counts. */
+    async eventsCounted() {
+      await steps.loaded()
+      await hasArrived(await falco.probe())
+      let events = 0
+      for (const [series, count] of await scrape(ours!))
+        if (series.startsWith('falco_events{') && series.includes(`rule="${LOAD_RULE}"`))
+          events += count
+      expect(events).toBe((await raised()) - raisedBefore)
     },
     /** Resolves when so many more have arrived. */
     async arrived(alerts: number) {
@@ -287,16 +298,17 @@ async function setUp(scenario: Scenario, shared: Falco | undefined, stack: Async
     })
   }
   const since = falco.printed().length
-  /** Alerts of the load that Falco has raised and not printed, where it is known. */
-  const unprinted = async () => ((await falco.raised(LOAD_RULE)) ?? Number.NaN) - loaded()
-  const unprintedBefore = await unprinted()
+  /** Alerts of the load, where Falco counts them. */
+  const raised = async () => (await falco.raised(LOAD_RULE)) ?? Number.NaN
+  raisedBefore = await raised()
+  const loadedBefore = loaded()
 
   async function finish(): Promise<Row> {
     await steps.loaded()
     if (isAway) await steps.nats('start')
     if (!ours) await steps.start()
     if (falco.isRunning()) await hasArrived(await falco.probe())
-    const thrownAway = (await unprinted()) - unprintedBefore
+    const thrownAway = (await raised()) - raisedBefore - (loaded() - loadedBefore)
     const end = falco.printed().length
     if (isStdin) {
       falco.kill('SIGTERM')
