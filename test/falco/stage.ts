@@ -39,7 +39,7 @@ export function whyNotAsNobody(): string | undefined {
 export type Loss =
   /** Falco threw away what waited in its queue: the alerts that it counted and never wrote. */
   | 'queue'
-  /** Falco wrote where no process reads any more, and went on without a word. */
+  /** Falco wrote where no process reads any more, and logged nothing. */
   | 'closed'
   /** It was in the memory of the falco-nats that was killed, or in the pipe that ended with it. */
   | 'killed'
@@ -50,7 +50,7 @@ export interface Scenario {
   readonly name: string
   /** Laid over falco.yaml. */
   readonly falco?: Settings
-  /** What falco-nats reads; without a word the pipe. */
+  /** What falco-nats reads, if not the pipe. */
   readonly input?: 'stdin'
   readonly user?: 'nobody'
   readonly spool?: true
@@ -245,7 +245,7 @@ async function setUp(scenario: Scenario, shared: Falco | undefined, stack: Async
     },
     /** The same, and that it writes what it sees. */
     seen: () => falco.ready(),
-    /** Resolves when its log says so once more than at the last reload. */
+    /** Resolves when its log says so since it was last told to reload. */
     async logged(text: string) {
       await until(`Falco logs "${text}"`, () => falco.log().slice(logStart).includes(text))
     },
@@ -299,7 +299,8 @@ async function setUp(scenario: Scenario, shared: Falco | undefined, stack: Async
   }
   const since = falco.printed().length
   /** Alerts of the load, where Falco counts them. */
-  const raised = async () => (await falco.raised(LOAD_RULE)) ?? Number.NaN
+  const raised = async () =>
+    isFalcoKilled ? Number.NaN : ((await falco.raised(LOAD_RULE)) ?? Number.NaN)
   raisedBefore = await raised()
   const loadedBefore = loaded()
 

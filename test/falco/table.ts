@@ -22,7 +22,7 @@ const HEAD = `# Behind the real Falco
 
 <!-- Written by \`npm run falco\`; test/falco/scenarios.ts has the rows. -->
 
-Each row is one run of the real Falco, falco-nats and nats-server, with files opened at 1,000 a second and one alert
+Each row is one run of the real Falco, falco-nats and nats-server, with files opened mostly at 1,000 a second and one alert
 for each. \`test/falco\` checks every run: each alert that arrives is byte for byte what Falco printed on its standard output, in
 Falco's order and on the right subject, and *raised = delivered + counted + neither*.
 
@@ -32,7 +32,7 @@ Falco's order and on the right subject, and *raised = delivered + counted + neit
 - **counted**: alerts that falco-nats counts as lost, in the last line of its log.
 - **neither**: alerts that Falco raised, and that falco-nats never got or was killed with. Only these are silent.
 
-Falco sees nothing while it reloads or does not run. What is opened meanwhile raises no alert.
+Falco sees nothing while it reloads or does not run: files that are opened meanwhile raise no alert.
 `
 
 /** The page, for all rows in order. */

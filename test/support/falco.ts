@@ -104,8 +104,8 @@ export interface Falco extends AsyncDisposable {
   /** Other lines of standard output. */
   notes(): readonly string[]
   /**
-   * How many alerts of a rule it has raised, written or not, by its own counts; undefined where it was killed or has no
-   * webserver. It prints the counts of a run that a reload has ended in front of the next alert.
+   * How many alerts of a rule it has raised, written or not, by its own counts; undefined without a webserver. A run that is
+   * killed takes its counts with it, and those of a run that a reload has ended are printed in front of the next alert.
    */
   raised(rule: string): Promise<number | undefined>
   /** Reads its configuration and rules again: by SIGHUP, or since the file of its rules changes. */
@@ -152,7 +152,6 @@ export async function prepareFalco(
   let at = 0
   let probes = 0
   const merged = laidOver(laidOver(base, ours), settings) as { webserver: { enabled: boolean } }
-  let isCounted = merged.webserver.enabled
   writeFileSync(dir.file('falco.yaml'), stringify(merged))
 
   function look(): void {
@@ -240,17 +239,14 @@ export async function prepareFalco(
         .notes()
         .filter((line) => line.startsWith(start))
         .reduce((sum, line) => sum + Number(line.slice(start.length)), 0)
-      if (!isCounted) return undefined
+      if (!merged.webserver.enabled) return undefined
       return ended + (falco.isRunning() ? await raisedNow(rule) : 0)
     },
     reload: (by) =>
       by === 'signal' ? void child!.kill('SIGHUP') : appendFileSync(rules[1], '# changed\n'),
     openings: () => falco.log().split("Opening 'syscall' source").length - 1,
     log: () => readFileSync(dir.file('log'), 'utf8'),
-    kill(signal) {
-      isCounted &&= signal !== 'SIGKILL'
-      child!.kill(signal)
-    },
+    kill: (signal) => void child!.kill(signal),
     exited: () => ended!,
     isRunning: () => child !== undefined && child.exitCode === null && child.signalCode === null,
     async blocked(where) {
