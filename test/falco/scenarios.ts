@@ -289,6 +289,23 @@ export const SCENARIOS: readonly Scenario[] = [
     ],
   },
   {
+    name: 'Falco was first, `--adopt-file`',
+    falco: {},
+    falcoFirst: true,
+    options: ['--adopt-file'],
+    happens: [
+      ['load', 1000, 4],
+      ['written', 1000],
+      ['start'],
+      ['adopted'],
+      ['load', 1000, 2],
+      ['arrived', 500],
+      ['stop'],
+      ['start'],
+      ['written', 100],
+    ],
+  },
+  {
     name: '`keep_alive: true`, SIGTERM, then SIGUSR1 to Falco',
     falco: KEPT_OPEN,
     happens: reopened('stop'),
@@ -299,6 +316,16 @@ export const SCENARIOS: readonly Scenario[] = [
     falco: KEPT_OPEN,
     happens: reopened('kill'),
     loss: 'closed',
+  },
+  {
+    name: 'no webserver: SIGTERM, three times',
+    falco: NO_WEBSERVER,
+    happens: thrice('stop'),
+  },
+  {
+    name: 'no webserver: SIGTERM, three times, and the pipe cannot be set aside',
+    falco: NO_WEBSERVER,
+    happens: [['obstruct'], ...thrice('stop')],
   },
   {
     name: 'no webserver: SIGTERM while Falco waits in its write',
