@@ -164,7 +164,10 @@ export function createPipe(world: World, { capacity, obstacle }: PipeOptions) {
     return {
       ...inputOf(life, fifo, opened),
       obstacle,
-      whyGone: () => (places.get(path) === fifo ? undefined : 'was removed or replaced'),
+      whyGone: () =>
+        places.get(path) === fifo
+          ? undefined
+          : 'was removed or replaced; start again to make it anew',
       setAside: () => setAside(life, path, fifo),
       reader: () => readerOf(life, fifo),
     }
