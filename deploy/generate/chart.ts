@@ -27,7 +27,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
 }
 
 /** Secrets, which pods take from files; what has another form in the chart; and what makes no sense in a pod. */
-const NOT_IN_PODS = ['password', 'token', 'dryRun', 'check', 'config']
+const NOT_IN_PODS = ['password', 'token', 'dryRun', 'check', 'adoptFile', 'config']
 /** A pod's terminationGracePeriodSeconds ends it; the others are for `extraEnv`. */
 const NOT_OF_RESPOND = ['drainTimeout', 'durable', 'core']
 

@@ -12,6 +12,7 @@ import { openSpool } from './buffer/spool/spool.ts'
 import { streamTaking } from './delivery/jetstream/stream.ts'
 import { addCommand, streamSettings } from './delivery/jetstream/stream-settings.ts'
 import { type ClientSession, openSession } from './delivery/session.ts'
+import { leftAdopted, lookUp } from './input/adoption.ts'
 import { fifoExists } from './input/fifo.ts'
 import { whyNotAside } from './input/set-aside.ts'
 import type { Config } from './options.ts'
@@ -29,7 +30,7 @@ export async function check(config: Config, output: Pick<Output, 'write'>): Prom
     }
   }
   await passes('subject', () => `${subject.text}, from ${PRIORITIES[minPriority]} up`)
-  const pipeOk = await passes('pipe', () => checkPipe(pipe))
+  const pipeOk = await passes('pipe', () => checkPipe(pipe, config.adoptFile))
   const spoolOk = !spoolDir || (await passes('spool', () => checkSpool(spoolDir, spoolBytes)))
   let serverOk = false
   // One server that answers is enough, but each is tried.
@@ -42,13 +43,23 @@ export async function check(config: Config, output: Pick<Output, 'write'>): Prom
 }
 
 /** Does not open the pipe: a Falco that waits for a reader would write to us, and we go away. */
-function checkPipe(path: string): string {
+function checkPipe(path: string, adoptFile: boolean): string {
   if (path === '-') return 'standard input'
+  const file = adoptFile ? lookUp(path) : undefined
+  if (file !== undefined && file.name === path) {
+    accessSync(dirname(path), constants.W_OK | constants.X_OK)
+    return `${path} is a regular file of ${formatBytes(file.size)}; it will be forwarded, and a pipe made in its place`
+  }
   if (fifoExists(path)) {
     accessSync(path, constants.R_OK | constants.W_OK)
     const reason = whyNotAside(path)
     const note = reason === undefined ? '' : `; at a stop it cannot be set aside: ${reason}`
-    return `${path} is there, and we may read and write it${note}`
+    const left = leftAdopted(path)
+    const first =
+      left === undefined
+        ? ''
+        : `; ${left} is left of an earlier start${adoptFile ? ', and goes first' : ': --adopt-file forwards it'}`
+    return `${path} is there, and we may read and write it${note}${first}`
   }
   let directory = dirname(path)
   while (!statSync(directory, { throwIfNoEntry: false })) directory = dirname(directory)

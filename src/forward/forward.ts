@@ -6,6 +6,7 @@ import { checkCredentialFiles } from '../shared/nats/credentials.ts'
 import { aborted, giveUpAfter } from '../shared/process/shutdown.ts'
 import { createCounters, lost } from './accounting/counters.ts'
 import { createFalcoEvents } from './accounting/falco-events.ts'
+import { adoptFile } from './adopting.ts'
 import { type Batcher, createBatcher } from './buffer/batcher.ts'
 import type { Sink, Vitals } from './delivery/sink.ts'
 import type { Environment } from './environment.ts'
@@ -49,13 +50,27 @@ export async function forward(
   const onReport = parts.reports.take
   const batcher = createBatcher({ ...parts, ...config, readBytes, events, onReport })
   // There when Falco looks for it; but what Falco wrote into it would be lost with us if the spool is in use.
-  if (config.pipe !== '-') environment.inputs.makePipe(config.pipe)
+  const isPipe = config.pipe !== '-'
+  const adopted =
+    isPipe && config.adoptFile
+      ? adoptFile(config.pipe, readBytes, environment, counters, log)
+      : undefined
+  const left = isPipe && !config.adoptFile && environment.inputs.leftAdopted(config.pipe)
+  if (left)
+    log.warn({ file: left }, 'an adopted file is left of an earlier start: --adopt-file reads it')
+  if (isPipe) environment.inputs.makePipe(config.pipe)
   const spool = await openSpoolOrGoOn(parts)
-  const notAside =
-    'the pipe cannot be set aside at a stop: what Falco writes in that moment may be lost'
-  const source = openSource(config.pipe, readBytes, environment, (reason) =>
-    log.warn({ reason }, notAside),
-  )
+  const source = openSource(config.pipe, readBytes, environment, {
+    notAside: (reason) =>
+      log.warn(
+        { reason },
+        'the pipe cannot be set aside at a stop: what Falco writes in that moment may be lost',
+      ),
+    writerStays: () =>
+      log.warn(
+        'a process still has the pipe open: what it writes from now on is lost; Falco needs keep_alive: false, and a restart',
+      ),
+  })
   // A failure ends the job as a stop does, within the drain timeout.
   const failed = new AbortController()
   const ending = AbortSignal.any([stop, failed.signal])
@@ -94,7 +109,8 @@ export async function forward(
     if (vitals) endpoint?.serve(() => measure(vitals()), isStopping)
     aborted(stop).then(() => log.info('stopping: delivering what was read'))
     log.info({ input: config.pipe, subject: config.subject.text }, `reading ${source.kind}`)
-    const reading = source.pump(batcher, ending, givenUp).catch(fail)
+    const pump = adopted ? adopted.before(source.pump) : source.pump
+    const reading = pump(batcher, ending, givenUp).catch(fail)
     await Promise.race([flow(reading, batcher, sink, ending).catch(fail), aborted(givenUp)])
     // Reading has ended, or ends now: alerts still in the pipe are counted even if they are not delivered.
     await reading
@@ -102,6 +118,7 @@ export async function forward(
     const rest = batcher.takeRest()
     if (rest && !dryRun) await sink.put(rest)
   }
+  adopted?.end()
   finish(broken)
   return broken === undefined && lost(counters) === 0 ? 0 : 1
 }

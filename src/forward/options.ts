@@ -16,6 +16,10 @@ export const OPTIONS = {
     parse: nonEmpty,
     help: 'the named pipe that Falco writes to; made if missing; - is standard input',
   }),
+  adoptFile: flag({
+    flags: '--adopt-file',
+    help: 'if Falco was first and has made a file where the pipe should be: forward it, and put the pipe in its place',
+  }),
   ...NATS_OPTIONS,
   subject: required({
     flags: '--subject <template>',

@@ -159,12 +159,17 @@ const LOGINS = [
   nats('token.secretName=s'),
 ]
 
+it('keeps the webserver on, with which Falco ignores SIGPIPE', () => {
+  // The component and the operator have the same settings.
+  expect(VALUES.falco.webserver).toEqual({ enabled: true })
+})
+
 const EXAMPLES = [join(DEPLOY, 'examples/falco-values.yaml')]
   .filter((path) => existsSync(path))
   .map((path): [string, string[]] => ['the example', ['-f', path]])
 
 // Set where files hold secrets, and what makes no sense in a pod.
-const NOT_IN_PODS = ['password', 'token', 'dryRun', 'check']
+const NOT_IN_PODS = ['password', 'token', 'dryRun', 'check', 'adoptFile']
 
 describe.skipIf(!anyHelm)('the program', () => {
   it('has no option that the chart cannot set', () => {

@@ -69,6 +69,8 @@ it('starts before Falco, which waits for it but does without', () => {
   expect(dropIn).toMatch(/^Wants=falco-nats\.service$/m)
   expect(dropIn).toMatch(/^After=falco-nats\.service$/m)
   expect(dropIn).not.toMatch(/^(Requires|BindsTo)=/m)
+  // With its webserver off, Falco leaves SIGPIPE as it finds it.
+  expect(dropIn).toMatch(/^\[Service\]\n(#.*\n)*IgnoreSIGPIPE=yes$/m)
 })
 
 it('tells Falco of the same pipe, opened for each alert', () => {

@@ -247,7 +247,10 @@ it('sheds the least severe of what was in the pipe, too', async () => {
 it('leaves nothing in the pipe of a writer that has it open and does not pause', async () => {
   using dir = tempDir()
   const system = { inputs: systemInputs, clock: systemClock }
-  const source = openSource(dir.file('nats'), 64 * 1024, system, expect.fail)
+  const source = openSource(dir.file('nats'), 64 * 1024, system, {
+    notAside: expect.fail,
+    writerStays() {},
+  })
   const writer = openSync(dir.file('nats'), constants.O_WRONLY | constants.O_NONBLOCK)
   const line = Buffer.from(`${'x'.repeat(1023)}\n`)
   let written = 0

@@ -10,20 +10,20 @@ export const BUFFER_MUTATIONS: readonly Mutation[] = [
     find: text(
       '        sink.write(buffer.subarray(0, length))',
       '        owed -= length',
-      '        looks = 0',
+      '        looks = ends = 0',
     ),
     replace: text(
       "        if (!sink.write(buffer.subarray(0, length))) return 'quiet'",
       '        owed -= length',
-      '        looks = 0',
+      '        looks = ends = 0',
     ),
   },
   {
     name: 'watcher-after-rename',
     why: "the watcher takes the pipe that we put in the place of ours for a stranger's",
     file: 'forward/input/source.ts',
-    find: text('        watch[Symbol.dispose]()', '        if (gone'),
-    replace: '        if (gone',
+    find: text('        watch[Symbol.dispose]()', '        try {'),
+    replace: '        try {',
   },
   {
     name: 'reading-stays-paused',

@@ -90,7 +90,7 @@ describe('inputs', () => {
     ])
     const endWriter = put('old')
     const rest = pipe.setAside()
-    expect(pipe.whyGone()).toBe('was removed or replaced')
+    expect(pipe.whyGone()).toBe('was removed or replaced; start again to make it anew')
     expect(() => put('for the next')).toThrow(/ENXIO/)
     pipe.close()
     expect([rest.read(buffer), buffer.toString('latin1', 0, 3)]).toEqual([3, 'old'])
@@ -109,7 +109,7 @@ describe('a life', () => {
     const { pipe, life, run } = setUp()
     const input = pipe.inputs(life(1)).openPipe('nats')
     const fifo = pipe.make('nats')
-    expect(input.whyGone()).toBe('was removed or replaced')
+    expect(input.whyGone()).toBe('was removed or replaced; start again to make it anew')
     const again = pipe.inputs(life(2)).openPipe('nats')
     const buffer = Buffer.alloc(64)
     const lengths: number[] = []

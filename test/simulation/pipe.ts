@@ -1,6 +1,6 @@
 // Named pipes by their paths, what each life of falco-nats has open, and what became of each line in them.
 
-import type { Input, Inputs, Pipe } from '../../src/forward/input/input.ts'
+import type { Input, Inputs, Pipe, Reader } from '../../src/forward/input/input.ts'
 import { FatalError } from '../../src/shared/errors.ts'
 import { createFifo, type Fate, type Fifo, newFate, type Opened } from './fifo.ts'
 import type { Life, World } from './world.ts'
@@ -138,6 +138,20 @@ export function createPipe(world: World, { capacity, obstacle }: PipeOptions) {
     return inputOf(life, fifo, reader)
   }
 
+  function readerOf(life: Life, fifo: Fifo): Reader {
+    const reader = stepOf(life, () => openBy(life, fifo, 'read'), undefined)
+    const input = inputOf(life, fifo, reader)
+    return {
+      ...input,
+      leave(buffer, onRead) {
+        const length = input.read(buffer)
+        if (length) onRead(length)
+        else if (length === 0) input.close()
+        return length === 0
+      },
+    }
+  }
+
   function rename(from: string, to: string): void {
     const there = places.get(from)
     places.delete(from)
@@ -150,8 +164,12 @@ export function createPipe(world: World, { capacity, obstacle }: PipeOptions) {
     return {
       ...inputOf(life, fifo, opened),
       obstacle,
-      whyGone: () => (places.get(path) === fifo ? undefined : 'was removed or replaced'),
+      whyGone: () =>
+        places.get(path) === fifo
+          ? undefined
+          : 'was removed or replaced; start again to make it anew',
       setAside: () => setAside(life, path, fifo),
+      reader: () => readerOf(life, fifo),
     }
   }
 
@@ -194,6 +212,8 @@ export function createPipe(world: World, { capacity, obstacle }: PipeOptions) {
     },
     inputs: (life: Life): Inputs => ({
       makePipe: (path) => void stepOf(life, () => makeIfMissing(path), undefined),
+      adopt: () => undefined,
+      leftAdopted: () => undefined,
       openPipe: (path) => openPipe(life, path),
       openStdin() {
         throw new Error('standard input is not simulated')

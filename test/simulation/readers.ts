@@ -13,6 +13,7 @@ import { createVirtualTime, settled } from './virtual-clock.ts'
 import type { Life, World } from './world.ts'
 
 const READ_BYTES = 1024
+const WARNINGS = { notAside() {}, writerStays() {} }
 export const ALERTS: AlertSpec[] = Array.from({ length: 40 }, (_, index) => ({
   number: index + 1,
   at: 100 * index,
@@ -101,7 +102,7 @@ export async function run(options: Partial<FalcoOptions>, script: Script = {}): 
     const { signal } = new AbortController()
     Promise.resolve()
       .then(() =>
-        openSource(falco.path, READ_BYTES, system, () => {}).pump(sink, stop.signal, signal),
+        openSource(falco.path, READ_BYTES, system, WARNINGS).pump(sink, stop.signal, signal),
       )
       .then(() => over('stopped'))
       .catch((error) => over(error.message))

@@ -23,9 +23,13 @@ export function linesOf(bytes: Buffer): Buffer[] {
 /** 300 alerts in the form that Falco 0.44 gives them, one a line. */
 export const alertLines = (): Buffer[] => linesOf(fixture('alerts.jsonl'))
 
+/** What Falco 0.44.1 itself wrote, one alert a line: its two forms of times, and booleans. */
+export const realAlertLines = (): Buffer[] => linesOf(fixture('real-alerts.jsonl'))
+
 /** Also as relays and older Falcos write them: another order of keys, blanks, an id; and fields that imitate others. */
 export const variedAlertLines = (): Buffer[] => [
   ...alertLines(),
+  ...realAlertLines(),
   ...linesOf(fixture('relayed-alerts.jsonl')),
 ]
 

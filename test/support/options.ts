@@ -2,6 +2,7 @@
 
 export const OPTION_TEXTS: Readonly<Record<string, string>> = {
   pipe: '-',
+  adoptFile: 'true',
   server: 'x',
   creds: '',
   nkey: '',

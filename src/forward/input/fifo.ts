@@ -34,6 +34,20 @@ export const openFifo = (path: string): number =>
     throw new FatalError(`${path} was replaced while it was being opened; start again`)
   })
 
+/** Opens for reading alone the pipe that `fd` has open. Throws where it cannot be done. */
+export function openReader(path: string, fd: number): number {
+  const flags = constants.O_RDONLY | constants.O_NONBLOCK
+  try {
+    return openSync(`/proc/self/fd/${fd}`, flags)
+  } catch {
+    // Without /proc it may still be at its path.
+    const reader = openSync(path, flags)
+    if (fstatSync(reader).ino === fstatSync(fd).ino) return reader
+    closeSync(reader)
+    throw new Error('something else is at its path')
+  }
+}
+
 function opening<T>(path: string, step: () => T): T {
   try {
     return step()
@@ -48,9 +62,14 @@ function opening<T>(path: string, step: () => T): T {
 /** Whether a named pipe, and not nothing, is at `path`. Throws a FatalError when something else is. */
 export function fifoExists(path: string): boolean {
   const stat = statSync(path, { throwIfNoEntry: false })
+  if (stat?.isFile())
+    throw new FatalError(
+      `${path} is a regular file, which Falco makes where no pipe is. --adopt-file forwards it and puts a pipe in its place; by hand: ` +
+        `ln ${path} ${path}.old && mkfifo -m ${FIFO_MODE} ${path}.new && mv -f ${path}.new ${path}, start falco-nats, then falco-nats -f - < ${path}.old`,
+    )
   if (stat && !stat.isFIFO())
     throw new FatalError(
-      `${path} is ${stat.isDirectory() ? 'a directory' : stat.isFile() ? 'a regular file' : 'not a named pipe'}; ` +
+      `${path} is ${stat.isDirectory() ? 'a directory' : 'not a named pipe'}; ` +
         'falco-nats never removes what it did not make: stop Falco, move it away, and start falco-nats first',
     )
   return stat !== undefined
@@ -61,9 +80,12 @@ export function whyGone(path: string, fd: number): string | undefined {
   try {
     const { dev, ino } = fstatSync(fd)
     const now = statSync(path, { throwIfNoEntry: false })
-    return now?.dev === dev && now.ino === ino ? undefined : 'was removed or replaced'
+    if (now?.dev === dev && now.ino === ino) return undefined
+    return now?.isFile()
+      ? 'was removed, and Falco has made a regular file there; start again with --adopt-file'
+      : 'was removed or replaced; start again to make it anew'
   } catch (error) {
-    return `can no longer be looked up: ${messageOf(error)}`
+    return `can no longer be looked up: ${messageOf(error)}; start again to make it anew`
   }
 }
 

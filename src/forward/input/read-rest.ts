@@ -1,7 +1,7 @@
 // After a stop: the bytes that are still in the pipe, and the end of the line that a writer has begun.
 
 import type { Clock } from '../../shared/clock.ts'
-import { type Input, PIPE_BYTES_MAX } from './input.ts'
+import { type Input, PIPE_BYTES_MAX, type Reader } from './input.ts'
 
 /** What a source needs of the batcher. */
 export interface ChunkSink {
@@ -15,10 +15,15 @@ export interface ChunkSink {
   end(isCutOff: boolean): void
 }
 
-/** How long a stop waits for a writer that has the pipe open: Falco's CPU may be throttled … */
-const WRITER_GRACE_MS = 500
-/** … and in all, for each of the two reads, or for a writer in the middle of a line. */
+/**
+ * How long a stop waits for a writer that has the pipe open, in each of the two reads: Falco's CPU may be throttled, and a
+ * write into a pipe that no process reads ends it (SIGPIPE) …
+ */
 const WRITERS_MS = 2_000
+/** … and how long in a hurry: Falco has the pipe open for less than a millisecond. */
+const HURRIED_MS = 100
+/** How long a process may take from looking the pipe up to having it open. */
+const OPENING_MS = 100
 /** How many looks, a millisecond apart, make the pipe quiet or ended: a time may pass in one go. */
 const LOOKS_MIN = 10
 /** How often a line may have begun behind the last: an endless writer is left at the end of one. */
@@ -28,26 +33,43 @@ const BYTEWISE_MAX = 4096
 const NEWLINE = 0x0a
 
 /**
- * Reads the pipe empty, even into a full sink, since Falco may wait in the middle of a write; then up to the end of
- * the line that is being written. Each of the two reads takes at most a full pipe and a bounded time, since a writer may
- * never pause. `isAside`: another pipe is in its place, so no process opens this one. True: a writer may write on.
+ * What can be seen of writers. `leaving`: another pipe is in its place, so that no process opens this one. `coming`: it is in
+ * its place, and read alone. `unseen`: we could write to it, or it is standard input.
+ */
+export type Rest =
+  | { readonly writers: 'leaving' | 'unseen'; readonly input: Input }
+  | { readonly writers: 'coming'; readonly input: Reader }
+
+/**
+ * Reads the pipe empty, even into a full sink, since Falco may wait in the middle of a write, and until no writer has
+ * it open; then up to the end of the line that is being written. Each of the two reads takes at most a full pipe and a bounded
+ * time, since a writer may never pause. True: a writer may write on.
  */
 export async function readRest(
   clock: Clock,
-  input: Input,
-  isAside: boolean,
+  rest: Rest,
   buffer: Buffer,
   sink: Pick<ChunkSink, 'isMidLine'> & { write(chunk: Buffer): unknown },
   hurry: AbortSignal,
 ): Promise<boolean> {
-  let hasWriter = isAside || sink.isMidLine()
+  const { writers, input } = rest
+  const isAside = writers === 'leaving'
+  let hasWriter = writers !== 'unseen' || sink.isMidLine()
 
   let owed = PIPE_BYTES_MAX
   let emptySince: number | undefined
 
+  /** Whether reading can end, now that no process has it open for writing. */
+  function canLeave(looks: number, since: number): boolean {
+    if (writers === 'coming')
+      return rest.input.leave(buffer, (length) => sink.write(buffer.subarray(0, length)))
+    // A process may still have looked it up before it was set aside: it would wait for a reader for ever.
+    return !isAside || (looks > LOOKS_MIN && (hurry.aborted || clock.now() - since > OPENING_MS))
+  }
+
   /** `next` gives how many bytes it has read: 0 where no process has the pipe open, undefined where it is empty. */
   async function read(next: () => number | undefined, isWanted = () => true) {
-    let [looks, ends, quietSince] = [0, 0, 0]
+    let [looks, ends, quietSince, endedSince] = [0, 0, 0, 0]
     while (owed > 0 && isWanted()) {
       // A writer that never pauses must not keep signals and timers from being heard.
       if (!hurry.aborted) await clock.afterPoll()
@@ -55,21 +77,22 @@ export async function readRest(
       if (length) {
         sink.write(buffer.subarray(0, length))
         owed -= length
-        looks = 0
+        looks = ends = 0
         hasWriter = true
         continue
       }
+      const now = clock.now()
       if (length === undefined) {
-        const now = clock.now()
         if (looks++ === 0) quietSince = now
+        ends = 0
         emptySince ??= now
-        const graceMs = sink.isMidLine() ? WRITERS_MS : WRITER_GRACE_MS
+        const graceMs = hurry.aborted ? HURRIED_MS : WRITERS_MS
         const isQuiet = looks > LOOKS_MIN && now - quietSince > graceMs
-        if (!hasWriter || hurry.aborted || isQuiet) return 'quiet'
+        if (!hasWriter || isQuiet) return 'quiet'
         if (now - emptySince > WRITERS_MS) return 'busy'
-      } else if (!isAside || hurry.aborted || ++ends === LOOKS_MIN) {
-        // A process may still have looked it up before it was set aside.
-        return 'ended'
+      } else {
+        if (ends++ === 0) endedSince = now
+        if (canLeave(ends, endedSince)) return 'ended'
       }
       await clock.delay(1)
     }

@@ -7,7 +7,7 @@ import { mkfifo } from './fifo.ts'
 
 const { O_RDONLY, O_WRONLY, O_NONBLOCK, W_OK, X_OK } = fs.constants
 /** The new pipe, until it is in its place: one name, so that a leftover is found again. */
-const nextTo = (path: string) => `${path}.next`
+export const nextTo = (path: string) => `${path}.next`
 /** Bits of CapEff (capabilities(7)). */
 const [CAP_CHOWN, CAP_FOWNER] = [0n, 3n]
 
@@ -60,7 +60,7 @@ export function whyNotAside(path: string): string | undefined {
 }
 
 /** Whether a pipe is there that no process reads: it was made and did not get to its place. */
-function isLeftover(path: string): boolean {
+export function isLeftover(path: string): boolean {
   if (!fs.lstatSync(path, { throwIfNoEntry: false })?.isFIFO()) return false
   try {
     fs.closeSync(fs.openSync(path, O_WRONLY | O_NONBLOCK))

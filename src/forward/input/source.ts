@@ -4,7 +4,7 @@ import type { Clock } from '../../shared/clock.ts'
 import { FatalError, messageOf } from '../../shared/errors.ts'
 import { aborted } from '../../shared/process/shutdown.ts'
 import type { Input, Inputs } from './input.ts'
-import { type ChunkSink, readRest } from './read-rest.ts'
+import { type ChunkSink, type Rest, readRest } from './read-rest.ts'
 import { pumpStdinStream } from './stdin-stream.ts'
 
 const WATCH_INTERVAL_MS = 5_000
@@ -18,15 +18,19 @@ export interface Source {
   pump(sink: ChunkSink, stop: AbortSignal, hurry: AbortSignal): Promise<void>
 }
 
-/**
- * Opens `-` (standard input) or the named pipe at `path`, which is made if nothing is there. Throws a FatalError.
- * Calls `notAside` with the reason if the pipe cannot be set aside at a stop.
- */
+export interface Warnings {
+  /** The pipe cannot be set aside at a stop. */
+  notAside(reason: string): void
+  /** At a stop a writer kept the pipe open. */
+  writerStays(): void
+}
+
+/** Opens `-` (standard input) or the named pipe at `path`, which is made if nothing is there. Throws a FatalError. */
 export function openSource(
   path: string,
   readBytes: number,
   { inputs, clock }: { inputs: Inputs; clock: Clock },
-  notAside: (reason: string) => void,
+  warnings: Warnings,
 ): Source {
   if (path === '-') {
     const input = inputs.openStdin()
@@ -37,7 +41,7 @@ export function openSource(
     }
   }
   const pipe = inputs.openPipe(path)
-  if (pipe.obstacle !== undefined) notAside(pipe.obstacle)
+  if (pipe.obstacle !== undefined) warnings.notAside(pipe.obstacle)
   return {
     kind: 'pipe',
     async pump(sink, stop, hurry) {
@@ -45,22 +49,26 @@ export function openSource(
       const gone = new AbortController()
       using watch = clock.every(WATCH_INTERVAL_MS, () => {
         const why = pipe.whyGone()
-        if (why !== undefined)
-          gone.abort(new FatalError(`the pipe ${path} ${why}; start again to make it anew`))
+        if (why !== undefined) gone.abort(new FatalError(`the pipe ${path} ${why}`))
       })
       const either = AbortSignal.any([stop, gone.signal])
-      const setAside = () => {
+      /** A reader that sees writers, of this pipe. */
+      const restOf = (): Rest | undefined => {
         // The pipe that we put in its place is no replacement; one that another process put there is left alone.
         watch[Symbol.dispose]()
-        if (gone.signal.aborted) return undefined
         try {
-          return pipe.setAside()
+          if (!gone.signal.aborted) return { writers: 'leaving', input: pipe.setAside() }
         } catch (error) {
-          if (pipe.obstacle === undefined) notAside(messageOf(error))
+          if (pipe.obstacle === undefined) warnings.notAside(messageOf(error))
+        }
+        try {
+          return { writers: 'coming', input: pipe.reader() }
+        } catch {
           return undefined
         }
       }
-      await guarded(pumpPolled(clock, pipe, readBytes, sink, either, hurry, setAside), sink)
+      const stays = warnings.writerStays
+      await guarded(pumpPolled(clock, pipe, readBytes, sink, either, hurry, restOf, stays), sink)
       if (gone.signal.aborted) throw gone.signal.reason
     },
   }
@@ -79,8 +87,8 @@ async function guarded(pumping: Promise<boolean>, sink: ChunkSink): Promise<void
 }
 
 /**
- * Reads a pipe or socket as its bytes come, then what is left of it at the stop. `setAside` gives the rest of a pipe that
- * was set aside, or undefined where it is not. True: more may have come.
+ * Reads a pipe or socket as its bytes come, then what is left of it at the stop. `restOf` gives another reader of it, which
+ * sees writers; `writerStays` is called if one has not left when reading ends. True: more may have come.
  */
 async function pumpPolled(
   clock: Clock,
@@ -89,7 +97,8 @@ async function pumpPolled(
   sink: ChunkSink,
   stop: AbortSignal,
   hurry: AbortSignal,
-  setAside?: () => Input | undefined,
+  restOf?: () => Rest | undefined,
+  writerStays?: () => void,
 ): Promise<boolean> {
   const buffer = Buffer.allocUnsafeSlow(readBytes)
   const ended = input.flow(buffer, (length) => {
@@ -101,14 +110,17 @@ async function pumpPolled(
     const isStopped = await Promise.race([ended, aborted(stop).then(() => true)])
     if (!isStopped) return false
     input.pause()
-    const aside = setAside?.()
-    if (aside === undefined) return await readRest(clock, input, false, buffer, sink, hurry)
+    const rest = restOf?.()
+    if (rest === undefined)
+      return await readRest(clock, { writers: 'unseen', input }, buffer, sink, hurry)
     try {
-      // We can write to it, too: only then does it end with its last writer.
+      // We can write to it, too: only then is it seen whether others do.
       await input.close()
-      return await readRest(clock, aside, true, buffer, sink, hurry)
+      const isCutOff = await readRest(clock, rest, buffer, sink, hurry)
+      if (isCutOff) writerStays?.()
+      return isCutOff
     } finally {
-      aside.close()
+      rest.input.close()
     }
   } finally {
     input.close()

@@ -64,7 +64,11 @@ describe('ensureFifo', () => {
   })
 
   it.each<[what: string, build: (path: string) => void, message: RegExp]>([
-    ['a file', (path) => writeFileSync(path, 'x'), /is a regular file; falco-nats never removes/],
+    [
+      'a file',
+      (path) => writeFileSync(path, 'x'),
+      /is a regular file, which Falco makes where no pipe is/,
+    ],
     ['a directory', (path) => mkdirSync(path), /is a directory; falco-nats never removes/],
     ['a device', (path) => symlinkSync('/dev/null', path), /is not a named pipe; falco-nats never/],
     ['a circle', (path) => symlinkSync(path, path), /^cannot open the pipe .*ELOOP/],
@@ -97,14 +101,26 @@ describe('whyGone', () => {
   it.each<[what: string, change: (path: string) => void, reason?: RegExp]>([
     ['is written to', (path) => writeFileSync(path, 'x')],
     ['has another mode', (path) => chmodSync(path, 0o600)],
-    ['is removed', (path) => rmSync(path), /^was removed or replaced$/],
+    [
+      'is removed',
+      (path) => rmSync(path),
+      /^was removed or replaced; start again to make it anew$/,
+    ],
     [
       'is replaced',
       (path) => {
         renameSync(path, `${path}.old`)
         mkfifo(path)
       },
-      /^was removed or replaced$/,
+      /^was removed or replaced; start again to make it anew$/,
+    ],
+    [
+      'is removed, and Falco makes a file',
+      (path) => {
+        rmSync(path)
+        writeFileSync(path, 'x')
+      },
+      /^was removed, and Falco has made a regular file there; start again with --adopt-file$/,
     ],
     [
       'leads in circles',

@@ -7,6 +7,7 @@ import { readRest } from '../../../src/forward/input/read-rest.ts'
 import { systemInputs } from '../../../src/forward/input/system-inputs.ts'
 import { systemClock } from '../../../src/shared/clock.ts'
 import { tempDir } from '../../support/temp.ts'
+import { until } from '../../support/wait.ts'
 
 const never = new AbortController().signal
 const LINE = `${'x'.repeat(1022)}\n`
@@ -37,8 +38,7 @@ function setUp(next: () => string) {
     read: (isAside: boolean, hurry = never) =>
       readRest(
         systemClock,
-        input,
-        isAside,
+        { writers: isAside ? 'leaving' : 'unseen', input },
         Buffer.alloc(4096),
         {
           write(chunk) {
@@ -87,8 +87,10 @@ describe('a writer that never pauses', () => {
     lines.push('half a')
     using pipe = setUp(() => lines.shift() ?? '')
     pipe.fill()
-    setTimeout(() => writeSync(pipe.writer, ` line\n${LINE}${LINE}`), 200)
-    expect(await pipe.read(true)).toBe(true)
+    const reading = pipe.read(true)
+    await until('the line has begun', () => pipe.text().endsWith('half a'))
+    writeSync(pipe.writer, ` line\n${LINE}${LINE}`)
+    expect(await reading).toBe(true)
     expect(lines).toEqual([])
     expect(pipe.left()).toBe('')
     expect(pipe.text().endsWith(`${LINE}half a line\n${LINE}${LINE}`)).toBe(true)
@@ -118,7 +120,7 @@ describe('a pipe that is empty', () => {
     expect(performance.now() - since).toBeLessThan(400)
   })
 
-  it('has a writer half a second to go on', async () => {
+  it('has a writer two seconds to go on', async () => {
     using pipe = setUp(() => '')
     setTimeout(() => writeSync(pipe.writer, LINE), 200)
     const since = performance.now()

@@ -65,11 +65,15 @@ class Sink implements ChunkSink {
 function setUp(dir: TempDir, sink = new Sink(), hurry = never, clock = systemClock) {
   const system = { inputs: systemInputs, clock }
   const notAside: string[] = []
-  const source = openSource(dir.file('nats'), READ_BYTES, system, (reason) => notAside.push(reason))
+  let staying = 0
+  const source = openSource(dir.file('nats'), READ_BYTES, system, {
+    notAside: (reason) => notAside.push(reason),
+    writerStays: () => staying++,
+  })
   const stop = new AbortController()
   const done = source.pump(sink, stop.signal, hurry)
   done.catch(() => {})
-  return { source, sink, notAside, done, stop: () => stop.abort() }
+  return { source, sink, notAside, staying: () => staying, done, stop: () => stop.abort() }
 }
 
 const openWriter = (dir: TempDir) =>
@@ -231,5 +235,6 @@ it('rejects when the pipe is replaced, with all that was read before in the sink
 it('throws where something else is', () => {
   using dir = tempDir()
   const system = { inputs: systemInputs, clock: systemClock }
-  expect(() => openSource(dir.path, READ_BYTES, system, expect.fail)).toThrow(/is a directory/)
+  const warnings = { notAside: expect.fail, writerStays: expect.fail }
+  expect(() => openSource(dir.path, READ_BYTES, system, warnings)).toThrow(/is a directory/)
 })
