@@ -2,8 +2,8 @@
 
 import type { Clock } from '../../shared/clock.ts'
 import { FatalError, messageOf } from '../../shared/errors.ts'
-import { aborted } from '../../shared/process/shutdown.ts'
 import type { Input, Inputs } from './input.ts'
+import { readPaced } from './read-paced.ts'
 import { type ChunkSink, readRest } from './read-rest.ts'
 import { pumpStdinStream } from './stdin-stream.ts'
 
@@ -79,7 +79,7 @@ async function guarded(pumping: Promise<boolean>, sink: ChunkSink): Promise<void
 }
 
 /**
- * Reads a pipe or socket as its bytes come, then what is left of it at the stop. `setAside` gives the rest of a pipe that
+ * Reads a pipe or socket, then what is left of it at the stop. `setAside` gives the rest of a pipe that
  * was set aside, or undefined where it is not. True: more may have come.
  */
 async function pumpPolled(
@@ -92,15 +92,8 @@ async function pumpPolled(
   setAside?: () => Input | undefined,
 ): Promise<boolean> {
   const buffer = Buffer.allocUnsafeSlow(readBytes)
-  const ended = input.flow(buffer, (length) => {
-    if (sink.write(buffer.subarray(0, length))) return true
-    sink.room(stop).then(() => !stop.aborted && input.resume())
-    return false
-  })
   try {
-    const isStopped = await Promise.race([ended, aborted(stop).then(() => true)])
-    if (!isStopped) return false
-    input.pause()
+    if (await readPaced(clock, input, buffer, sink, stop)) return false
     const aside = setAside?.()
     if (aside === undefined) return await readRest(clock, input, false, buffer, sink, hurry)
     try {
