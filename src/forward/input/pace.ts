@@ -15,7 +15,7 @@ const ROOM_MAX = 32 * 1024
 /** What any pipe holds: the kernel gives but a page to a user who has very many (pipe(7)). */
 const ROOM_MIN = 4096
 /** So much of the room may fill in a pause; the rest is for a timer that is late, and a rate that goes up. */
-const SHARE = 3 / 4
+const SHARE = 7 / 8
 
 export interface Pace {
   /** Until the next look; 0: whenever something comes. */
