@@ -30,19 +30,21 @@ export async function readPaced(
     pace = paceAfter(pace, { now: clock.now(), bytes, lines: sink.lines() })
   }
 
-  /** While events are not waited for. */
+  /** While events are not waited for: waits for them again, or for the end of the pause. */
   function goOn(): void {
-    if (stop.aborted) return
-    if (!hasRoom) {
-      hasRoom = true
-      sink.room(stop).then(pace.pauseMs === 0 ? goOn : look)
-    } else if (pace.pauseMs === 0) input.resume()
+    if (!hasRoom) sink.room(stop).then(hasRoomAgain)
+    else if (pace.pauseMs === 0) input.resume()
     else timer = clock.after(pace.pauseMs, look)
   }
 
-  /** At the end of a pause. */
-  function look(): void {
+  function hasRoomAgain(): void {
+    hasRoom = true
     if (stop.aborted) return
+    if (pace.pauseMs === 0) input.resume()
+    else look()
+  }
+
+  function look(): void {
     let bytes = 0
     let length: number | undefined
     do {
@@ -51,15 +53,14 @@ export async function readPaced(
       take(length)
       bytes += length
     } while (hasRoom && length === buffer.length && bytes < LOOK_BYTES_MAX)
-    if (length === 0) {
-      input.resume()
-      return
+    if (length === 0) input.resume()
+    else {
+      hasSeen(bytes)
+      goOn()
     }
-    hasSeen(bytes)
-    goOn()
   }
 
-  /** 0 at the end and after an error: the flow meets it, too. */
+  /** 0 at the end, which the event loop has to meet, too, and after an error. */
   function read(): number | undefined {
     try {
       return input.read(buffer)
@@ -77,11 +78,8 @@ export async function readPaced(
     return false
   })
   try {
-    return await Promise.race([
-      ended.then(() => true),
-      broken.promise,
-      aborted(stop).then(() => false),
-    ])
+    const isStopped = aborted(stop).then(() => true)
+    return !(await Promise.race([ended, broken.promise, isStopped]))
   } finally {
     timer?.[Symbol.dispose]()
     input.pause()
