@@ -10,18 +10,14 @@ const EVENTS_MIN = 20
 const EVENTS_SAVED_MIN = 2
 /** Below 250 lines a second it no longer does. */
 const LINES_PER_MS_MIN = 0.25
-/** What a pipe of 64 KiB holds in any case: an alert of half a page and a byte takes a whole one of its 16. */
-const ROOM_MAX = 32 * 1024
-/** What any pipe holds: the kernel gives but a page to a user who has very many (pipe(7)). */
-const ROOM_MIN = 4096
-/** So much of the room may fill in a pause; the rest is for a timer that is late, and a rate that goes up. */
-const SHARE = 7 / 8
+/** So much may be a full pipe of 64 KiB: an alert of half a page and a byte takes a whole one of its 16 pages … */
+const FULL_BYTES = 32 * 1024
+/** … and so much may come in a pause: the rest is for a timer that is late, and a rate that goes up. */
+const PAUSE_BYTES = 28 * 1024
 
 export interface Pace {
   /** Until the next look; 0: whenever something comes. */
   readonly pauseMs: number
-  /** Bytes for which the pipe has room, as far as is known: so many were found in it. */
-  readonly room: number
   /** The window: when it began, how many looks there were in it, and what they found. */
   readonly since: number
   readonly looks: number
@@ -39,31 +35,28 @@ export interface Look {
   readonly lines: number
 }
 
-export const firstPace = (now: number): Pace => newWindow(0, ROOM_MIN, { now, bytes: 0, lines: 0 })
+export const firstPace = (now: number): Pace => newWindow(0, { now, bytes: 0, lines: 0 })
 
 export function paceAfter(before: Pace, look: Look): Pace {
-  const { pauseMs, since, linesBefore } = before
-  const room = Math.min(ROOM_MAX, Math.max(before.room, look.bytes))
   const looks = before.looks + 1
   const bytes = before.bytes + look.bytes
-  const ms = look.now - since
+  const ms = look.now - before.since
   const isOver = ms >= WINDOW_MS
-  const next = Math.min(PAUSE_MS_MAX, Math.floor((SHARE * room * ms) / bytes))
-  if (pauseMs === 0) {
-    if (isOver) return newWindow(0, room, look)
-    if (looks < EVENTS_MIN) return { ...before, room, looks, bytes }
-    return newWindow(next * looks < EVENTS_SAVED_MIN * ms ? 0 : next, room, look)
+  const pauseMs = Math.min(PAUSE_MS_MAX, Math.floor((PAUSE_BYTES * ms) / bytes))
+  if (before.pauseMs === 0) {
+    if (isOver) return newWindow(0, look)
+    if (looks < EVENTS_MIN) return { ...before, looks, bytes }
+    return newWindow(pauseMs * looks < EVENTS_SAVED_MIN * ms ? 0 : pauseMs, look)
   }
-  if (isOver && look.lines - linesBefore < LINES_PER_MS_MIN * ms) return newWindow(0, room, look)
-  // It may have been full, and its writer may have waited with more than anybody knows.
-  if (look.bytes >= before.room) return newWindow(pauseMs > 1 ? 1 : 0, room, look)
-  if (isOver || next === 0) return newWindow(next, room, look)
-  return { ...before, pauseMs: next, room, looks, bytes }
+  if (isOver && look.lines - before.linesBefore < LINES_PER_MS_MIN * ms) return newWindow(0, look)
+  // Its writer may have waited with more than anybody knows.
+  if (look.bytes >= FULL_BYTES) return newWindow(before.pauseMs > 1 ? 1 : 0, look)
+  if (isOver || pauseMs === 0) return newWindow(pauseMs, look)
+  return { ...before, pauseMs, looks, bytes }
 }
 
-const newWindow = (pauseMs: number, room: number, { now, lines }: Look): Pace => ({
+const newWindow = (pauseMs: number, { now, lines }: Look): Pace => ({
   pauseMs,
-  room,
   since: now,
   looks: 0,
   bytes: 0,
