@@ -51,6 +51,8 @@ export function paceAfter(before: Pace, look: Look): Pace {
   if (isOver && look.lines - before.linesBefore < LINES_PER_MS_MIN * ms) return newWindow(0, look)
   // Its writer may have waited with more than anybody knows.
   if (look.bytes >= FULL_BYTES) return newWindow(before.pauseMs > 1 ? 1 : 0, look)
+  // The sink had room again in the moment of the last look: that says nothing of a rate.
+  if (ms < 1) return { ...before, looks, bytes }
   if (isOver || pauseMs === 0) return newWindow(pauseMs, look)
   return { ...before, pauseMs, looks, bytes }
 }

@@ -104,6 +104,19 @@ it('hardly makes the writer wait when the rate goes up at once', () => {
   expect(pace.pauseMs).toBe(1)
 })
 
+it.each([0, 1000])('keeps its pace at a second look in the same moment, with %i bytes', (bytes) => {
+  const busy = run({ perSecond: 1_000, bytes: 1000, ms: 1_000 })
+  let { pace, now, lines } = busy
+  const look = () => paceAfter(pace, { now, bytes, lines })
+  // Whenever that is in a window.
+  for (let n = 0; n < 20; n++) {
+    expect(look().pauseMs).toBe(5)
+    now += 5
+    lines += 5
+    pace = paceAfter(pace, { now, bytes: 5_000, lines })
+  }
+})
+
 it('never pauses for long, nor for anything but whole milliseconds', () => {
   let pace = firstPace(0)
   let [now, lines] = [0, 0]
