@@ -3,6 +3,7 @@
 //   rate:N   N a second, each in one write
 //   bytes    one byte a write, as Falco does with keep_alive: true
 //   reopen   open, write, close for each, as Falco does with keep_alive: false
+//   reopen:N so N a second
 // Prints how many, their sum, and when it began and ended.
 
 #include <errno.h>
@@ -88,11 +89,12 @@ int main(int argc, char **argv) {
   size_t lines_count, count = strtoul(argv[3], NULL, 10);
   Line *lines = read_lines(argv[2], &lines_count);
   const char *mode = argv[4];
-  double pause = strncmp(mode, "rate:", 5) == 0 ? 1e9 / atof(mode + 5) : 0;
-  void (*put)(const Line *) = pause > 0                      ? whole
-                              : strcmp(mode, "bytes") == 0   ? bytes
-                              : strcmp(mode, "reopen") == 0 ? reopen
-                                                             : burst;
+  const char *rate = strchr(mode, ':');
+  double pause = rate ? 1e9 / atof(rate + 1) : 0;
+  void (*put)(const Line *) = strncmp(mode, "rate", 4) == 0     ? whole
+                              : strncmp(mode, "reopen", 6) == 0 ? reopen
+                              : strcmp(mode, "bytes") == 0      ? bytes
+                                                                : burst;
   // Else a sleep may be 50 µs too long.
   prctl(PR_SET_TIMERSLACK, 1);
   open_pipe();

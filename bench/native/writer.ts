@@ -9,7 +9,8 @@ const [path, file, counted, mode] = process.argv.slice(2) as [string, string, st
 const count = Number(counted)
 const lines = linesOf(readFileSync(file)).map((line) => Buffer.from(`${line}\n`))
 const now = () => Number(process.hrtime.bigint())
-const pauseNs = mode.startsWith('rate:') ? 1e9 / Number(mode.slice(5)) : 0
+const [how, rate] = mode.split(':')
+const pauseNs = rate === undefined ? 0 : 1e9 / Number(rate)
 const sleeper = new Int32Array(new SharedArrayBuffer(4))
 
 const chunk = Buffer.alloc(CHUNK)
@@ -48,7 +49,7 @@ function waitUntil(due: number): void {
   while (now() < due);
 }
 
-const put = pauseNs > 0 ? writeAll : mode === 'bytes' ? bytes : mode === 'reopen' ? reopen : burst
+const put = { rate: writeAll, bytes, reopen }[how!] ?? burst
 const startNs = now()
 let sum = 0n
 for (let n = 0; n < count; n++) {

@@ -5,20 +5,26 @@ import { type Trial, trial } from '../support/trial.ts'
 import { restOfBareNode } from './idle.ts'
 
 const SECONDS = 20
+const TITLES = { rate: 'steady', reopen: 'steady, a stream for each' }
 
-export async function steady(suite: Suite, rate: number): Promise<void> {
+export async function steady(
+  suite: Suite,
+  rate: number,
+  mode: 'rate' | 'reopen' = 'rate',
+): Promise<void> {
   const seconds = suite.quick ? 5 : SECONDS
   const { path } = suite.file()
   await suite.compare(
-    `steady: ${rate} alerts/s for ${seconds} s`,
-    suite.contenders('steady'),
-    async (contender) => steadyRow(await trial(contender, path, rate * seconds, `rate:${rate}`)),
+    `${TITLES[mode]}: ${rate} alerts/s for ${seconds} s`,
+    suite.contenders(mode === 'rate' ? 'steady' : 'reopen'),
+    async (contender) => steadyRow(await trial(contender, path, rate * seconds, `${mode}:${rate}`)),
     { others: await restOfBareNode() },
   )
 }
 
-export const steadyRow = ({ cpuSeconds, seconds, rss, anon, latencies }: Trial) => ({
+export const steadyRow = ({ alerts, cpuSeconds, seconds, rss, anon, latencies }: Trial) => ({
   'CPU %': (cpuSeconds / seconds) * 100,
+  'CPU µs/alert': (cpuSeconds / alerts) * 1e6,
   'RSS MiB': rss,
   'anon MiB': anon,
   'p50 µs': latencies[0],

@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { tempDir } from '../../test/support/temp.ts'
 
-export type Mode = 'burst' | 'bytes' | 'reopen' | `rate:${number}`
+export type Mode = 'burst' | 'bytes' | 'reopen' | `${'rate' | 'reopen'}:${number}`
 
 export interface Written {
   readonly count: number

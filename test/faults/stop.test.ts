@@ -271,6 +271,7 @@ it('leaves nothing in the pipe of a writer that has it open and does not pause',
       return true
     },
     room: async () => {},
+    lines: () => Math.floor(read / line.length),
     isMidLine: () => read % line.length > 0,
     end() {},
   }

@@ -28,9 +28,16 @@ export const BUFFER_MUTATIONS: readonly Mutation[] = [
   {
     name: 'reading-stays-paused',
     why: 'reading does not go on when there is room again',
-    file: 'forward/input/source.ts',
-    find: 'sink.room(stop).then(() => !stop.aborted && input.resume())',
+    file: 'forward/input/read-paced.ts',
+    find: 'sink.room(stop).then(hasRoomAgain)',
     replace: 'void sink.room(stop)',
+  },
+  {
+    name: 'pause-without-end',
+    why: 'reading does not go on after a pause',
+    file: 'forward/input/read-paced.ts',
+    find: 'timer = clock.after(pace.pauseMs, look)',
+    replace: 'timer = undefined',
   },
   {
     name: 'stop-forgets-in-flight',

@@ -11,6 +11,13 @@ export const DELIVERY_MUTATIONS: readonly Mutation[] = [
     replace: '',
   },
   {
+    name: 'batch-stays-open',
+    why: 'a batch that is written partially waits for one more alert to be confirmed',
+    file: 'forward/delivery/coalescing.ts',
+    find: 'expiry ??= clock.after(left, expire)',
+    replace: 'expiry = undefined',
+  },
+  {
     name: 'drain-ends-early',
     why: 'a stop waits for the first batch in flight only',
     file: 'forward/delivery/publisher.ts',

@@ -94,6 +94,7 @@ export async function run(options: Partial<FalcoOptions>, script: Script = {}): 
         texts[number] += chunk.toString('latin1')
         return texts[number]!.length % 5 > 0
       },
+      lines: () => texts[number]!.split('\n').length - 1,
       isMidLine: () => !texts[number]!.endsWith('\n') && texts[number] !== '',
       room: (stop) => Promise.race([life.clock.delay(30), aborted(stop)]),
       end() {},

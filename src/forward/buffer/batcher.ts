@@ -131,6 +131,7 @@ export function createBatcher(options: {
       ended = true
       stateChanged.notify()
     },
+    lines: () => counters.read,
     /** Whether a line has begun whose newline has not come. */
     isMidLine: () => splitter.held() > 0,
     /** Batches of at least one alert, in order, as they are wanted, until the input has ended. */

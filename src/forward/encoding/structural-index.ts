@@ -39,7 +39,7 @@ export const structuralIndex = new Int32Array(memory.buffer, LINE_BYTES)
  * When so many lines come within so many ms, WebAssembly is worth the 4 MB to compile it. A burst without it takes 4.8
  * CPU seconds a million in place of 3.4 (1.4 times as many).
  */
-const [MANY_LINES, SHORT_MS] = [4096, 400]
+const [MANY_LINES, SHORT_MS] = [4096, 700]
 
 let indexer: Indexer = indexByJavaScript
 let linesLeft = MANY_LINES

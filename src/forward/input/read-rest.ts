@@ -7,6 +7,8 @@ import { type Input, PIPE_BYTES_MAX, type Reader } from './input.ts'
 export interface ChunkSink {
   /** Takes the chunk in any case. False: it is full, and only a stop reads on before `room()`. */
   write(chunk: Buffer): boolean
+  /** How many lines it has taken. */
+  lines(): number
   /** Whether a line has begun whose newline has not come. */
   isMidLine(): boolean
   /** Resolves when it is no longer full, or at the stop. */

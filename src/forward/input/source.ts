@@ -2,8 +2,8 @@
 
 import type { Clock } from '../../shared/clock.ts'
 import { FatalError, messageOf } from '../../shared/errors.ts'
-import { aborted } from '../../shared/process/shutdown.ts'
 import type { Input, Inputs } from './input.ts'
+import { readPaced } from './read-paced.ts'
 import { type ChunkSink, type Rest, readRest } from './read-rest.ts'
 import { pumpStdinStream } from './stdin-stream.ts'
 
@@ -87,7 +87,7 @@ async function guarded(pumping: Promise<boolean>, sink: ChunkSink): Promise<void
 }
 
 /**
- * Reads a pipe or socket as its bytes come, then what is left of it at the stop. `restOf` gives another reader of it, which
+ * Reads a pipe or socket, then what is left of it at the stop. `restOf` gives another reader of it, which
  * sees writers; `writerStays` is called if one has not left when reading ends. True: more may have come.
  */
 async function pumpPolled(
@@ -101,15 +101,8 @@ async function pumpPolled(
   writerStays?: () => void,
 ): Promise<boolean> {
   const buffer = Buffer.allocUnsafeSlow(readBytes)
-  const ended = input.flow(buffer, (length) => {
-    if (sink.write(buffer.subarray(0, length))) return true
-    sink.room(stop).then(() => !stop.aborted && input.resume())
-    return false
-  })
   try {
-    const isStopped = await Promise.race([ended, aborted(stop).then(() => true)])
-    if (!isStopped) return false
-    input.pause()
+    if (await readPaced(clock, input, buffer, sink, stop)) return false
     const rest = restOf?.()
     if (rest === undefined)
       return await readRest(clock, { writers: 'unseen', input }, buffer, sink, hurry)

@@ -32,7 +32,7 @@ it('keeps a batch open for a moment after the one before it, and writes what is 
   await using session = await dial(server.url)
   add(1)
   // Long after the last batch: it is taken whole.
-  time.at(20, () => {})
+  time.at(30, () => {})
   time.next()
   expect(coalescing.write(session, batch)).toBe(false)
   expect(coalescing.close(batch)).toBeUndefined()
@@ -43,11 +43,33 @@ it('keeps a batch open for a moment after the one before it, and writes what is 
   expect(coalescing.isOpen()).toBe(true)
   const changed = stateChanged.wait()
   time.next()
-  expect([coalescing.isOpen(), time.now()]).toEqual([false, 30])
+  expect([coalescing.isOpen(), time.now()]).toEqual([false, 50])
   await changed
   expect(coalescing.close(batch)).toMatchObject({ batch, session, written: 3 })
   await subscriber.count(3)
   expect(counters.resent).toBe(0)
+})
+
+it('closes it with the last write before it would have to, and never after', async () => {
+  await using server = await startNats()
+  const { coalescing, stateChanged, time, batch, add } = setUp()
+  await using session = await dial(server.url)
+  let isNotified = false
+  stateChanged.wait().then(() => {
+    isNotified = true
+  })
+  coalescing.close(batch)
+  const open: boolean[] = []
+  for (let at = 6; at <= 18; at += 6) {
+    time.at(at, () => {
+      add(20)
+      open.push(coalescing.write(session, batch))
+    })
+    time.next()
+  }
+  expect([open, coalescing.isOpen()]).toEqual([[true, true, false], false])
+  expect(coalescing.close(batch)).toMatchObject({ written: 40 })
+  expect([time.next(), isNotified]).toEqual([false, false])
 })
 
 it('does not keep one open without a session, or when much is read', async () => {

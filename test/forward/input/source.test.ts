@@ -54,6 +54,9 @@ class Sink implements ChunkSink {
     await this.#roomAgain.wait()
     this.isWaiting = false
   }
+  lines() {
+    return this.text.split('\n').length - 1
+  }
   isMidLine() {
     return this.text !== '' && !this.text.endsWith('\n')
   }
