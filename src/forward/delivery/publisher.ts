@@ -6,9 +6,10 @@
 import type { Clock } from '../../shared/clock.ts'
 import { messageOf } from '../../shared/errors.ts'
 import type { Notifier } from '../../shared/notifier.ts'
-import { type Counters, observe } from '../accounting/counters.ts'
+import { type Counters, observe, pausedFor } from '../accounting/counters.ts'
 import type { RejectLog } from '../accounting/rejects.ts'
 import type { AlertBuffer } from '../buffer/alert-buffer.ts'
+import { PATIENCE_MS } from '../buffer/batcher.ts'
 import { type InFlight, moveTo } from '../buffer/in-flight.ts'
 import { createCoalescing } from './coalescing.ts'
 import type { Connector } from './connector.ts'
@@ -89,6 +90,7 @@ export function openPublisher(options: {
 
   const waitingMs = () => (inFlight.length > 0 ? clock.now() - progressAt : 0)
   const isLagging = () => waitingMs() > LAGGING_MS || buffer.isDraining()
+  const isImpatient = () => pausedFor(counters, clock.now()) >= PATIENCE_MS
   const isStalled = () => waitingMs() > STALLED_MS
   /** Whether new alerts can be in flight at once. */
   const isFree = () => buffer.isEmpty() && inFlight.length < WINDOW
@@ -111,7 +113,7 @@ export function openPublisher(options: {
   return {
     wants: (full) =>
       (isFree() && (full || !coalescing.isOpen())) ||
-      (isLagging() && buffer.wants(full, isStalled())),
+      ((isLagging() || isImpatient()) && buffer.wants(full, isStalled())),
     writePartial: (batch) => coalescing.write(isFree() ? session : undefined, batch),
     put(batch) {
       const partial = coalescing.close(batch)
