@@ -1,0 +1,271 @@
+// The real Falco, with a pipe, rules, a load and an address of its own: `FALCO` names its binary, whose directory
+// also holds falco.yaml, rules/, libcontainer.so and load. What it prints is the reference for what is delivered.
+
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import {
+  accessSync,
+  appendFileSync,
+  closeSync,
+  constants,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { constants as system } from 'node:os'
+import { dirname, join } from 'node:path'
+import { parse, stringify } from 'yaml'
+import { freePort } from './nats.ts'
+import { parseSamples, total } from './scrape.ts'
+import { type TempDir, tempDir } from './temp.ts'
+import { soon, until } from './wait.ts'
+
+const FALCO = process.env.FALCO ?? ''
+const beside = (name: string) => join(dirname(FALCO), name)
+
+/** Why the real Falco cannot run here; undefined where it can. */
+export function whyNoFalco(): string | undefined {
+  if (FALCO === '') return 'FALCO names no binary'
+  if (process.getuid!() !== 0) return 'Falco needs root'
+  if (!existsSync('/sys/kernel/btf/vmlinux')) return 'the kernel has no BTF'
+  try {
+    for (const name of ['falco.yaml', 'rules/falco_rules.yaml', 'libcontainer.so', 'load'])
+      accessSync(beside(name))
+    accessSync(FALCO, constants.X_OK)
+  } catch (error) {
+    return (error as Error).message
+  }
+  return undefined
+}
+
+/** As Falco prints it: `0.44.1 (x86_64)`. */
+export const falcoVersion = (): string =>
+  /Falco version: (.*)/.exec(spawnSync(FALCO, ['--version'], { encoding: 'utf8' }).stdout)![1]!
+
+export const LOAD_RULE = 'Load open'
+export const ODD_RULE = 'RF "odd" näme / 名前 <b>*>.$JS… 100%'
+export const CHINESE_RULE = '中文规则'
+
+/** Rules for files below `path`, in the order of the first one that matches. */
+const rulesBelow = (path: string) =>
+  Object.entries({
+    load: { rule: LOAD_RULE, priority: 'DEBUG', tags: ['load'] },
+    odd: { rule: ODD_RULE, priority: 'INFORMATIONAL', tags: ['odd', 'täg'] },
+    zh: { rule: CHINESE_RULE, priority: 'CRITICAL', tags: [] },
+    probe: { rule: 'Probe', priority: 'NOTICE', tags: [] },
+  }).map(([directory, rule]) => ({
+    ...rule,
+    desc: `for each open of a path in ${directory}`,
+    condition: `evt.type in (open,openat,openat2) and evt.arg.name startswith ${path}/${directory}/`,
+    output: `${directory} „opened“ \\ | file=%evt.arg.name command=%proc.cmdline user=%user.name`,
+  }))
+
+/** A part of falco.yaml, which is laid over the rest of it. */
+export type Settings = { readonly [key: string]: unknown }
+
+function laidOver(below: unknown, above: unknown): unknown {
+  const isMap = (value: unknown): value is Settings =>
+    typeof value === 'object' && value !== null && !Array.isArray(value)
+  if (!isMap(below) || !isMap(above)) return above
+  const merged: Record<string, unknown> = { ...below }
+  for (const [key, value] of Object.entries(above)) merged[key] = laidOver(below[key], value)
+  return merged
+}
+
+/** Opens files at a rate, from a process of its own. */
+export interface FalcoLoad {
+  /** Resolves with how many were opened. */
+  done(): Promise<number>
+}
+
+export interface Falco extends AsyncDisposable {
+  readonly dir: TempDir
+  /** Where its file output writes: nothing is there at first. */
+  readonly pipe: string
+  readonly pid: number
+  /** Starts it (again). It sees little yet: `ready()`. */
+  start(): void
+  /** Resolves when it prints what it sees. It prints nothing while the pipe has no reader. */
+  ready(): Promise<void>
+  /** Opens a file whose alert is returned once it is printed, behind all that was opened before. */
+  probe(): Promise<Buffer>
+  /** Opens a file, whose alert ends in this, as `load` does. */
+  open(directory: 'load' | 'odd' | 'zh', name: string): void
+  /** Opens files in `load` for so many seconds, as fast as it can at rate 0. */
+  load(rate: number, seconds: number): FalcoLoad
+  /** The alerts that it has printed since its first start, as lines. Its pipe comes first: it has taken these. */
+  printed(): readonly Buffer[]
+  /** Other lines of standard output. */
+  notes(): readonly string[]
+  /** How many alerts of a rule it has raised in all runs that have ended, by a reload or by a stop, delivered or not. */
+  counted(rule: string): number
+  /** How many alerts of a rule it has raised since its last reload, delivered or not. */
+  matched(rule: string): Promise<number>
+  /** Reads its configuration and rules again: by SIGHUP, or since the file of its rules changes. */
+  reload(by: 'signal' | 'change'): void
+  /** How many times it has begun to look at system calls: at each start and reload. */
+  openings(): number
+  log(): string
+  kill(signal: NodeJS.Signals): void
+  /** The exit code, as a shell gives it: 128 and the number of the signal. */
+  exited(): Promise<number>
+}
+
+/** Makes its directory and configuration; `standardOutput` instead of the file that is the reference. */
+export async function prepareFalco(
+  settings: Settings = {},
+  { stdout }: { stdout?: string } = {},
+): Promise<Falco> {
+  const dir = tempDir()
+  const port = await freePort()
+  const pipe = dir.file('pipe/nats')
+  const reference = dir.file('printed')
+  for (const name of ['pipe', 'load', 'odd', 'zh', 'probe']) mkdirSync(dir.file(name))
+  const rules = [dir.file('falco_rules.yaml'), dir.file('rules.yaml')] as const
+  copyFileSync(beside('rules/falco_rules.yaml'), rules[0])
+  writeFileSync(rules[1], stringify(rulesBelow(dir.path)))
+  writeFileSync(reference, '')
+  const ours = {
+    rules_files: rules,
+    // A pipe as standard output: then a file is the reference, and it is written first, too.
+    file_output: { filename: stdout === undefined ? pipe : reference },
+    webserver: { listen_port: port },
+  }
+  const base = parse(readFileSync(beside('falco.yaml'), 'utf8'))
+  base.plugins[0].library_path = beside('libcontainer.so')
+  writeFileSync(dir.file('falco.yaml'), stringify(laidOver(laidOver(base, ours), settings)))
+
+  let child: ChildProcess | undefined
+  let ended: Promise<number> | undefined
+  const loads = new Set<ChildProcess>()
+  const alerts: Buffer[] = []
+  const notes: string[] = []
+  let at = 0
+  let probes = 0
+
+  function look(): void {
+    const bytes = readFrom(reference, at)
+    const end = bytes.lastIndexOf(10) + 1
+    at += end
+    for (let start = 0; start < end; ) {
+      const newline = bytes.indexOf(10, start)
+      const line = bytes.subarray(start, newline)
+      if (line[0] === 0x7b) alerts.push(line)
+      else notes.push(line.toString())
+      start = newline + 1
+    }
+  }
+
+  const falco: Falco = {
+    dir,
+    pipe,
+    get pid() {
+      return child!.pid!
+    },
+    start() {
+      const log = openSync(dir.file('log'), 'a')
+      const out = openSync(stdout ?? reference, 'a')
+      child = spawn(FALCO, ['-c', dir.file('falco.yaml')], {
+        env: { PATH: process.env.PATH },
+        stdio: ['ignore', out, log],
+      })
+      closeSync(log)
+      closeSync(out)
+      ended = once(child, 'exit').then(
+        ([code, signal]) => code ?? 128 + system.signals[signal as NodeJS.Signals],
+      )
+    },
+    async ready() {
+      const printedBefore = falco.printed().length
+      await until('Falco sees what is opened', () => {
+        if (child!.exitCode !== null) throw new Error(`Falco ended:\n${falco.log()}`)
+        touch(dir.file(`probe/${probes++}`))
+        return falco.printed().length > printedBefore
+      })
+      await falco.probe()
+    },
+    async probe() {
+      const path = dir.file(`probe/${probes++}`)
+      touch(path)
+      return await until('Falco prints the alert of a probe', () =>
+        falco.printed().findLast((line) => line.includes(`"evt.arg.name":"${path}"`)),
+      ).catch((error) => {
+        throw new Error(`${error.message}; its log:\n${falco.log()}`)
+      })
+    },
+    open: (directory, name) => touch(dir.file(`${directory}/${name}`)),
+    load(rate, seconds) {
+      const args = [dir.file('load'), String(rate), String(seconds)]
+      const loading = spawn(beside('load'), args, { stdio: ['ignore', 'pipe', 'inherit'] })
+      loads.add(loading)
+      let said = ''
+      loading.stdout.on('data', (text) => {
+        said += text
+      })
+      const closed = once(loading, 'close').then(() => Number(/opens=(\d+)/.exec(said)?.[1]))
+      return { done: () => closed }
+    },
+    printed() {
+      look()
+      return alerts
+    },
+    notes() {
+      look()
+      return notes
+    },
+    counted(rule) {
+      const start = `   ${rule}: `
+      return falco
+        .notes()
+        .filter((line) => line.startsWith(start))
+        .reduce((sum, line) => sum + Number(line.slice(start.length)), 0)
+    },
+    async matched(rule) {
+      const response = await fetch(`http://127.0.0.1:${port}/metrics`, { signal: soon() })
+      const samples = parseSamples(await response.text())
+      const ofRule = [...samples].filter(
+        ([series]) => series.includes('rules_matches_total{') && series.includes(`"${rule}"`),
+      )
+      return total(new Map(ofRule), 'falcosecurity_falco_rules_matches_total')
+    },
+    reload: (by) =>
+      by === 'signal' ? void child!.kill('SIGHUP') : appendFileSync(rules[1], '# changed\n'),
+    openings: () => falco.log().split("Opening 'syscall' source").length - 1,
+    log: () => readFileSync(dir.file('log'), 'utf8'),
+    kill: (signal) => void child!.kill(signal),
+    exited: () => ended!,
+    async [Symbol.asyncDispose]() {
+      for (const loading of loads) loading.kill('SIGKILL')
+      child?.kill('SIGKILL')
+      await ended
+      dir[Symbol.dispose]()
+    },
+  }
+  return falco
+}
+
+/** Opens what need not be there: the system call is what Falco sees. */
+function touch(path: string): void {
+  try {
+    closeSync(openSync(path, 'r'))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+  }
+}
+
+function readFrom(path: string, at: number): Buffer {
+  const size = statSync(path).size - at
+  if (size <= 0) return Buffer.alloc(0)
+  const bytes = Buffer.alloc(size)
+  const fd = openSync(path, 'r')
+  try {
+    return bytes.subarray(0, readSync(fd, bytes, 0, size, at))
+  } finally {
+    closeSync(fd)
+  }
+}
