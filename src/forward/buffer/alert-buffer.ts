@@ -62,7 +62,7 @@ export function createAlertBuffer(options: {
   /** False: memory is empty, or the disk has no room, or fails. */
   function spillOldest(): boolean {
     const oldest = memory[0]
-    if (!oldest || !disk.hasRoom(oldest.used)) return false
+    if (!oldest || oldest.used >= disk.room()) return false
     // Only while no rows wait: a later row would move `takenId` past those that do.
     if (disk.waiting() === 0 && !storeInFlight()) return false
     if (!disk.append(oldest)) return false
@@ -75,6 +75,8 @@ export function createAlertBuffer(options: {
     while (memoryBytes > bytes && (spillOldest() || shed()));
   }
 
+  const isEmpty = () => memory.length === 0 && !disk.isDraining()
+
   /** No batch can be taken unless the disk has room. */
   function memoryIsFull(): boolean {
     if (whenFull === 'block') return memoryBytes + pool.batchBytes > bufferBytes
@@ -84,7 +86,7 @@ export function createAlertBuffer(options: {
 
   function hasRoomOnDisk(): boolean {
     // A long alert may need more room than most batches, and whatever comes waits in memory behind it.
-    return disk.hasRoom(Math.max(pool.batchBytes, memory[0]?.used ?? 0))
+    return Math.max(pool.batchBytes, memory[0]?.used ?? 0) < disk.room()
   }
 
   function setOut(flight: InFlight): InFlight {
@@ -100,7 +102,7 @@ export function createAlertBuffer(options: {
   return {
     inFlight: inFlight as readonly InFlight[],
     isDraining: disk.isDraining,
-    isEmpty: () => memory.length === 0 && !disk.isDraining(),
+    isEmpty,
     /** Whether it takes a batch, full or not, from the batcher now. */
     wants(full: boolean, isStalled = false): boolean {
       if (memoryIsFull() && !hasRoomOnDisk()) return false
@@ -150,6 +152,9 @@ export function createAlertBuffer(options: {
       bufferAlerts: alertsIn(inFlight.filter(({ row }) => !row).map(batchOf)) + alertsIn(memory),
       bufferBytes: memoryBytes,
       spoolBytes: disk.bytes(),
+      roomBytes: isEmpty()
+        ? undefined
+        : Math.max(0, bufferBytes - memoryBytes) + Math.max(0, disk.room()),
     }),
   }
 }
