@@ -123,12 +123,10 @@ export function createPressureLog(log: Logger, counters: Counters, full: string,
     look(AWAY, !connected, 0, () => waits)
     const unconfirmedMs = Math.min(waitingMs, now - connectedAt)
     look(SILENT, connected && unconfirmedMs >= AGAIN_MS, 0, () => waits)
-    look(FILLING, fills(roomBytes, now), QUIET_MS, () => ({
-      full,
-      connected,
-      in: seconds(lastsMs(rooms)),
-      whenFull,
-    }))
+    look(FILLING, fills(roomBytes, now), QUIET_MS, () => {
+      const leftMs = lastsMs(rooms)
+      return { full, connected, ...(leftMs < WARNED_MS && { in: seconds(leftMs), whenFull }) }
+    })
     look(WAITING, falcoWaits, QUIET_MS, () => ({ full, connected, ...waits }))
     const dropped = totalDropped(counters)
     look(DROPPING, dropped > droppedSeen, QUIET_MS, () => {
