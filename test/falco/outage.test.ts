@@ -149,12 +149,13 @@ describe.skipIf(reason !== undefined)('a Falco that waits', () => {
   it(
     'gets rid of what it has begun to write when falco-nats stops: that is counted',
     async () => {
-      await using parts = await start([...SMALL_BUFFER, '--when-full', 'block'], 20)
+      await using parts = await start(
+        [...SMALL_BUFFER, '--when-full', 'block', '--drain-timeout', '2s'],
+        20,
+      )
       const { falco, forwarder, load } = parts
       await forwarder.logged('Falco waits')
       await load.done()
-      forwarder.child.kill('SIGTERM')
-      await forwarder.logged('stopping')
       forwarder.child.kill('SIGTERM')
       expect(await forwarder.exited()).toBe(1)
       const last = forwarder.log().at(-1)! as unknown as Record<
