@@ -12,7 +12,7 @@ import { payloadAt, subjectAt } from '../../src/forward/encoding/messages.ts'
 import { parseTemplate, subjectOf } from '../../src/shared/alert/subject.ts'
 import { systemClock } from '../../src/shared/clock.ts'
 import { createNotifier } from '../../src/shared/notifier.ts'
-import { fixture, linesOf } from '../support/fixtures.ts'
+import { alertLines, fixture, linesOf, realAlertLines } from '../support/fixtures.ts'
 import { generator, SEED } from '../support/random.ts'
 
 const LINES = Number(process.env.FUZZ_LINES ?? 120_000)
@@ -46,7 +46,8 @@ it(`publishes on legal subjects only, ${LINES} lines, seed ${SEED}`, async () =>
   const random = generator(SEED)
   const seeds = [
     ...linesOf(fixture('stdout-mixed.log')),
-    ...linesOf(fixture('alerts.jsonl')),
+    ...alertLines(),
+    ...realAlertLines(),
   ].filter(({ length }) => length < 1500)
 
   function mutated(line: Buffer): Buffer {

@@ -102,7 +102,7 @@ describe.each(files)('src/%s', (file) => {
 })
 
 /** Tests of the program as a whole, of what it is deployed with, and of the house. */
-const WHOLE = /^(process|faults|deploy|house|simulation)\//
+const WHOLE = /^(process|faults|falco|deploy|house|simulation)\//
 
 it('has tests in the folders of the sources', () => {
   const tested = filesIn(new URL('../', import.meta.url), '.test.ts').map((file) =>

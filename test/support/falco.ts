@@ -12,6 +12,7 @@ import {
   existsSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   readSync,
   statSync,
@@ -21,7 +22,7 @@ import { constants as system } from 'node:os'
 import { dirname, join } from 'node:path'
 import { parse, stringify } from 'yaml'
 import { freePort } from './nats.ts'
-import { parseSamples, total } from './scrape.ts'
+import { parseSamples } from './scrape.ts'
 import { type TempDir, tempDir } from './temp.ts'
 import { soon, until } from './wait.ts'
 
@@ -102,10 +103,11 @@ export interface Falco extends AsyncDisposable {
   printed(): readonly Buffer[]
   /** Other lines of standard output. */
   notes(): readonly string[]
-  /** How many alerts of a rule it has raised in all runs that have ended, by a reload or by a stop, delivered or not. */
-  counted(rule: string): number
-  /** How many alerts of a rule it has raised since its last reload, delivered or not. */
-  matched(rule: string): Promise<number>
+  /**
+   * How many alerts of a rule it has raised, written or not, by its own counts; undefined where it was killed or has no
+   * webserver. It prints the counts of a run that a reload has ended in front of the next alert.
+   */
+  raised(rule: string): Promise<number | undefined>
   /** Reads its configuration and rules again: by SIGHUP, or since the file of its rules changes. */
   reload(by: 'signal' | 'change'): void
   /** How many times it has begun to look at system calls: at each start and reload. */
@@ -114,6 +116,9 @@ export interface Falco extends AsyncDisposable {
   kill(signal: NodeJS.Signals): void
   /** The exit code, as a shell gives it: 128 and the number of the signal. */
   exited(): Promise<number>
+  isRunning(): boolean
+  /** Resolves when its output has waited for a reader for a while. */
+  blocked(where: 'open' | 'write'): Promise<void>
 }
 
 /** Makes its directory and configuration; `standardOutput` instead of the file that is the reference. */
@@ -138,7 +143,6 @@ export async function prepareFalco(
   }
   const base = parse(readFileSync(beside('falco.yaml'), 'utf8'))
   base.plugins[0].library_path = beside('libcontainer.so')
-  writeFileSync(dir.file('falco.yaml'), stringify(laidOver(laidOver(base, ours), settings)))
 
   let child: ChildProcess | undefined
   let ended: Promise<number> | undefined
@@ -147,6 +151,9 @@ export async function prepareFalco(
   const notes: string[] = []
   let at = 0
   let probes = 0
+  const merged = laidOver(laidOver(base, ours), settings) as { webserver: { enabled: boolean } }
+  let isCounted = merged.webserver.enabled
+  writeFileSync(dir.file('falco.yaml'), stringify(merged))
 
   function look(): void {
     const bytes = readFrom(reference, at)
@@ -159,6 +166,16 @@ export async function prepareFalco(
       else notes.push(line.toString())
       start = newline + 1
     }
+  }
+
+  /** Of its run since the last start or reload. */
+  async function raisedNow(rule: string): Promise<number> {
+    const response = await fetch(`http://127.0.0.1:${port}/metrics`, { signal: soon() })
+    let sum = 0
+    for (const [series, value] of parseSamples(await response.text()))
+      if (/_rules_matches_total\{/.test(series) && series.includes(`rule_name="${rule}"`))
+        sum += value
+    return sum
   }
 
   const falco: Falco = {
@@ -183,7 +200,7 @@ export async function prepareFalco(
     async ready() {
       const printedBefore = falco.printed().length
       await until('Falco sees what is opened', () => {
-        if (child!.exitCode !== null) throw new Error(`Falco ended:\n${falco.log()}`)
+        if (!falco.isRunning()) throw new Error(`Falco ended:\n${falco.log()}`)
         touch(dir.file(`probe/${probes++}`))
         return falco.printed().length > printedBefore
       })
@@ -192,10 +209,9 @@ export async function prepareFalco(
     async probe() {
       const path = dir.file(`probe/${probes++}`)
       touch(path)
-      return await until('Falco prints the alert of a probe', () =>
-        falco.printed().findLast((line) => line.includes(`"evt.arg.name":"${path}"`)),
-      ).catch((error) => {
-        throw new Error(`${error.message}; its log:\n${falco.log()}`)
+      return await until('Falco prints the alert of a probe', async () => {
+        if (!falco.isRunning()) throw new Error(`Falco ended (${await ended}):\n${falco.log()}`)
+        return falco.printed().findLast((line) => line.includes(`"evt.arg.name":"${path}"`))
       })
     },
     open: (directory, name) => touch(dir.file(`${directory}/${name}`)),
@@ -218,27 +234,35 @@ export async function prepareFalco(
       look()
       return notes
     },
-    counted(rule) {
+    async raised(rule) {
       const start = `   ${rule}: `
-      return falco
+      const ended = falco
         .notes()
         .filter((line) => line.startsWith(start))
         .reduce((sum, line) => sum + Number(line.slice(start.length)), 0)
-    },
-    async matched(rule) {
-      const response = await fetch(`http://127.0.0.1:${port}/metrics`, { signal: soon() })
-      const samples = parseSamples(await response.text())
-      const ofRule = [...samples].filter(
-        ([series]) => series.includes('rules_matches_total{') && series.includes(`"${rule}"`),
-      )
-      return total(new Map(ofRule), 'falcosecurity_falco_rules_matches_total')
+      if (!isCounted) return undefined
+      return ended + (falco.isRunning() ? await raisedNow(rule) : 0)
     },
     reload: (by) =>
       by === 'signal' ? void child!.kill('SIGHUP') : appendFileSync(rules[1], '# changed\n'),
     openings: () => falco.log().split("Opening 'syscall' source").length - 1,
     log: () => readFileSync(dir.file('log'), 'utf8'),
-    kill: (signal) => void child!.kill(signal),
+    kill(signal) {
+      isCounted &&= signal !== 'SIGKILL'
+      child!.kill(signal)
+    },
     exited: () => ended!,
+    isRunning: () => child !== undefined && child.exitCode === null && child.signalCode === null,
+    async blocked(where) {
+      const places = where === 'write' ? ['pipe_write'] : ['wait_for_partner', 'fifo_open']
+      let looks = 0
+      await until(`Falco waits in ${where}`, () => {
+        looks = waitingIn(child!.pid!).some((at) => places.some((place) => at.includes(place)))
+          ? looks + 1
+          : 0
+        return looks > 30
+      })
+    },
     async [Symbol.asyncDispose]() {
       for (const loading of loads) loading.kill('SIGKILL')
       child?.kill('SIGKILL')
@@ -247,6 +271,12 @@ export async function prepareFalco(
     },
   }
   return falco
+}
+
+/** The places in the kernel where its threads wait. */
+function waitingIn(pid: number): string[] {
+  const threads = readdirSync(`/proc/${pid}/task`)
+  return threads.map((thread) => readFileSync(`/proc/${pid}/task/${thread}/wchan`, 'utf8'))
 }
 
 /** Opens what need not be there: the system call is what Falco sees. */

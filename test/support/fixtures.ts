@@ -23,6 +23,9 @@ export function linesOf(bytes: Buffer): Buffer[] {
 /** 300 real-shaped alerts, one a line. */
 export const alertLines = (): Buffer[] => linesOf(fixture('alerts.jsonl'))
 
+/** What Falco 0.44.1 itself wrote, one alert a line: its two forms of times, and booleans. */
+export const realAlertLines = (): Buffer[] => linesOf(fixture('real-alerts.jsonl'))
+
 /** A small alert with a number in it, for counting. */
 export const numberedAlert = (n: number, rule = 'Terminal shell in container'): string =>
   JSON.stringify({

@@ -136,6 +136,8 @@ export interface Subscriber extends AsyncDisposable {
   readonly messages: Received[]
   /** Resolves when at least `count` messages have come. */
   count(count: number, timeoutMs?: number): Promise<void>
+  /** Resolves when all has come that the server had for it by now. */
+  flush(): Promise<void>
 }
 
 /** Subscribes to all alerts, across restarts of the server. */
@@ -162,6 +164,7 @@ export async function subscribe(url: string, options: ConnectionOptions = {}): P
         () => messages.length >= count,
         timeoutMs,
       ).then(() => {}),
+    flush: () => connection.flush(),
     [Symbol.asyncDispose]: () => connection.close(),
   }
 }

@@ -11,7 +11,7 @@ import {
   priorityIndex,
 } from '../../../src/shared/alert/alert.ts'
 import { parseTemplate, subjectOf } from '../../../src/shared/alert/subject.ts'
-import { alertLines } from '../../support/fixtures.ts'
+import { alertLines, realAlertLines } from '../../support/fixtures.ts'
 import { generator, SEED } from '../../support/random.ts'
 
 const template = parseTemplate('falco.<priority>.<rule>')
@@ -72,7 +72,7 @@ describe('read', () => {
   it('gives what JSON.parse gives, again and again, whatever the alert', () => {
     const encoder = setUp()
     const random = generator(SEED)
-    const lines = alertLines()
+    const lines = [...alertLines(), ...realAlertLines()]
     const fields = ['rule', 'hostname', 'source', 'tags', 'priority']
     for (let n = 0; n < 30_000; n++) {
       const original = lines[random(lines.length)]!
@@ -132,6 +132,38 @@ describe('read', () => {
       }
     }
   })
+})
+
+/** Of all rules in real-alerts.jsonl. */
+const REAL_SUBJECTS = {
+  'RF "odd" näme / 名前 <b>*>.$JS… 100%': 'falco.informational.rf_odd_name_b_js_100',
+  中文规则: 'falco.critical.rule_17d1b595',
+  'Create Symlink Over Sensitive Files': 'falco.warning.create_symlink_over_sensitive_files',
+  'Directory traversal monitored file read':
+    'falco.warning.directory_traversal_monitored_file_read',
+  'Execution from /dev/shm': 'falco.warning.execution_from_dev_shm',
+  'Falco internal: metrics snapshot': 'falco.informational.falco_internal_metrics_snapshot',
+  'Falco internal: syscall event drop': 'falco.debug.falco_internal_syscall_event_drop',
+  'Fileless execution via memfd_create': 'falco.critical.fileless_execution_via_memfd_create',
+  'Load open': 'falco.debug.load_open',
+  'PTRACE attached to process': 'falco.warning.ptrace_attached_to_process',
+  'RF load open': 'falco.debug.rf_load_open',
+  'Read sensitive file untrusted': 'falco.warning.read_sensitive_file_untrusted',
+  'Remove Bulk Data from Disk': 'falco.warning.remove_bulk_data_from_disk',
+  'Search Private Keys or Passwords': 'falco.warning.search_private_keys_or_passwords',
+  'Terminal shell in container': 'falco.notice.terminal_shell_in_container',
+}
+
+it("adds Falco's own lines byte for byte, each on the subject of its rule", () => {
+  const lines = realAlertLines()
+  const batch = createBatchPool(256 * 1024).borrow()
+  const text = Buffer.concat(lines.flatMap((line) => [line, Buffer.from('\n')]))
+  expect(setUp().addLines(batch, text)).toBe(0)
+  expect(linesOf(batch).equals(text)).toBe(true)
+  const subjects: Record<string, string> = {}
+  for (const [index, line] of lines.entries())
+    subjects[JSON.parse(String(line)).rule] = String(subjectAt(batch, index))
+  expect(subjects).toEqual(REAL_SUBJECTS)
 })
 
 describe('addLines', () => {

@@ -17,7 +17,7 @@ import {
   timeOf,
 } from '../../../src/forward/encoding/scanner.ts'
 import { indexBy } from '../../../src/forward/encoding/structural-index.ts'
-import { alertLines, fixture, linesOf } from '../../support/fixtures.ts'
+import { alertLines, fixture, linesOf, realAlertLines } from '../../support/fixtures.ts'
 import { generator, SEED } from '../../support/random.ts'
 
 const INPUTS = Number(process.env.SCAN_INPUTS ?? 100_000)
@@ -81,7 +81,7 @@ function disagreement(placed: Placed): string | undefined {
 const accepts = (text: string) => scan(Buffer.from(text), 0, Buffer.byteLength(text), found)
 
 it('accepts every real alert, and finds what JSON.parse finds', () => {
-  for (const line of alertLines()) {
+  for (const line of [...alertLines(), ...realAlertLines()]) {
     expect(scan(line, 0, line.length, found)).toBe(true)
     expect(disagreement(placed(line))).toBeUndefined()
   }
@@ -196,7 +196,9 @@ describe.each(WAYS)('by %s', (way) => {
 
   it('accepts no alert that is cut off, wherever, and whatever is left of others behind it', () => {
     indexBy(way)
-    const lines = alertLines().filter((_, index) => (index + SEED) % 5 === 0)
+    const lines = [...alertLines(), ...realAlertLines()].filter(
+      (_, index) => (index + SEED) % 5 === 0,
+    )
     const [longest] = lines.toSorted((a, b) => b.length - a.length) as [Buffer]
     const carry = Buffer.alloc(longest.length + 64)
     const accepted: string[] = []
@@ -217,9 +219,11 @@ describe.each(WAYS)('by %s', (way) => {
 it(`agrees with JSON.parse on ${INPUTS} inputs, seed ${SEED}`, { timeout: 3_600_000 }, () => {
   const random = generator(SEED)
   const pick = <T>(from: readonly T[]): T => from[random(from.length)]!
-  const seeds = [...alertLines(), ...linesOf(fixture('stdout-mixed.log'))].filter(
-    ({ length }) => length < 1500,
-  )
+  const seeds = [
+    ...alertLines(),
+    ...realAlertLines(),
+    ...linesOf(fixture('stdout-mixed.log')),
+  ].filter(({ length }) => length < 1500)
   const PARTS = [
     ...[
       '{',

@@ -8,7 +8,7 @@ import {
   indexBy,
   structuralIndex,
 } from '../../../src/forward/encoding/structural-index.ts'
-import { alertLines } from '../../support/fixtures.ts'
+import { alertLines, realAlertLines } from '../../support/fixtures.ts'
 import { generator, SEED } from '../../support/random.ts'
 
 const expected = (line: Buffer) =>
@@ -41,7 +41,8 @@ it('is what structural-index.wat says', async () => {
 for (const way of ['JavaScript', 'WebAssembly'] as const) {
   it(`finds quotes, backslashes and control characters, and nothing else, by ${way}`, () => {
     indexBy(way)
-    for (const line of alertLines()) expect(indexOf(line)).toEqual(expected(line))
+    for (const line of [...alertLines(), ...realAlertLines()])
+      expect(indexOf(line)).toEqual(expected(line))
     const random = generator(SEED)
     for (let length = 0; length < 100; length++) {
       const line = Buffer.from(Array.from({ length }, () => random(256)))

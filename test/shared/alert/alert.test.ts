@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { PRIORITIES, parseAlert, priorityIndex } from '../../../src/shared/alert/alert.ts'
-import { alertLines } from '../../support/fixtures.ts'
+import { alertLines, realAlertLines } from '../../support/fixtures.ts'
 
 const parse = (text: string | Buffer) => {
   const bytes = Buffer.from(text as string)
@@ -9,7 +9,8 @@ const parse = (text: string | Buffer) => {
 
 describe('parseAlert', () => {
   it('takes every alert of the fixtures', () => {
-    for (const line of alertLines()) expect(parse(line)).toHaveProperty('rule')
+    for (const line of [...alertLines(), ...realAlertLines()])
+      expect(parse(line)).toHaveProperty('rule')
   })
 
   it.each([
