@@ -274,6 +274,6 @@ it('has a runbook line in the README for each alert', () => {
   const names = [...readFileSync(RULES, 'utf8').matchAll(/- alert: (\w+)/g)].map(
     ([, name]) => name!,
   )
-  expect(names).toHaveLength(7)
+  expect(names).toHaveLength(8)
   for (const name of names) expect(readme).toContain(`\`${name}\``)
 })
