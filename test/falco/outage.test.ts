@@ -71,7 +71,7 @@ async function outage(name: string, options: readonly string[]) {
   // Behind all others.
   const end = await falco.probe()
   const { last } = await stopped(forwarder)
-  const raised = falco.counted(LOAD_RULE) + (await falco.matched(LOAD_RULE))
+  const raised = await falco.raised(LOAD_RULE)
   const printed = [...falco.printed()]
   const delivered = await deliveredTo(server)
   const dropped = (last.dropped ?? {}) as Record<string, number>
