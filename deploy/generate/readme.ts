@@ -70,7 +70,6 @@ const NOTHING: Measured = {
     bufferAlerts: 0,
     bufferBytes: 0,
     spoolBytes: 0,
-    roomBytes: undefined,
   },
   batcherAlerts: 0,
   mode: 'jetstream',

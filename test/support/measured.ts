@@ -10,7 +10,6 @@ export const VITALS = {
   bufferAlerts: 0,
   bufferBytes: 0,
   spoolBytes: 0,
-  roomBytes: undefined as number | undefined,
 }
 
 export const measured = (some: Partial<Measured> = {}): Measured => ({

@@ -152,10 +152,12 @@ export function createAlertBuffer(options: {
       bufferAlerts: alertsIn(inFlight.filter(({ row }) => !row).map(batchOf)) + alertsIn(memory),
       bufferBytes: memoryBytes,
       spoolBytes: disk.bytes(),
-      roomBytes: isEmpty()
-        ? undefined
-        : Math.max(0, bufferBytes - memoryBytes) + Math.max(0, disk.room()),
     }),
+    /** How many bytes memory and disk can still take; undefined while nothing waits. Asks the disk. */
+    roomBytes(): number | undefined {
+      if (isEmpty()) return undefined
+      return Math.max(0, bufferBytes - memoryBytes) + Math.max(0, disk.room())
+    },
   }
 }
 

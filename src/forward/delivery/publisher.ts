@@ -31,7 +31,7 @@ export function openPublisher(options: {
   rejectLog: RejectLog
   clock: Clock
   /** Called at each look, for the log. */
-  onLook?: (vitals: Vitals, now: number) => void
+  onLook?: (vitals: Vitals, now: number, roomBytes: number | undefined) => void
 }): Sink {
   const { connector, transport, buffer, counters, stateChanged, rejectLog, clock } = options
   const { inFlight } = buffer
@@ -100,7 +100,7 @@ export function openPublisher(options: {
     if (isStalled()) buffer.spill()
     // The disk may work again.
     refill()
-    options.onLook?.(vitals(), clock.now())
+    options.onLook?.(vitals(), clock.now(), buffer.roomBytes())
     if (isLagging()) stateChanged.notify()
   })
 

@@ -30,6 +30,4 @@ export interface Vitals {
   /** Of batches that are not in flight. */
   readonly bufferBytes: number
   readonly spoolBytes: number
-  /** What buffer and spool can still take; undefined while nothing waits in them. */
-  readonly roomBytes: number | undefined
 }

@@ -94,7 +94,7 @@ export function createPressureLog(log: Logger, counters: Counters, full: string,
     return lastsMs(rooms) < WARNED_MS
   }
 
-  return ({ connected, waitingMs, roomBytes }: Vitals, now: number): void => {
+  return ({ connected, waitingMs }: Vitals, now: number, roomBytes: number | undefined): void => {
     function look(lines: Lines, isSeen: boolean, quietMs: number, detail: () => object): void {
       const before = episodes.get(lines)
       const [after, turn] = follow(before, isSeen, now, quietMs)
