@@ -4,6 +4,7 @@ import { FatalError, messageOf } from '../shared/errors.ts'
 import { standardOutput } from '../shared/process/output.ts'
 import { createAlertBuffer } from './buffer/alert-buffer.ts'
 import type { Spool } from './buffer/spool/spool.ts'
+import { whatIfFull } from './buffer/when-full.ts'
 import { createConnector } from './delivery/connector.ts'
 import { createCoreNats } from './delivery/core-nats.ts'
 import { openDryRun } from './delivery/dry-run.ts'
@@ -25,7 +26,12 @@ export async function openSink(parts: Parts, spool: Spool | undefined): Promise<
     buffer: createAlertBuffer({ ...parts, bufferBytes, whenFull, spool }),
     connector: createConnector({ ...environment, servers, counters, log }),
     transport: config.jetstream ? await openJetStream(parts) : createCoreNats(clock),
-    onLook: createPressureLog(log, counters, spool ? 'buffer and spool' : 'buffer'),
+    onLook: createPressureLog(
+      log,
+      counters,
+      spool ? 'buffer and spool' : 'buffer',
+      whatIfFull(whenFull),
+    ),
   })
 }
 

@@ -6,6 +6,7 @@ import { NATS_OPTIONS } from '../shared/nats/options.ts'
 import { COMMON_OPTIONS } from '../shared/options/common.ts'
 import { bytesWithin, duration, nonEmpty, oneOf, wholeNumber } from '../shared/options/parsers.ts'
 import { flag, optional, parser, required, type ValuesOf } from '../shared/options/table.ts'
+import { WHEN_FULL } from './buffer/when-full.ts'
 import { STREAM_OPTIONS } from './delivery/jetstream/stream-settings.ts'
 import { parseHeaders } from './encoding/headers.ts'
 
@@ -85,8 +86,8 @@ export const OPTIONS = {
   whenFull: required({
     flags: '--when-full <policy>',
     default: 'block',
-    parse: oneOf(['block', 'drop']),
-    help: 'when buffer and spool are full: stop reading, or drop the least severe, oldest first',
+    parse: oneOf(WHEN_FULL),
+    help: 'when buffer and spool are full: stop reading; drop the least severe, oldest first; or drop those below a priority, then stop reading',
   }),
   drainTimeout: required({
     flags: '--drain-timeout <duration>',

@@ -37,7 +37,7 @@ const WRITTEN: Partial<Record<keyof typeof OPTIONS, string[]>> = {
   maxLineBytes: ['1023', '1024', '8MiB', '8193K', '1 MiB', '0'],
   batchBytes: ['4MiB', '5MiB', '1.5MiB', '512kb'],
   bufferBytes: ['4GiB', '5GiB', '1T', '16m', '-1'],
-  whenFull: ['drop', 'block', 'wait'],
+  whenFull: ['drop', 'block', 'drop-below-error', 'drop-below-debug', 'wait'],
   drainTimeout: ['500ms', '1.5h', '10', '10 s', '1w'],
   falcoEvents: ['off', 'bounded', 'full', 'on'],
   maxSeries: ['9', '10', '1000000', '1000001'],

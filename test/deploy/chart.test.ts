@@ -79,7 +79,7 @@ describe.each(BENCHES)('the chart by $bench', ({ program, chart, falco }) => {
     })
     expect(pod.volumes.slice(-2)).toEqual([
       { name: 'falco-nats-pipe', emptyDir: { sizeLimit: '1Mi' } },
-      { name: 'falco-nats-spool', emptyDir: { sizeLimit: '320Mi' } },
+      { name: 'falco-nats-spool', emptyDir: { sizeLimit: '1280Mi' } },
     ])
     const checksum = (list: Manifest[]) =>
       ofKind(list, 'DaemonSet').spec.template.metadata.annotations['checksum/config']
@@ -147,13 +147,13 @@ describe.each(BENCHES)('the chart by $bench', ({ program, chart, falco }) => {
     )
     // The test of the chart must not take the lock of a spool in use.
     const test = ofKind(rendered, 'Pod').spec
-    expect(named(test.volumes, 'falco-nats-spool').emptyDir).toEqual({ sizeLimit: '320Mi' })
+    expect(named(test.volumes, 'falco-nats-spool').emptyDir).toEqual({ sizeLimit: '1280Mi' })
     expect(test.containers[0].securityContext.runAsUser).toBe(65532)
   })
 
   it.each([
     ['4MiB', '5Mi'],
-    ['1GiB', '1280Mi'],
+    ['256MiB', '320Mi'],
     ['4096k', '5Mi'],
     ['268435456', '320Mi'],
     ['5000000', '6Mi'],

@@ -190,7 +190,7 @@ describe.skipIf(!anyHelm)('the program', () => {
     for (const container of [sidecarOf(manifests), ofKind(manifests, 'Pod').spec.containers[0]]) {
       const { code, stdout } = await checked(container)
       expect(stdout).toContain('none takes falco.notice.check yet; FALCO will be made')
-      expect(stdout).toContain('takes 256 MiB')
+      expect(stdout).toContain('takes 1 GiB')
       expect(stdout).not.toContain('FAIL')
       expect(code).toBe(0)
     }

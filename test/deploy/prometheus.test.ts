@@ -275,6 +275,6 @@ it('has a runbook line in the README for each alert', () => {
   const names = [...readFileSync(RULES, 'utf8').matchAll(/- alert: (\w+)/g)].map(
     ([, name]) => name!,
   )
-  expect(names).toHaveLength(9)
+  expect(names).toHaveLength(10)
   for (const name of names) expect(readme).toContain(`\`${name}\``)
 })

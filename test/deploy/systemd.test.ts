@@ -75,7 +75,7 @@ it('starts before Falco, which waits for it but does without', () => {
 
 it('tells Falco of the same pipe, opened for each alert', () => {
   const { json_output, file_output } = parse(textOf('config.d/falco-nats.yaml'))
-  const pipe = /FALCO_NATS_PIPE=(\S+)/.exec(only('Environment'))![1]!.replace('%t', '/run')
+  const pipe = /FALCO_NATS_PIPE=(\S+)/.exec(all('Environment').join(' '))![1]!.replace('%t', '/run')
   expect(json_output).toBe(true)
   expect(file_output).toEqual({ enabled: true, keep_alive: false, filename: pipe })
   expect(only('RuntimeDirectoryPreserve')).toBe('yes')
@@ -97,7 +97,10 @@ it('delivers with the commands, the environment and the credentials of the unit'
   copyFileSync(tls('ca.crt'), dir.file(`${id}_ca.crt`))
   const placed = (text: string) =>
     text.replace(/%[tS]/g, dir.path).replaceAll('/run/credentials/falco-nats.service', dir.path)
-  const variables = [...textOf('falco-nats.env').split('\n'), ...only('Environment').split(' ')]
+  const variables = [
+    ...textOf('falco-nats.env').split('\n'),
+    ...all('Environment').join(' ').split(' '),
+  ]
     .filter((line) => /^[A-Z_]+=/.test(line))
     .map((line) => placed(line).split('=') as [string, string])
   const env: Record<string, string> = {

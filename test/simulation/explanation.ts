@@ -1,6 +1,7 @@
 // Why an alert that a life had is gone: which of the reasons that were counted can be true of it.
 
 import { held, total } from '../../src/forward/accounting/counters.ts'
+import { leastSevereKept } from '../../src/forward/buffer/when-full.ts'
 import { lineOf, passes } from './alerts.ts'
 import type { KnownLife } from './lives.ts'
 import { unexplained } from './matching.ts'
@@ -44,7 +45,7 @@ export function createExplanation({ config, alerts, faults }: Scenario, parts: P
       ['unreadable', parts.disk.destroyed.has(number)],
       ['invalid_json', !fate.isAlone || !fate.isIntact],
       ['not_an_alert', !fate.isAlone || !fate.isIntact],
-      [`dropped ${alert.severity}`, true],
+      [`dropped ${alert.severity}`, alert.severity > leastSevereKept(config.whenFull)],
       ['left', true],
       ['moved aside', movedAside().includes(number)],
     ]

@@ -1,6 +1,8 @@
 // What must hold: at each step, at the end of each life, and at the end of the run.
 
-import { type Counters, held } from '../../src/forward/accounting/counters.ts'
+import { type Counters, held, total } from '../../src/forward/accounting/counters.ts'
+import { leastSevereKept } from '../../src/forward/buffer/when-full.ts'
+import type { Measured } from '../../src/forward/telemetry/metrics.ts'
 import { createAccounts } from './accounts.ts'
 import { type AlertSpec, passes } from './alerts.ts'
 import type { WhyLeft } from './disk-file.ts'
@@ -43,6 +45,8 @@ export function createInvariants(world: World, scenario: Scenario, parts: Parts)
   /** Alerts that have left rows in this step; a kill may come before the process counts what it has dropped. */
   const leftInStep = new Set<number>()
 
+  const failsDisk = [...kinds].some((kind) => kind.startsWith('disk'))
+  const leastKept = leastSevereKept(config.whenFull)
   const losesPipe = kinds.has('pipe gone') || kinds.has('pipe replaced')
   /** In damaged rows, too: these are counted when they are read. */
   const numbersOnDisk = () => disk.stored().flatMap(({ numbers }) => numbers)
@@ -111,14 +115,11 @@ export function createInvariants(world: World, scenario: Scenario, parts: Parts)
       if (unanswered.size > config.maxInFlight && !kinds.has('maxPayload'))
         world.violated('alerts in flight', `${unanswered.size}`)
     lookAtDrops(life, counters, vitals.inFlightAlerts + batcherAlerts)
+    lookAtPause(life, measured)
   }
 
-  /** Less severe alerts are dropped first: others may stay only where they are in flight. */
-  function lookAtDrops(life: KnownLife, { dropped }: Counters, kept: number): void {
-    const severity = dropped.findIndex((count, index) => count > (droppedSeen[index] ?? 0))
-    if (severity < 0) return
-    droppedSeen = [...dropped]
-    if (config.whenFull === 'block') world.violated('drops', 'alerts are dropped with block')
+  /** So many of the alerts less severe than that are read, and neither dropped nor delivered. */
+  function heldBelow(severity: number, life: KnownLife, { dropped }: Counters): number {
     const had = new Set([...onDisk, ...explanation.readBy(life)])
     const isHeld = (alert: AlertSpec) => {
       const { number, severity: other, length } = alert
@@ -132,10 +133,29 @@ export function createInvariants(world: World, scenario: Scenario, parts: Parts)
         !explanation.mayBeRefused(number)
       )
     }
-    const droppedLess = dropped.slice(severity + 1).reduce((sum, count) => sum + count, 0)
-    const heldLess = alerts.filter(isHeld).length - droppedLess
-    if (heldLess > kept && ![...kinds].some((kind) => kind.startsWith('disk')))
+    return alerts.filter(isHeld).length - total(dropped.slice(severity + 1))
+  }
+
+  /** Less severe alerts are dropped first: others may stay only where they are in flight. */
+  function lookAtDrops(life: KnownLife, counters: Counters, kept: number): void {
+    const { dropped } = counters
+    const severity = dropped.findIndex((count, index) => count > (droppedSeen[index] ?? 0))
+    if (severity < 0) return
+    droppedSeen = [...dropped]
+    if (severity <= leastKept)
+      world.violated('drops', `of severity ${severity} with ${config.whenFull}`)
+    const heldLess = heldBelow(severity, life, counters)
+    if (heldLess > kept && !failsDisk)
       world.violated('drops', `of severity ${severity}, while ${heldLess} less severe are held`)
+  }
+
+  /** Alerts that may be dropped are before Falco waits for room. */
+  function lookAtPause(life: KnownLife, { counters, vitals, batcherAlerts }: Measured): void {
+    const waits = counters.pausedSince !== undefined && vitals.bufferBytes > config.bufferBytes
+    if (!waits || failsDisk || config.whenFull === 'block') return
+    const held = heldBelow(leastKept, life, counters)
+    if (held > vitals.inFlightAlerts + batcherAlerts)
+      world.violated('drops', `none of ${held} held below ${leastKept}, while Falco waits`)
   }
 
   const mayBeUncounted = (number: number) => config.whenFull !== 'block' && leftInStep.has(number)
@@ -179,9 +199,7 @@ export function createInvariants(world: World, scenario: Scenario, parts: Parts)
 
   /** For whatever was read, unless something is wrong with the disk. */
   const hasRoomOnDisk = () =>
-    config.spoolBytes > 0 &&
-    ![...kinds].some((kind) => kind.startsWith('disk')) &&
-    disk.bytes() + ROOM_BYTES < config.spoolBytes
+    config.spoolBytes > 0 && !failsDisk && disk.bytes() + ROOM_BYTES < config.spoolBytes
 
   /** At an orderly stop the pipe is set aside and read to its end. */
   function lookAtPipe(life: KnownLife): void {
@@ -212,6 +230,7 @@ export function createInvariants(world: World, scenario: Scenario, parts: Parts)
         onDisk.add(number)
         leftInStep.add(number)
         if (why !== 'dropped' || config.whenFull === 'drop') continue
+        if (alerts.some((alert) => alert.number === number && alert.severity > leastKept)) continue
         if (!facts.answered.has(number) && !explanation.mayBeRefused(number))
           world.violated('released before confirmed', `the row of alert ${number} is gone`)
       }

@@ -102,8 +102,8 @@ export const ACCOUNT_MUTATIONS: readonly Mutation[] = [
     name: 'room-not-used',
     why: 'reading stops when memory is full, although the spool has room',
     file: 'forward/buffer/alert-buffer.ts',
-    find: 'memoryIsFull && !disk.hasRoom',
-    replace: 'memoryIsFull || !disk.hasRoom',
+    find: 'memoryIsFull() && !hasRoomOnDisk()',
+    replace: 'memoryIsFull() || !hasRoomOnDisk()',
   },
   {
     name: 'lag-unnoticed',

@@ -202,4 +202,11 @@ export const DELIVERY_MUTATIONS: readonly Mutation[] = [
     find: text('    if (batch.longest > session.maxPayload) return false', ''),
     replace: '',
   },
+  {
+    name: 'patient-with-slow-servers',
+    why: 'reading waits for a server that is slow and does not lag, while memory has room',
+    file: 'forward/delivery/publisher.ts',
+    find: '(isLagging() || isImpatient()) && buffer.wants',
+    replace: 'isLagging() && buffer.wants',
+  },
 ]

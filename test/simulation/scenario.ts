@@ -1,6 +1,7 @@
 // A scenario: all that one run of the simulator is given, drawn from a seed. It is plain data, so that a run can be
 // kept, printed, and shrunk to fewer alerts and fewer faults.
 
+import type { WhenFull } from '../../src/forward/buffer/when-full.ts'
 import { PRIORITIES } from '../../src/shared/alert/alert.ts'
 import type { AlertSpec } from './alerts.ts'
 import type { Fault } from './fault.ts'
@@ -29,6 +30,14 @@ const MIB = 1024 ** 2
 const FAULTS_MAX = 8
 const LOW_MAX_PAYLOAD = 700
 const KINDS_MAX = 4
+/** To drop below the most severe, one in the middle, and the least severe that can be kept. */
+const POLICIES: readonly WhenFull[] = [
+  'block',
+  'drop',
+  'drop-below-emergency',
+  'drop-below-warning',
+  'drop-below-informational',
+]
 
 export function scenarioOf(seed: number): Scenario {
   const config = configOf(createRandom(seed, 'config'))
@@ -60,7 +69,7 @@ function configOf(random: Random) {
     maxLineBytes: random.pick([1024, 4096]),
     /** Half of the least has room before its reserve for a stop. */
     spoolBytes: spool ? 2 * MIB + random.pick([72, 96, 160, 1024]) * 1024 : 0,
-    whenFull: random.onceIn(2) ? ('drop' as const) : ('block' as const),
+    whenFull: random.pick(POLICIES),
     drainTimeout: random.pick([0, 200, 2_000, 10_000]),
     maxInFlight: random.pick([1, 2, 5, 64]),
     servers: random.between(1, 3),

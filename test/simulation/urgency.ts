@@ -1,6 +1,7 @@
 // What must not last: a state that is over in time while all is well enough for it.
 
-import { LAGGING_MS, STALLED_MS } from '../../src/forward/delivery/sink.ts'
+import { PATIENCE_MS } from '../../src/forward/buffer/batcher.ts'
+import { STALLED_MS } from '../../src/forward/delivery/sink.ts'
 import { PIPE_BYTES_MAX } from '../../src/forward/input/input.ts'
 import type { Measured } from '../../src/forward/telemetry/metrics.ts'
 import { type KnownLife, PIPE } from './lives.ts'
@@ -16,6 +17,8 @@ const ROW_BYTES = 48 * 1024
 const WATCH_MS = 5_000
 /** What is due at the next look of the publisher, or of the batcher, happens by then. */
 const LOOKS_MS = 1_000
+/** Between two of the publisher's looks. */
+const LOOK_MS = 100
 
 type Rule = readonly [
   invariant: string,
@@ -37,8 +40,9 @@ export function createUrgency(
   const hasRoomOnDisk = ({ vitals }: Measured) =>
     !failsDisk && disk.bytes() + vitals.bufferBytes + reserve + ROW_BYTES < config.spoolBytes
   const hasRoom = (measured: Measured) =>
+    measured.vitals.bufferBytes + (config.whenFull === 'block' ? config.batchBytes : 0) <=
+      config.bufferBytes ||
     config.whenFull === 'drop' ||
-    measured.vitals.bufferBytes + config.batchBytes <= config.bufferBytes ||
     hasRoomOnDisk(measured)
 
   const rules: Rule[] = [
@@ -50,13 +54,9 @@ export function createUrgency(
     ],
     [
       'reading goes on',
-      LAGGING_MS + LOOKS_MS,
+      PATIENCE_MS + LOOK_MS,
       ({ stoppedAt }, measured) =>
-        stoppedAt === undefined &&
-        measured.counters.pausedSince !== undefined &&
-        // A server that is slow, and does not lag, is waited for.
-        (measured.vitals.waitingMs > LAGGING_MS || measured.vitals.inFlightAlerts === 0) &&
-        hasRoom(measured),
+        stoppedAt === undefined && measured.counters.pausedSince !== undefined && hasRoom(measured),
     ],
     [
       'stored when the server stalls',

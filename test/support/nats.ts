@@ -185,12 +185,14 @@ export async function startSubscribed(
 
 interface StreamAnswer {
   readonly error?: { description: string }
+  readonly name?: string
   readonly state: { messages: number }
   readonly config: Record<string, unknown>
 }
 
 /** Then it is lost: a server that is only busy answers sooner. */
 export const REQUEST_MS = 15_000
+const READ_AT_ONCE = 10_000
 
 /** Asks the JetStream API; throws what it answers as an error. */
 async function jetStream(connection: NatsConnection, operation: string, request: object) {
@@ -252,17 +254,22 @@ async function tryToReadStream(
   })
   try {
     const { state, config } = await jetStream(connection, `STREAM.INFO.${stream}`, {})
-    await jetStream(connection, `CONSUMER.CREATE.${stream}`, {
+    const { name } = await jetStream(connection, `CONSUMER.CREATE.${stream}`, {
       stream_name: stream,
       config: {
-        deliver_subject: inbox,
         deliver_policy: 'all',
         ack_policy: 'none',
         // As many as the stream has, or it might be given to a node that is dead.
         num_replicas: config.num_replicas,
       },
     })
-    await until('all is there', () => messages.length >= state.messages)
+    // A server that had to send all of a long stream at once would end the connection.
+    while (messages.length < state.messages) {
+      const wanted = messages.length + Math.min(READ_AT_ONCE, state.messages - messages.length)
+      const request = JSON.stringify({ batch: wanted - messages.length })
+      connection.publish(`$JS.API.CONSUMER.MSG.NEXT.${stream}.${name}`, request, { reply: inbox })
+      await until('they are there', () => messages.length >= wanted)
+    }
     return messages
   } catch (error) {
     if (error instanceof TimeoutError) return undefined

@@ -22,6 +22,11 @@ export interface Slowness {
   readonly bytesPerSecond: number
 }
 
+/** What the server says comes so much later, and no more slowly. */
+export interface Distance {
+  readonly answersAfterMs: number
+}
+
 /** Where to cut in one direction, and whom to tell. */
 interface Trap {
   readonly text: string
@@ -29,7 +34,7 @@ interface Trap {
   readonly sprung: () => void
 }
 
-export async function startProxy(port: number, slowness?: Slowness): Promise<Proxy> {
+export async function startProxy(port: number, how?: Slowness | Distance): Promise<Proxy> {
   const pairs = new Set<[Socket, Socket]>()
   const traps: { up?: Trap; down?: Trap } = {}
   let bytes = 0
@@ -41,7 +46,7 @@ export async function startProxy(port: number, slowness?: Slowness): Promise<Pro
       bytes += chunk.length
     })
     const carry = async (way: 'up' | 'down', from: Socket, to: Socket) => {
-      for await (const chunk of slowness ? slowly(from, slowness) : from) {
+      for await (const chunk of how && 'delayMs' in how ? slowly(from, how) : from) {
         const trap = traps[way]
         const at = trap ? chunk.lastIndexOf(trap.text) : -1
         if (trap && at >= 0) {
@@ -49,7 +54,9 @@ export async function startProxy(port: number, slowness?: Slowness): Promise<Pro
           to.write(chunk.subarray(0, at + trap.offset), () => client.resetAndDestroy())
           return trap.sprung()
         }
-        if (!to.write(chunk)) await once(to, 'drain')
+        if (way === 'down' && how && 'answersAfterMs' in how)
+          setTimeout(() => to.write(chunk), how.answersAfterMs)
+        else if (!to.write(chunk)) await once(to, 'drain')
       }
       to.end()
     }

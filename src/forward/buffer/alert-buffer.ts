@@ -4,7 +4,7 @@
 //                       (--spool-dir, --spool-bytes)   (--buffer-bytes)
 //
 // When the server stalls, or memory is full, memory goes to disk, oldest first, and so do new batches
-// until all rows are in flight. When both are full, reading stops or alerts are shed.
+// until all rows are in flight. When both are full, alerts are shed, or reading stops (--when-full).
 
 import type { Clock } from '../../shared/clock.ts'
 import type { Logger } from '../../shared/log.ts'
@@ -16,6 +16,7 @@ import { type InFlight, inFlightOf } from './in-flight.ts'
 import { createShedding } from './shedding.ts'
 import { createDisk } from './spool/disk.ts'
 import type { Spool } from './spool/spool.ts'
+import { leastSevereKept, type WhenFull } from './when-full.ts'
 
 export type AlertBuffer = ReturnType<typeof createAlertBuffer>
 
@@ -24,7 +25,7 @@ const SPILL_INTERVAL_MS = 200
 
 export function createAlertBuffer(options: {
   bufferBytes: number
-  whenFull: 'block' | 'drop'
+  whenFull: WhenFull
   spool: Spool | undefined
   encoder: Encoder
   pool: BatchPool
@@ -40,7 +41,7 @@ export function createAlertBuffer(options: {
   const disk = createDisk(spool, stopBytes, inFlight, counters, log, clock)
   const memory: Batch[] = []
   let memoryBytes = 0
-  const shed = createShedding(options, disk, memory, replace)
+  const shed = createShedding(options, disk, memory, replace, leastSevereKept(whenFull))
   let pushedAt = 0
 
   /** Puts others, or none, in the place of a batch in memory. */
@@ -61,7 +62,7 @@ export function createAlertBuffer(options: {
   /** False: memory is empty, or the disk has no room, or fails. */
   function spillOldest(): boolean {
     const oldest = memory[0]
-    if (!oldest || !disk.hasRoom(oldest.used)) return false
+    if (!oldest || oldest.used >= disk.room()) return false
     // Only while no rows wait: a later row would move `takenId` past those that do.
     if (disk.waiting() === 0 && !storeInFlight()) return false
     if (!disk.append(oldest)) return false
@@ -71,7 +72,21 @@ export function createAlertBuffer(options: {
   }
 
   function shrinkTo(bytes: number): void {
-    while (memoryBytes > bytes && (spillOldest() || (whenFull === 'drop' && shed())));
+    while (memoryBytes > bytes && (spillOldest() || shed()));
+  }
+
+  const isEmpty = () => memory.length === 0 && !disk.isDraining()
+
+  /** No batch can be taken unless the disk has room. */
+  function memoryIsFull(): boolean {
+    if (whenFull === 'block') return memoryBytes + pool.batchBytes > bufferBytes
+    // The batch may have alerts to drop. Over the limit are only those that are never dropped.
+    return whenFull !== 'drop' && memoryBytes > bufferBytes
+  }
+
+  function hasRoomOnDisk(): boolean {
+    // A long alert may need more room than most batches, and whatever comes waits in memory behind it.
+    return Math.max(pool.batchBytes, memory[0]?.used ?? 0) < disk.room()
   }
 
   function setOut(flight: InFlight): InFlight {
@@ -87,13 +102,10 @@ export function createAlertBuffer(options: {
   return {
     inFlight: inFlight as readonly InFlight[],
     isDraining: disk.isDraining,
-    isEmpty: () => memory.length === 0 && !disk.isDraining(),
+    isEmpty,
     /** Whether it takes a batch, full or not, from the batcher now. */
     wants(full: boolean, isStalled = false): boolean {
-      const memoryIsFull = memoryBytes + pool.batchBytes > bufferBytes
-      // A long alert may need more room than most batches, and whatever comes waits in memory behind it.
-      const needed = Math.max(pool.batchBytes, memory[0]?.used ?? 0)
-      if (whenFull === 'block' && memoryIsFull && !disk.hasRoom(needed)) return false
+      if (memoryIsFull() && !hasRoomOnDisk()) return false
       const isSpilling = (isStalled || disk.isDraining()) && disk.isWritable()
       return full || (isSpilling && clock.now() - pushedAt > SPILL_INTERVAL_MS)
     },
@@ -126,6 +138,8 @@ export function createAlertBuffer(options: {
     /** The server stalls: puts everything on the disk. */
     spill(): void {
       if (disk.waiting() > 0 || storeInFlight()) while (spillOldest());
+      // What a failing disk did not let go of before.
+      shrinkTo(bufferBytes)
     },
     /** The process is about to end: puts everything on the disk. */
     close(): void {
@@ -139,6 +153,11 @@ export function createAlertBuffer(options: {
       bufferBytes: memoryBytes,
       spoolBytes: disk.bytes(),
     }),
+    /** How many bytes memory and disk can still take; undefined while nothing waits. Asks the disk. */
+    roomBytes(): number | undefined {
+      if (isEmpty()) return undefined
+      return Math.max(0, bufferBytes - memoryBytes) + Math.max(0, disk.room())
+    },
   }
 }
 

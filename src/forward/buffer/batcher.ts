@@ -13,6 +13,14 @@ import type { Encoder, Reading } from '../encoding/encoder.ts'
 import { trimEnd, unglue } from '../encoding/salvage.ts'
 import { createLineSplitter } from '../input/line-splitter.ts'
 
+/**
+ * Reading waits so long for a server that is slower than Falco, which costs no memory; then the full batch goes to the
+ * buffer. Meanwhile the pipe holds what Falco writes, as a rule.
+ */
+export const PATIENCE_MS = 20
+/** A timer may be early by as much. */
+const TIMER_EARLY_MS = 1
+
 /** Logs a line that is no alert. `bytes` is valid during the call only; `error` is what was thrown, if anything. */
 export type OnReject = (reason: ReadReject, bytes: Buffer, length: number, error?: unknown) => void
 
@@ -120,6 +128,7 @@ export function createBatcher(options: {
     async room(stop?: AbortSignal): Promise<void> {
       if (!isFull()) return
       counters.pausedSince = clock.now()
+      using _ = clock.after(PATIENCE_MS + TIMER_EARLY_MS, stateChanged.notify)
       while (isFull() && !stop?.aborted) await stateChanged.wait()
       counters.pausedMs += clock.now() - counters.pausedSince
       counters.pausedSince = undefined

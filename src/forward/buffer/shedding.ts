@@ -1,4 +1,4 @@
-// --when-full drop: which alerts are dropped when neither memory nor spool has room.
+// --when-full: how alerts are dropped when neither memory nor spool has room.
 
 import type { Counters } from '../accounting/counters.ts'
 import type { Batch, BatchPool } from '../encoding/batch.ts'
@@ -6,12 +6,16 @@ import type { Encoder } from '../encoding/encoder.ts'
 import { compactCopy, linesOf } from '../encoding/messages.ts'
 import type { Disk } from './spool/disk.ts'
 
-/** Returns what drops the least severe alerts of the oldest row or batch with any. False: nothing is left. */
+/**
+ * Returns what drops the least severe alerts of the oldest row or batch with any. False: nothing is left but alerts of
+ * priority `kept` and more severe ones.
+ */
 export function createShedding(
   { encoder, pool, counters }: { encoder: Encoder; pool: BatchPool; counters: Counters },
   disk: Disk,
   memory: readonly Batch[],
   replace: (index: number, ...by: Batch[]) => void,
+  kept: number,
 ): () => boolean {
   /** Drops those of `lines` that are as severe; counts them once `keep` has stored the others. */
   function shed(severity: number, lines: Buffer, alerts: number, keep: (left: Batch) => void) {
@@ -50,8 +54,8 @@ export function createShedding(
   return () => {
     const inMemory = memory.reduce((max, { leastSevere }) => Math.max(max, leastSevere), -1)
     const inSpool = disk.change((spool, takenId) => spool.leastSevereAfter(takenId)) ?? -1
-    if (inSpool >= Math.max(inMemory, 0) && shedRow(inSpool)) return true
-    if (inMemory >= 0) shedInMemory(inMemory)
-    return inMemory >= 0
+    if (inSpool > kept && inSpool >= inMemory && shedRow(inSpool)) return true
+    if (inMemory > kept) shedInMemory(inMemory)
+    return inMemory > kept
   }
 }

@@ -6,9 +6,10 @@
 import type { Clock } from '../../shared/clock.ts'
 import { messageOf } from '../../shared/errors.ts'
 import type { Notifier } from '../../shared/notifier.ts'
-import { type Counters, observe } from '../accounting/counters.ts'
+import { type Counters, observe, pausedFor } from '../accounting/counters.ts'
 import type { RejectLog } from '../accounting/rejects.ts'
 import type { AlertBuffer } from '../buffer/alert-buffer.ts'
+import { PATIENCE_MS } from '../buffer/batcher.ts'
 import { type InFlight, moveTo } from '../buffer/in-flight.ts'
 import { createCoalescing } from './coalescing.ts'
 import type { Connector } from './connector.ts'
@@ -30,7 +31,7 @@ export function openPublisher(options: {
   rejectLog: RejectLog
   clock: Clock
   /** Called at each look, for the log. */
-  onLook?: (vitals: Vitals, now: number) => void
+  onLook?: (vitals: Vitals, now: number, roomBytes: number | undefined) => void
 }): Sink {
   const { connector, transport, buffer, counters, stateChanged, rejectLog, clock } = options
   const { inFlight } = buffer
@@ -89,6 +90,7 @@ export function openPublisher(options: {
 
   const waitingMs = () => (inFlight.length > 0 ? clock.now() - progressAt : 0)
   const isLagging = () => waitingMs() > LAGGING_MS || buffer.isDraining()
+  const isImpatient = () => pausedFor(counters, clock.now()) >= PATIENCE_MS
   const isStalled = () => waitingMs() > STALLED_MS
   /** Whether new alerts can be in flight at once. */
   const isFree = () => buffer.isEmpty() && inFlight.length < WINDOW
@@ -98,7 +100,7 @@ export function openPublisher(options: {
     if (isStalled()) buffer.spill()
     // The disk may work again.
     refill()
-    options.onLook?.(vitals(), clock.now())
+    options.onLook?.(vitals(), clock.now(), buffer.roomBytes())
     if (isLagging()) stateChanged.notify()
   })
 
@@ -111,7 +113,7 @@ export function openPublisher(options: {
   return {
     wants: (full) =>
       (isFree() && (full || !coalescing.isOpen())) ||
-      (isLagging() && buffer.wants(full, isStalled())),
+      ((isLagging() || isImpatient()) && buffer.wants(full, isStalled())),
     writePartial: (batch) => coalescing.write(isFree() ? session : undefined, batch),
     put(batch) {
       const partial = coalescing.close(batch)

@@ -3,7 +3,7 @@
 import type { Demand } from '../buffer/batcher.ts'
 import type { Batch } from '../encoding/batch.ts'
 
-/** The server lags. Until then reading waits for it, which costs no memory; from then on the buffer fills. */
+/** The server lags: new alerts go to the buffer at once. */
 export const LAGGING_MS = 100
 /** The server stalls: all alerts held go to disk. */
 export const STALLED_MS = 1_000

@@ -1,4 +1,4 @@
-// Trouble that lasts: alerts are dropped, Falco waits, NATS is away or confirms nothing. The log gets a line when it
+// Trouble that lasts, or comes: room runs out, alerts are dropped, Falco waits, NATS is away or confirms nothing. The log gets a line when it
 // begins, one every 30 s with the sums so far, and one when it is over.
 
 import type { Logger } from '../../shared/log.ts'
@@ -11,10 +11,12 @@ import {
   totalDropped,
 } from '../accounting/counters.ts'
 import type { Vitals } from '../delivery/sink.ts'
+import { lastsMs, type Room, remember } from './filling.ts'
 
 const AGAIN_MS = 30_000
 /** Drops and pauses come and go; they are over when none was seen for this long. */
 const QUIET_MS = 10_000
+const WARNED_MS = 60_000
 /** Reading pauses for less in any flood. */
 const FALCO_WAITS_MS = 1_000
 
@@ -54,6 +56,10 @@ const WAITING: Lines = {
   lasts: 'Falco still waits',
   ends: 'Falco no longer waits',
 }
+const FILLING: Lines = {
+  begins: 'no room will be left for alerts within a minute at this rate',
+  ends: 'there is room for alerts again',
+}
 const AWAY: Lines = { lasts: 'still not connected' }
 const SILENT: Lines = {
   begins: `NATS has confirmed nothing for ${AGAIN_MS / 1000} s`,
@@ -61,15 +67,34 @@ const SILENT: Lines = {
   ends: 'NATS confirms again',
 }
 
-/** `full` names the stores that are full when there is no room. The publisher calls the result every 100 ms. */
-export function createPressureLog(log: Logger, counters: Counters, full: string) {
+/**
+ * `full` names the stores that are full when there is no room, `whenFull` what happens then. The publisher calls the result
+ * every 100 ms.
+ */
+export function createPressureLog(log: Logger, counters: Counters, full: string, whenFull: string) {
   const episodes = new Map<Lines, Episode>()
   let droppedSeen = 0
   let droppedBefore: readonly number[] = [...counters.dropped]
   let connectedAt = 0
   let sessionsSeen = 0
+  let rooms: readonly Room[] = []
+  /** When it was told that no room will be left. */
+  let roomWhenWarned = 0
 
-  return ({ connected, waitingMs }: Vitals, now: number): void => {
+  /** Whether room runs out soon, or has not come back since. */
+  function fills(roomBytes: number | undefined, now: number): boolean {
+    // Nothing is held.
+    if (roomBytes === undefined) {
+      rooms = []
+      return false
+    }
+    rooms = remember(rooms, { at: now, bytes: roomBytes })
+    if (episodes.has(FILLING)) return roomBytes <= roomWhenWarned
+    roomWhenWarned = roomBytes
+    return lastsMs(rooms) < WARNED_MS
+  }
+
+  return ({ connected, waitingMs }: Vitals, now: number, roomBytes: number | undefined): void => {
     function look(lines: Lines, isSeen: boolean, quietMs: number, detail: () => object): void {
       const before = episodes.get(lines)
       const [after, turn] = follow(before, isSeen, now, quietMs)
@@ -98,6 +123,10 @@ export function createPressureLog(log: Logger, counters: Counters, full: string)
     look(AWAY, !connected, 0, () => waits)
     const unconfirmedMs = Math.min(waitingMs, now - connectedAt)
     look(SILENT, connected && unconfirmedMs >= AGAIN_MS, 0, () => waits)
+    look(FILLING, fills(roomBytes, now), QUIET_MS, () => {
+      const leftMs = lastsMs(rooms)
+      return { full, connected, ...(leftMs < WARNED_MS && { in: seconds(leftMs), whenFull }) }
+    })
     look(WAITING, falcoWaits, QUIET_MS, () => ({ full, connected, ...waits }))
     const dropped = totalDropped(counters)
     look(DROPPING, dropped > droppedSeen, QUIET_MS, () => {

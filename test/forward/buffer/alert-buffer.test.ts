@@ -183,7 +183,7 @@ describe('with a spool', () => {
     using spool = await openSpool(dir.path, 8 * MIB)
     const { batchBytes } = createBatchPool(BATCH_BYTES)
     const keptForStop = 4 * BATCH_BYTES + 4 * batchBytes + PIPE_BYTES_MAX
-    const almostFull = { hasRoom: (bytes: number) => bytes < keptForStop + 2 * BATCH_BYTES }
+    const almostFull = { room: () => keptForStop + 2 * BATCH_BYTES }
     const { alertBuffer, push } = setUp({ spool: { ...spool, ...almostFull } })
     push('Notice')
     expect(alertBuffer.wants(true)).toBe(true)

@@ -1,6 +1,6 @@
 import pino from 'pino'
 import { expect, it } from 'vitest'
-import { createCounters } from '../../../src/forward/accounting/counters.ts'
+import { createCounters, totalDropped } from '../../../src/forward/accounting/counters.ts'
 import { createShedding } from '../../../src/forward/buffer/shedding.ts'
 import { createDisk } from '../../../src/forward/buffer/spool/disk.ts'
 import { openSpool, type Spool } from '../../../src/forward/buffer/spool/spool.ts'
@@ -15,15 +15,14 @@ const linesOf = (priorities: readonly string[]) =>
   Buffer.from(priorities.map((priority) => `${JSON.stringify({ rule: 'r', priority })}\n`).join(''))
 const severityOf = (priority: string) => PRIORITIES.indexOf(priority.toLowerCase() as never)
 
-function setUp(spool?: Spool) {
+function setUp(spool?: Spool, kept = -1) {
   const counters = createCounters()
   const pool = createBatchPool(4096)
   const encoder = createEncoder(() => 'falco.r')
   const disk = createDisk(spool, 0, [], counters, pino({ level: 'silent' }), systemClock)
   const memory: Batch[] = []
-  const shed = createShedding({ encoder, pool, counters }, disk, memory, (index, ...by) =>
-    memory.splice(index, 1, ...by),
-  )
+  const replace = (index: number, ...by: Batch[]) => void memory.splice(index, 1, ...by)
+  const shed = createShedding({ encoder, pool, counters }, disk, memory, replace, kept)
   return {
     counters,
     disk,
@@ -79,6 +78,17 @@ it('sheds rows before memory, where they are as little severe', async () => {
   expect([spool.alerts(), held()]).toEqual([2, [['Warning']]])
   expect(shed()).toBe(true)
   expect([spool.alerts(), held()]).toEqual([1, [['Warning']]])
+})
+
+it('sheds nothing that is as severe as those that are kept, neither in memory nor on disk', async () => {
+  using dir = tempDir()
+  using spool = await openSpool(dir.path, 8 * 1024 * 1024)
+  spoolOf(spool, ['Error', 'Debug'], ['Critical', 'Warning'])
+  const { shed, hold, held, counters } = setUp(spool, severityOf('Error'))
+  hold('Warning', 'Error', 'Emergency')
+  while (shed());
+  expect([spool.alerts(), held()]).toEqual([2, [['Error', 'Emergency']]])
+  expect(totalDropped(counters)).toBe(3)
 })
 
 it('counts nothing of a row that the disk does not change', async () => {

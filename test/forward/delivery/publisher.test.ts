@@ -184,6 +184,22 @@ it('holds alerts in order while there is no server, and reads on when there is r
   expect(counters).toMatchObject({ read: 2000, delivered: 2000, resent: 0 })
 })
 
+it('reads on into memory when a server confirms soon, but more slowly than alerts come', async () => {
+  await using server = await startNats()
+  await using subscriber = await subscribe(server.url)
+  await using proxy = await startProxy(server.port, { answersAfterMs: 70 })
+  await using forwarder = start(proxy.url, undefined, 16 * MIB)
+  const { counters, vitals } = forwarder
+  await until('it is connected', () => vitals().connected)
+  const writing = forwarder.write(2000)
+  await until('memory has some', () => vitals().bufferBytes > BATCH_BYTES)
+  await writing
+  await forwarder.end()
+  expect(counters).toMatchObject({ delivered: 2000, resent: 0 })
+  await until('all have come', () => subscriber.messages.length === 2000)
+  expect(runs(numbers(subscriber.messages))).toEqual(['0-1999'])
+})
+
 it('spools what a server does not confirm for a second, and delivers it when it does', async () => {
   await using server = await startNats()
   await using subscriber = await subscribe(server.url)

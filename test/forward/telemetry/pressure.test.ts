@@ -13,21 +13,23 @@ function setUp() {
   const counters = createCounters()
   const vitals = { ...VITALS }
   const { log, lines } = recordingLog()
-  const look = createPressureLog(log, counters, 'buffer and spool')
+  const look = createPressureLog(log, counters, 'buffer and spool', 'Falco waits')
   const clock = { now: 1000 }
+  const room = { bytes: undefined as number | undefined }
   counters.read = 10
   counters.spooled = 3
   return {
     counters,
     vitals,
     clock,
+    room,
     /** Lets that many seconds pass; gives what was logged meanwhile. */
     pass(seconds: number, each = () => {}) {
       lines.length = 0
       for (const end = clock.now + seconds * 1000; clock.now < end; ) {
         clock.now += LOOK_MS
         each()
-        look(vitals, clock.now)
+        look(vitals, clock.now, room.bytes)
       }
       return [...lines]
     },
@@ -107,6 +109,48 @@ describe('Falco that waits', () => {
     counters.pausedSince = undefined
     expect(pass(9)).toEqual([])
     expect(pass(30)).toMatchObject([{ level: 30, msg: 'Falco no longer waits', for: '40 s' }])
+  })
+})
+
+describe('room that runs out', () => {
+  it('is logged a minute before, and when there is as much again', () => {
+    const { room, pass } = setUp()
+    const MIB = 1024 * 1024
+    room.bytes = 100 * MIB
+    const fill = () => {
+      room.bytes! -= (MIB * LOOK_MS) / 1000
+    }
+    expect(pass(39, fill)).toEqual([])
+    expect(pass(60, fill)).toMatchObject([
+      {
+        level: 40,
+        msg: 'no room will be left for alerts within a minute at this rate',
+        full: 'buffer and spool',
+        in: '60 s',
+        whenFull: 'Falco waits',
+        ...SUMS,
+      },
+    ])
+    // Full: nothing changes any more.
+    expect(pass(300)).toEqual([])
+    const drain = () => {
+      room.bytes! += (10 * MIB * LOOK_MS) / 1000
+    }
+    expect(pass(5, drain)).toEqual([])
+    room.bytes = undefined
+    expect(pass(60)).toMatchObject([{ level: 30, msg: 'there is room for alerts again' }])
+  })
+
+  it('is not logged in a burst, nor while as much goes as comes', () => {
+    const { room, clock, pass } = setUp()
+    room.bytes = 1e6
+    expect(pass(2, () => (room.bytes! -= 1e4))).toEqual([])
+    room.bytes = undefined
+    expect(pass(10)).toEqual([])
+    const sway = () => {
+      room.bytes = 1e6 + 1e4 * Math.sin(clock.now / 200)
+    }
+    expect(pass(300, sway)).toEqual([])
   })
 })
 

@@ -122,8 +122,8 @@ export function createDisk(
     isDraining: () => waiting() > 0 && retryAt.read === undefined,
     bytes: () => spool?.bytes() ?? 0,
     isWritable: () => spool !== undefined && isDue('write'),
-    hasRoom: (bytes: number) =>
-      attempt('write', (spool) => spool.hasRoom(bytes + reserved), false) ?? false,
+    /** A row of fewer bytes has room; none while the disk fails. */
+    room: () => (attempt('write', (spool) => spool.room(), false) ?? 0) - reserved,
     append(batch: Batch, isInFlight = false): Row | undefined {
       const { count, leastSevere } = batch
       const row = attempt('write', (spool) => spool.append(linesOf(batch), count, leastSevere))

@@ -92,7 +92,8 @@ export function createSpool(rows: Rows, file: DatabaseFile, clock: Clock) {
     /** Rows found damaged and kept aside since the opening, and their alerts. */
     damaged: (): Readonly<typeof damaged> => damaged,
     readFailure: rows.readFailure,
-    hasRoom: (bytes: number) => bytes + ROW_BYTES < rows.space().free,
+    /** A row of fewer bytes has room. */
+    room: () => rows.space().free - ROW_BYTES,
     /** Adds a row at the end, which is on disk when this returns. */
     append(lines: Buffer, alerts: number, leastSevere: number): Row {
       const row = { id: ++lastId, alerts, bytes: lines.length }

@@ -32,7 +32,7 @@ describe('openSpool', () => {
     const lines = Buffer.from(`${'x'.repeat(199_999)}\n`)
     const fill = () => {
       let rows = 0
-      for (; spool.hasRoom(lines.length); rows++) spool.append(lines, 1, 7)
+      for (; lines.length < spool.room(); rows++) spool.append(lines, 1, 7)
       return rows
     }
     const rows = fill()
@@ -41,7 +41,7 @@ describe('openSpool', () => {
     for (let n = 0; n < rows; n++) spool.remove(spool.after(0)!)
     expect(fill()).toBe(rows)
     expect(sizeOf(dir.path)).toBeLessThanOrEqual(8 * MIB)
-    // Beyond what hasRoom allows, SQLite itself holds the limit.
+    // Beyond what room() allows, SQLite itself holds the limit.
     expect(() => spool.append(Buffer.alloc(4 * MIB), 1, 7)).toThrow(/full/)
     expect(spool.rows()).toBe(rows)
   })
