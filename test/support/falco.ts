@@ -91,7 +91,6 @@ export interface Falco extends AsyncDisposable {
   readonly dir: TempDir
   /** Where its file output writes: nothing is there at first. */
   readonly pipe: string
-  readonly pid: number
   /** Starts it (again). It sees little yet: `ready()`. */
   start(): void
   /** Resolves when it prints what it sees. It prints nothing while the pipe has no reader. */
@@ -183,9 +182,6 @@ export async function prepareFalco(
   const falco: Falco = {
     dir,
     pipe,
-    get pid() {
-      return child!.pid!
-    },
     start() {
       const log = openSync(dir.file('log'), 'a')
       const out = openSync(stdout ?? reference, 'a')
