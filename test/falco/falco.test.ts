@@ -8,11 +8,12 @@ import { play, type Row, whyNotAsNobody } from './stage.ts'
 import { page } from './table.ts'
 
 const why = whyNoFalco()
+if (why) console.warn(`skipped: the real Falco: ${why}`)
 const rows: Row[] = []
 /** For all scenarios that change nothing in its configuration, and leave it well. */
 let shared: Falco | undefined
 
-describe.skipIf(why)(`the real Falco${why ? ` (skipped: ${why})` : ''}`, () => {
+describe.skipIf(why)('the real Falco', () => {
   const whyNobody = why ?? whyNotAsNobody()
   afterAll(async () => {
     await shared?.[Symbol.asyncDispose]()

@@ -29,6 +29,9 @@ import { soon, until } from './wait.ts'
 const FALCO = process.env.FALCO ?? ''
 const beside = (name: string) => join(dirname(FALCO), name)
 
+/** So often is looked for the alert of a probe before the next one. */
+const LOOKS_A_PROBE = 300
+
 /** Why the real Falco cannot run here; undefined where it can. */
 export function whyNoFalco(): string | undefined {
   if (FALCO === '') return 'FALCO names no binary'
@@ -88,7 +91,6 @@ export interface Falco extends AsyncDisposable {
   readonly dir: TempDir
   /** Where its file output writes: nothing is there at first. */
   readonly pipe: string
-  readonly pid: number
   /** Starts it (again). It sees little yet: `ready()`. */
   start(): void
   /** Resolves when it prints what it sees. It prints nothing while the pipe has no reader. */
@@ -121,7 +123,7 @@ export interface Falco extends AsyncDisposable {
   blocked(where: 'open' | 'write'): Promise<void>
 }
 
-/** Makes its directory and configuration; `standardOutput` instead of the file that is the reference. */
+/** Makes its directory and configuration. `stdout` is a pipe that takes its standard output; then its file output is the reference. */
 export async function prepareFalco(
   settings: Settings = {},
   { stdout }: { stdout?: string } = {},
@@ -137,7 +139,7 @@ export async function prepareFalco(
   writeFileSync(reference, '')
   const ours = {
     rules_files: rules,
-    // A pipe as standard output: then a file is the reference, and it is written first, too.
+    // Either way its file comes before its standard output.
     file_output: { filename: stdout === undefined ? pipe : reference },
     webserver: { listen_port: port },
   }
@@ -180,9 +182,6 @@ export async function prepareFalco(
   const falco: Falco = {
     dir,
     pipe,
-    get pid() {
-      return child!.pid!
-    },
     start() {
       const log = openSync(dir.file('log'), 'a')
       const out = openSync(stdout ?? reference, 'a')
@@ -206,11 +205,14 @@ export async function prepareFalco(
       await falco.probe()
     },
     async probe() {
-      const path = dir.file(`probe/${probes++}`)
-      touch(path)
+      const name = `${dir.file('probe')}/of-${probes++}-`
+      let looks = 0
       return await until('Falco prints the alert of a probe', async () => {
         if (!falco.isRunning()) throw new Error(`Falco ended (${await ended}):\n${falco.log()}`)
-        return falco.printed().findLast((line) => line.includes(`"evt.arg.name":"${path}"`))
+        // On a busy machine Falco may drop what it should see.
+        if (looks % LOOKS_A_PROBE === 0) touch(`${name}${looks}`)
+        looks++
+        return falco.printed().findLast((line) => line.includes(`"evt.arg.name":"${name}`))
       })
     },
     open: (directory, name) => touch(dir.file(`${directory}/${name}`)),
@@ -271,8 +273,14 @@ export async function prepareFalco(
 
 /** The places in the kernel where its threads wait. */
 function waitingIn(pid: number): string[] {
-  const threads = readdirSync(`/proc/${pid}/task`)
-  return threads.map((thread) => readFileSync(`/proc/${pid}/task/${thread}/wchan`, 'utf8'))
+  return readdirSync(`/proc/${pid}/task`).map((thread) => {
+    try {
+      return readFileSync(`/proc/${pid}/task/${thread}/wchan`, 'utf8')
+    } catch {
+      // It has ended meanwhile.
+      return ''
+    }
+  })
 }
 
 /** Opens what need not be there: the system call is what Falco sees. */
