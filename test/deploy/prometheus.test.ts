@@ -224,7 +224,7 @@ describe.skipIf(!isHere)('Prometheus', () => {
       const rules = groups.flatMap(({ rules }) => rules)
       return rules.every(({ health }) => health !== 'unknown') ? rules : undefined
     })
-    expect(rules.map(({ health }) => health)).toEqual(Array(9).fill('ok'))
+    expect(rules.map(({ health }) => health)).toEqual(Array(10).fill('ok'))
     const podsOf = async (name: string) =>
       (await query(rules.find((rule) => rule.name === name)!.query)).map(({ metric }) => metric.pod)
     for (const [name, pods] of [
@@ -245,7 +245,7 @@ describe.skipIf(!isHere)('Prometheus', () => {
 
   it('finds the rules right, and that each alert fires when it should', () => {
     expect(String(execFileSync('promtool', ['check', 'rules', RULES]))).toContain(
-      'SUCCESS: 9 rules',
+      'SUCCESS: 10 rules',
     )
     expect(String(execFileSync('promtool', ['test', 'rules', RULES_TEST]))).toContain('SUCCESS')
   })
