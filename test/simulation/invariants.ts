@@ -18,7 +18,7 @@ import type { World } from './world.ts'
 
 export type Invariants = ReturnType<typeof createInvariants>
 
-/** Alerts may overtake rows from then on: the log has that these cannot be read, or are given up. */
+/** Alerts may overtake rows from then on, also in the next lives: the log has that these cannot be read, or are given up. */
 const DISORDERLY = /^the spool (cannot be read|is damaged)/
 /** What a stop may read beyond the buffer: what the pipe holds, and the rest of a line. */
 const STOP_BYTES = 256 * 1024
@@ -42,6 +42,7 @@ export function createInvariants(world: World, scenario: Scenario, parts: Parts)
   let onDisk = new Set<number>()
   let arrivedOfLife: number[] = []
   let droppedSeen: readonly number[] = []
+  let isOrderly = true
   /** Alerts that have left rows in this step; a kill may come before the process counts what it has dropped. */
   const leftInStep = new Set<number>()
 
@@ -74,12 +75,17 @@ export function createInvariants(world: World, scenario: Scenario, parts: Parts)
     arrivedInSession.add(number)
   }
 
+  function noteDisorder({ log }: Pick<KnownLife, 'log'>): void {
+    isOrderly &&= !log.some(({ message }) => DISORDERLY.test(message))
+  }
+
   function lookAtOrder(number: number): void {
     if (arrivedOfLife.includes(number)) return
     arrivedOfLife.push(number)
     // NATS may have refused it for a while. Two writers have no order.
     if (explanation.mayBeRefused(number) || kinds.has('second writer')) return
-    if (lives.current()!.log.some(({ message }) => DISORDERLY.test(message))) return
+    noteDisorder(lives.current()!)
+    if (!isOrderly) return
     const overtaken = arrivedOfLife.filter((other) => other > number).length
     if (overtaken > (config.jetstream ? config.maxInFlight - 1 : 0))
       world.violated('order', `alert ${number} arrives behind ${overtaken} later ones`)
@@ -247,6 +253,7 @@ export function createInvariants(world: World, scenario: Scenario, parts: Parts)
       close()
       lookAtArrivals()
       lookAtEnd(life)
+      noteDisorder(life)
       leftInStep.clear()
       lookAtPipe(life)
     },
