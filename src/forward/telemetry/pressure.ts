@@ -1,5 +1,5 @@
-// Trouble that lasts, or comes: room runs out, alerts are dropped, Falco waits, NATS is away or confirms nothing. The log gets a line when it
-// begins, one every 30 s with the sums so far, and one when it is over.
+// Trouble that lasts, or comes: room runs out, alerts are dropped, Falco waits, NATS is away or confirms nothing. The log
+// gets a line when it begins, one every 30 s with the sums so far, and one when it is over.
 
 import type { Logger } from '../../shared/log.ts'
 import {
