@@ -78,8 +78,8 @@ export function createAlertBuffer(options: {
   const isEmpty = () => memory.length === 0 && !disk.isDraining()
 
   /** No batch can be taken unless the disk has room. */
-  function memoryIsFull(): boolean {
-    if (whenFull === 'block') return memoryBytes + pool.batchBytes > bufferBytes
+  function memoryIsFull(mayDrop: boolean): boolean {
+    if (whenFull === 'block' || !mayDrop) return memoryBytes + pool.batchBytes > bufferBytes
     // The batch may have alerts to drop. Over the limit are only those that are never dropped.
     return whenFull !== 'drop' && memoryBytes > bufferBytes
   }
@@ -103,9 +103,9 @@ export function createAlertBuffer(options: {
     inFlight: inFlight as readonly InFlight[],
     isDraining: disk.isDraining,
     isEmpty,
-    /** Whether it takes a batch, full or not, from the batcher now. */
-    wants(full: boolean, isStalled = false): boolean {
-      if (memoryIsFull() && !hasRoomOnDisk()) return false
+    /** Whether it takes a batch, full or not, from the batcher now. Unless it `mayDrop`, only where there is room. */
+    wants(full: boolean, isStalled = false, mayDrop = true): boolean {
+      if (memoryIsFull(mayDrop) && !hasRoomOnDisk()) return false
       const isSpilling = (isStalled || disk.isDraining()) && disk.isWritable()
       return full || (isSpilling && clock.now() - pushedAt > SPILL_INTERVAL_MS)
     },

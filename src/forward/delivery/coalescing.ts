@@ -10,8 +10,10 @@ import { messageStart } from '../encoding/messages.ts'
 import type { Session } from './session.ts'
 import type { Transport } from './transport.ts'
 
-/** A batch stays open for at most this time after the one before it was closed. */
-const OPEN_MS = 20
+/** A batch stays open for at most this time after the one before it was closed … */
+const OPEN_MS = 10
+/** … or, where alerts come every few milliseconds, this: more than a pause of reading. */
+const [OPEN_LONGER_MS, OFTEN_MS] = [20, 6]
 /** At most this much in it, and in one write: what is little, or comes after a pause. */
 const LITTLE = { openBytes: 32 * 1024, writeBytes: 8 * 1024 }
 const PAUSED = { openBytes: 128 * 1024, writeBytes: 48 * 1024 }
@@ -60,9 +62,9 @@ export function createCoalescing(
     /** Writes the new alerts of the batch being filled. False: it does not stay open. */
     write(session: Session | undefined, batch: Batch): boolean {
       const now = clock.now()
-      const left = closedAt + OPEN_MS - now
       const pause = now - askedAt
       askedAt = now
+      const left = closedAt + (pause < OFTEN_MS ? OPEN_LONGER_MS : OPEN_MS) - now
       const { openBytes, writeBytes } = pause < PAUSE_MS ? LITTLE : PAUSED
       // The last one before its end takes the PING along.
       const staysOpen = left > pause && batch.used < openBytes

@@ -113,7 +113,8 @@ export function openPublisher(options: {
   return {
     wants: (full) =>
       (isFree() && (full || !coalescing.isOpen())) ||
-      ((isLagging() || isImpatient()) && buffer.wants(full, isStalled())),
+      // While the server keeps up its pace, Falco waits for moments only: no alert is dropped for that.
+      ((isLagging() || isImpatient()) && buffer.wants(full, isStalled(), isLagging())),
     writePartial: (batch) => coalescing.write(isFree() ? session : undefined, batch),
     put(batch) {
       const partial = coalescing.close(batch)

@@ -65,7 +65,7 @@ export function fifoExists(path: string): boolean {
   if (stat?.isFile())
     throw new FatalError(
       `${path} is a regular file, which Falco makes where no pipe is. --adopt-file forwards it and puts a pipe in its place; by hand: ` +
-        `ln ${path} ${path}.old && mkfifo -m ${FIFO_MODE} ${path}.new && mv -f ${path}.new ${path}, start falco-nats, then falco-nats -f - < ${path}.old`,
+        `ln ${path} ${path}.old && mkfifo -m ${FIFO_MODE} ${path}.new && mv -f ${path}.new ${path}, start falco-nats, then falco-nats -f - --metrics-address off < ${path}.old`,
     )
   if (stat && !stat.isFIFO())
     throw new FatalError(

@@ -9,13 +9,17 @@ import type { ChunkSink } from './read-rest.ts'
 /** The most that one look reads: what a pipe holds that nobody has enlarged. */
 const LOOK_BYTES_MAX = 64 * 1024
 
-/** Reads into the sink. True: the input has ended; false: `stop` has come, and nothing is read any more. */
+/**
+ * Reads into the sink. `mayPause`: no other process can make its reads wait, as one that shares standard input can. True: the
+ * input has ended; false: `stop` has come, and nothing is read any more.
+ */
 export async function readPaced(
   clock: Clock,
   input: Input,
   buffer: Buffer,
   sink: Pick<ChunkSink, 'write' | 'room' | 'lines'>,
   stop: AbortSignal,
+  mayPause: boolean,
 ): Promise<boolean> {
   let pace = firstPace(clock.now())
   let timer: Timer | undefined
@@ -27,7 +31,7 @@ export async function readPaced(
   }
 
   function hasSeen(bytes: number): void {
-    pace = paceAfter(pace, { now: clock.now(), bytes, lines: sink.lines() })
+    if (mayPause) pace = paceAfter(pace, { now: clock.now(), bytes, lines: sink.lines() })
   }
 
   /** While events are not waited for: waits for them again, or for the end of the pause. */

@@ -102,7 +102,8 @@ async function pumpPolled(
 ): Promise<boolean> {
   const buffer = Buffer.allocUnsafeSlow(readBytes)
   try {
-    if (await readPaced(clock, input, buffer, sink, stop)) return false
+    const isPipe = restOf !== undefined
+    if (await readPaced(clock, input, buffer, sink, stop, isPipe)) return false
     const rest = restOf?.()
     if (rest === undefined)
       return await readRest(clock, { writers: 'unseen', input }, buffer, sink, hurry)

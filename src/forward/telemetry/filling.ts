@@ -8,8 +8,8 @@ export interface Room {
 
 const STEP_MS = 1_000
 const SPAN_MS = 10_000
-/** A rate over less is a burst's: it may be over before a line in the log is read. */
-const SPAN_MIN_MS = 5_000
+/** What takes room for less is a burst: it may be over before a line in the log is read. */
+const FILLING_MIN_MS = 5_000
 
 /** Adds the room of now, once a second; forgets what is too old. */
 export function remember(rooms: readonly Room[], now: Room): readonly Room[] {
@@ -18,12 +18,13 @@ export function remember(rooms: readonly Room[], now: Room): readonly Room[] {
   return [...rooms.filter(({ at }) => now.at - at <= SPAN_MS), now]
 }
 
-/** How long the room lasts, in ms; infinite while it does not get less. */
+/** How long the room lasts, in ms; infinite unless it has got less in each step of some seconds. */
 export function lastsMs(rooms: readonly Room[]): number {
-  const [first, last] = [rooms[0], rooms.at(-1)]
+  const kept = rooms.findLastIndex(({ bytes }, index) => bytes <= (rooms[index + 1]?.bytes ?? -1))
+  const [first, last] = [rooms[kept + 1], rooms.at(-1)]
   if (first === undefined || last === undefined) return Number.POSITIVE_INFINITY
-  const spanMs = last.at - first.at
-  const taken = first.bytes - last.bytes
-  if (spanMs < SPAN_MIN_MS || taken <= 0) return Number.POSITIVE_INFINITY
-  return (last.bytes * spanMs) / taken
+  const ms = last.at - first.at
+  return ms < FILLING_MIN_MS
+    ? Number.POSITIVE_INFINITY
+    : (last.bytes * ms) / (first.bytes - last.bytes)
 }

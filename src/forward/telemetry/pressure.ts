@@ -58,7 +58,7 @@ const WAITING: Lines = {
 }
 const FILLING: Lines = {
   begins: 'no room will be left for alerts within a minute at this rate',
-  ends: 'there is room for alerts again',
+  ends: 'room for alerts no longer runs out',
 }
 const AWAY: Lines = { lasts: 'still not connected' }
 const SILENT: Lines = {
@@ -78,10 +78,10 @@ export function createPressureLog(log: Logger, counters: Counters, full: string,
   let connectedAt = 0
   let sessionsSeen = 0
   let rooms: readonly Room[] = []
-  /** When it was told that no room will be left. */
+  /** In bytes. */
   let roomWhenWarned = 0
 
-  /** Whether room runs out soon, or has not come back since. */
+  /** Whether room runs out soon, or is as good as used up since then. */
   function fills(roomBytes: number | undefined, now: number): boolean {
     // Nothing is held.
     if (roomBytes === undefined) {
@@ -89,9 +89,11 @@ export function createPressureLog(log: Logger, counters: Counters, full: string,
       return false
     }
     rooms = remember(rooms, { at: now, bytes: roomBytes })
-    if (episodes.has(FILLING)) return roomBytes <= roomWhenWarned
-    roomWhenWarned = roomBytes
-    return lastsMs(rooms) < WARNED_MS
+    if (lastsMs(rooms) < WARNED_MS) {
+      if (!episodes.has(FILLING)) roomWhenWarned = roomBytes
+      return true
+    }
+    return episodes.has(FILLING) && roomBytes < roomWhenWarned / 4
   }
 
   return ({ connected, waitingMs }: Vitals, now: number, roomBytes: number | undefined): void => {

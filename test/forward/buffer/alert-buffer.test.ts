@@ -107,6 +107,13 @@ describe('in memory', () => {
     expect(left.length + totalDropped(counters)).toBe(counters.read)
   })
 
+  it('takes no batch for which it would drop, while the server keeps up its pace', () => {
+    const { alertBuffer, push } = setUp({ whenFull: 'drop' })
+    expect(alertBuffer.wants(true, false, false)).toBe(true)
+    for (let n = 0; n < 4; n++) push('debug', 'debug', 'debug')
+    expect([alertBuffer.wants(true, false, false), alertBuffer.wants(true)]).toEqual([false, true])
+  })
+
   it('never drops an Emergency while a Debug is held', () => {
     const { push, takeAll, counters } = setUp({ whenFull: 'drop' })
     for (let round = 0; round < 50; round++) {

@@ -60,16 +60,27 @@ it('closes it with the last write before it would have to, and never after', asy
   })
   coalescing.close(batch)
   const open: boolean[] = []
-  for (let at = 6; at <= 18; at += 6) {
+  for (let at = 5; at <= 20; at += 5) {
     time.at(at, () => {
       add(20)
       open.push(coalescing.write(session, batch))
     })
     time.next()
   }
-  expect([open, coalescing.isOpen()]).toEqual([[true, true, false], false])
+  expect([open, coalescing.isOpen()]).toEqual([[true, true, false, false], false])
   expect(coalescing.close(batch)).toMatchObject({ written: 40 })
   expect([time.next(), isNotified]).toEqual([false, false])
+})
+
+it('closes it at once where alerts come more than a few milliseconds apart', async () => {
+  await using server = await startNats()
+  const { coalescing, time, batch, add } = setUp()
+  await using session = await dial(server.url)
+  coalescing.close(batch)
+  add(1)
+  time.at(7, () => {})
+  time.next()
+  expect(coalescing.write(session, batch)).toBe(false)
 })
 
 it('does not keep one open without a session, or when much is read', async () => {

@@ -9,7 +9,7 @@ const LINE = `${'x'.repeat(99)}\n`
 const READ_BYTES = 4096
 
 /** An input that counts looks, its writer, and a sink that is full from `maxLines` on. */
-function setUp(maxLines = Number.POSITIVE_INFINITY) {
+function setUp(maxLines = Number.POSITIVE_INFINITY, mayPause = true) {
   const time = createVirtualTime()
   const stop = new AbortController()
   let [waiting, text, looks, isFlowing] = ['', '', 0, true]
@@ -61,7 +61,7 @@ function setUp(maxLines = Number.POSITIVE_INFINITY) {
       }),
   }
   const clock = time.clockFor()
-  const done = readPaced(clock, input, Buffer.alloc(READ_BYTES), sink, stop.signal)
+  const done = readPaced(clock, input, Buffer.alloc(READ_BYTES), sink, stop.signal, mayPause)
   done.catch(() => {})
 
   function put(): void {
@@ -101,6 +101,12 @@ it('reads with each event while little comes', async () => {
   const { pass, lines, looks, isFlowing } = setUp()
   await pass(5_000, 200)
   expect([lines(), looks(), isFlowing()]).toEqual([1_000, 0, true])
+})
+
+it('reads with each event whatever comes, where another process may make its reads wait', async () => {
+  const { pass, lines, looks, isFlowing } = setUp(Number.POSITIVE_INFINITY, false)
+  await pass(1_000, 4_000)
+  expect([lines(), looks(), isFlowing()]).toEqual([4_000, 0, true])
 })
 
 it('looks every few milliseconds while much comes, and reads with each event again', async () => {

@@ -138,7 +138,35 @@ describe('room that runs out', () => {
     }
     expect(pass(5, drain)).toEqual([])
     room.bytes = undefined
-    expect(pass(60)).toMatchObject([{ level: 30, msg: 'there is room for alerts again' }])
+    expect(pass(60)).toMatchObject([{ level: 30, msg: 'room for alerts no longer runs out' }])
+  })
+
+  it('is not logged behind a burst that is over, and logged when it comes true later', () => {
+    const { room, pass } = setUp()
+    const take = (bytesPerSecond: number) => () => {
+      room.bytes = Math.max(0, room.bytes! - (bytesPerSecond * LOOK_MS) / 1000)
+    }
+    room.bytes = 16e6
+    expect(pass(3)).toEqual([])
+    expect(pass(1, take(1.8e6))).toEqual([])
+    expect(pass(600)).toEqual([])
+    expect(messages(pass(60, take(3e5)))).toEqual([
+      'no room will be left for alerts within a minute at this rate',
+    ])
+  })
+
+  it('is over when alerts come more slowly again, and then logged once more', () => {
+    const { room, pass } = setUp()
+    const take = (bytesPerSecond: number) => () => {
+      room.bytes! -= (bytesPerSecond * LOOK_MS) / 1000
+    }
+    room.bytes = 16e6
+    const log = [...pass(10, take(5e5)), ...pass(60), ...pass(10, take(5e5))]
+    expect(messages(log)).toEqual([
+      'no room will be left for alerts within a minute at this rate',
+      'room for alerts no longer runs out',
+      'no room will be left for alerts within a minute at this rate',
+    ])
   })
 
   it('is not logged in a burst, nor while as much goes as comes', () => {
