@@ -102,8 +102,8 @@ export const ACCOUNT_MUTATIONS: readonly Mutation[] = [
     name: 'room-not-used',
     why: 'reading stops when memory is full, although the spool has room',
     file: 'forward/buffer/alert-buffer.ts',
-    find: 'memoryIsFull() && !hasRoomOnDisk()',
-    replace: 'memoryIsFull() || !hasRoomOnDisk()',
+    find: 'memoryIsFull(mayDrop) && !hasRoomOnDisk()',
+    replace: 'memoryIsFull(mayDrop) || !hasRoomOnDisk()',
   },
   {
     name: 'lag-unnoticed',

@@ -92,8 +92,8 @@ export const BUFFER_MUTATIONS: readonly Mutation[] = [
     name: 'waits-before-it-drops',
     why: 'Falco waits while alerts are held that may be dropped',
     file: 'forward/buffer/alert-buffer.ts',
-    find: "if (whenFull === 'block') return",
-    replace: "if (whenFull !== 'drop') return",
+    find: "if (whenFull === 'block' || !mayDrop) return",
+    replace: "if (whenFull !== 'drop' || !mayDrop) return",
   },
   {
     name: 'kept-without-limit',
