@@ -1,7 +1,7 @@
 // What must not last: a state that is over in time while all is well enough for it.
 
 import { PATIENCE_MS } from '../../src/forward/buffer/batcher.ts'
-import { LAGGING_MS, STALLED_MS } from '../../src/forward/delivery/sink.ts'
+import { DROPPING_MS, STALLED_MS } from '../../src/forward/delivery/sink.ts'
 import { PIPE_BYTES_MAX } from '../../src/forward/input/input.ts'
 import type { Measured } from '../../src/forward/telemetry/metrics.ts'
 import { type KnownLife, PIPE } from './lives.ts'
@@ -39,9 +39,9 @@ export function createUrgency(
 
   const hasRoomOnDisk = ({ vitals }: Measured) =>
     !failsDisk && disk.bytes() + vitals.bufferBytes + reserve + ROW_BYTES < config.spoolBytes
-  /** Alerts are dropped only for a server that lags; of priorities that are kept, there may be nothing to drop. */
+  /** Alerts are dropped only for a server that confirms nothing; of priorities that are kept, there may be nothing to drop. */
   const makesRoom = ({ vitals }: Measured) =>
-    vitals.waitingMs > LAGGING_MS &&
+    vitals.waitingMs > DROPPING_MS &&
     (config.whenFull === 'drop' ||
       (config.whenFull !== 'block' && vitals.bufferBytes <= config.bufferBytes))
   const hasRoom = (measured: Measured) =>

@@ -14,7 +14,7 @@ import { type InFlight, moveTo } from '../buffer/in-flight.ts'
 import { createCoalescing } from './coalescing.ts'
 import type { Connector } from './connector.ts'
 import type { Session } from './session.ts'
-import { LAGGING_MS, type Sink, STALLED_MS, type Vitals } from './sink.ts'
+import { DROPPING_MS, LAGGING_MS, type Sink, STALLED_MS, type Vitals } from './sink.ts'
 import type { Refusal, Transport } from './transport.ts'
 
 /** One batch that is being confirmed, and one right behind it. */
@@ -91,6 +91,8 @@ export function openPublisher(options: {
   const waitingMs = () => (inFlight.length > 0 ? clock.now() - progressAt : 0)
   const isLagging = () => waitingMs() > LAGGING_MS || buffer.isDraining()
   const isImpatient = () => pausedFor(counters, clock.now()) >= PATIENCE_MS
+  /** While the server confirms, only slowly, Falco waits for moments. */
+  const mayDrop = () => waitingMs() > DROPPING_MS || buffer.isDraining()
   const isStalled = () => waitingMs() > STALLED_MS
   /** Whether new alerts can be in flight at once. */
   const isFree = () => buffer.isEmpty() && inFlight.length < WINDOW
@@ -113,8 +115,7 @@ export function openPublisher(options: {
   return {
     wants: (full) =>
       (isFree() && (full || !coalescing.isOpen())) ||
-      // While the server keeps up its pace, Falco waits for moments only: no alert is dropped for that.
-      ((isLagging() || isImpatient()) && buffer.wants(full, isStalled(), isLagging())),
+      ((isLagging() || isImpatient()) && buffer.wants(full, isStalled(), mayDrop())),
     writePartial: (batch) => coalescing.write(isFree() ? session : undefined, batch),
     put(batch) {
       const partial = coalescing.close(batch)

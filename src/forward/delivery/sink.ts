@@ -5,6 +5,8 @@ import type { Batch } from '../encoding/batch.ts'
 
 /** The server lags: new alerts go to the buffer at once. */
 export const LAGGING_MS = 100
+/** Alerts may be dropped: Falco may wait as long, since it throws its queue away after 2 s only (output_timeout). */
+export const DROPPING_MS = 500
 /** The server stalls: all alerts held go to disk. */
 export const STALLED_MS = 1_000
 
