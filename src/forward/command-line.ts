@@ -1,6 +1,7 @@
 // The grammar of the command line: arguments and environment in, a Command out. Pure.
 
 import pkg from '../../package.json' with { type: 'json' }
+import { UsageError } from '../shared/errors.ts'
 import { checkCredentialOptions } from '../shared/nats/credentials.ts'
 import {
   addOptions,
@@ -32,6 +33,7 @@ export function parseCommandLine(argv: readonly string[], env: Environment): Inv
       const config = resolveOptions(OPTIONS, given, env)
       checkCredentialOptions(config)
       checkStreamOptions(config)
+      checkAdoptOption(config)
       invocation = { run: config.check ? 'check' : 'forward', config }
     })
   const sample = program
@@ -43,4 +45,12 @@ export function parseCommandLine(argv: readonly string[], env: Environment): Inv
   addOptions(sample, SAMPLE_OPTIONS)
   const text = runProgram(program, argv)
   return text === undefined ? invocation! : { run: 'print', text }
+}
+
+/** A dry run would take the file, and deliver none of it. */
+function checkAdoptOption({ adoptFile, dryRun, pipe }: Config): void {
+  if (!adoptFile) return
+  if (dryRun) throw new UsageError('--adopt-file and --dry-run are given; allowed: one of them')
+  if (pipe === '-')
+    throw new UsageError('--adopt-file is given with --pipe -; allowed: only with a named pipe')
 }

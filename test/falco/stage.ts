@@ -269,7 +269,7 @@ async function setUp(scenario: Scenario, shared: Falco | undefined, stack: Async
     },
     /** All alerts of the file are confirmed. */
     async adopted() {
-      await ours!.logged('it is removed')
+      await ours!.logged('all alerts of the file are confirmed')
     },
     /** From now on the pipe cannot be set aside. */
     obstruct: () => void mkdirSync(`${falco.pipe}.next`),

@@ -138,6 +138,8 @@ describe('parseCommandLine', () => {
       /^--duplicate-window is longer than --stream-max-age/,
     ],
     [['--jetstream', '--stream', 'a.b'], {}, /^--stream "a\.b": allowed: a name/],
+    [['--adopt-file', '--dry-run'], {}, /^--adopt-file and --dry-run are given; allowed: one/],
+    [['--adopt-file', '-f', '-'], {}, /^--adopt-file is given with --pipe -; allowed: only with/],
     [['--max-in-flight', '0'], {}, /^--max-in-flight "0": allowed: a whole number from 1 to/],
     [['--headers', 'yes'], {}, /^--headers "yes": allowed: on, off/],
     [['--add-header', 'Nats-Msg-Id=1'], {}, /^--add-header "Nats-Msg-Id=1": names that begin/],

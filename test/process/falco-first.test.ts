@@ -2,8 +2,10 @@
 
 import { execFileSync } from 'node:child_process'
 import {
+  appendFileSync,
   closeSync,
   existsSync,
+  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -14,6 +16,7 @@ import {
 import { afterAll, describe, expect, it } from 'vitest'
 import { falcoNats, runFalcoNats, stopped } from '../support/cli.ts'
 import { type FalcoWriter, falcoWriter } from '../support/falco-writer.ts'
+import { numberedAlert } from '../support/fixtures.ts'
 import { startNats, subscribe } from '../support/nats.ts'
 import { countNumbered } from '../support/pipe.ts'
 import { tempDir } from '../support/temp.ts'
@@ -41,7 +44,7 @@ describe.skipIf(!write)('--adopt-file, while a writer opens it for each alert', 
     expect(statSync(dir.file('nats')).isFile()).toBe(true)
     const args = ['-f', dir.file('nats'), '-s', server.url, '--adopt-file']
     await using running = falcoNats(args)
-    await running.logged('it is removed')
+    await running.logged('all alerts of the file are confirmed')
     expect(statSync(dir.file('nats')).isFIFO()).toBe(true)
     const then = writer.written()
     await until('the pipe is read', () => writer.written() > then + 1_000)
@@ -67,7 +70,7 @@ it('loses nothing of the file when it is killed', async () => {
   killed.child.kill('SIGKILL')
   await killed.exited()
   await using running = falcoNats([...args, server.url])
-  await running.logged('it is removed')
+  await running.logged('all alerts of the file are confirmed')
   expect((await stopped(running)).code).toBe(0)
   await subscriber.count(2_000)
   expect(countNumbered(subscriber.messages, 2_000)).toEqual(NOTHING_LOST)
@@ -92,7 +95,7 @@ it('keeps the file for the next start when its alerts are not confirmed', async 
   expect(file).toBe(dir.file('nats.adopted'))
   await stopped(without)
   await using second = falcoNats(['-f', dir.file('nats'), '-s', server.url, '--adopt-file'])
-  await second.logged('it is removed')
+  await second.logged('all alerts of the file are confirmed')
   await stopped(second)
   await subscriber.count(100)
   expect(countNumbered(subscriber.messages, 100)).toEqual(NOTHING_LOST)
@@ -111,30 +114,100 @@ it('keeps the file when a stop comes while it is read', async () => {
   expect(readFileSync(dir.file('nats.adopted'))).toEqual(numbered(20_000))
 })
 
-it('reads a last line that has no end', async () => {
+it('keeps the file whole when a stop comes in the middle of it, without a false reject', async () => {
   using dir = tempDir()
-  writeFileSync(dir.file('nats'), numbered(3).subarray(0, -1))
-  await using running = falcoNats(['-f', dir.file('nats'), '--dry-run', '--adopt-file'])
-  await running.logged('it is removed')
-  const { code, last } = await stopped(running)
-  expect([code, last.read, numbersIn(running.stdout())]).toEqual([0, 3, 3])
+  // Longer than a read: some reads end in the middle of a line.
+  const long = numberedAlert(0).replace('{', `{"pad":"${'x'.repeat(9_000)}",`)
+  writeFileSync(dir.file('nats'), `${long}\n`.repeat(2_000))
+  const small = ['--buffer-bytes', '64KiB', '--batch-bytes', '16KiB', '--drain-timeout', '100ms']
+  const args = ['-f', dir.file('nats'), '-s', 'nats://127.0.0.1:1', '--adopt-file', ...small]
+  await using running = falcoNats(args)
+  await running.logged('cannot connect')
+  const { last } = await stopped(running)
+  expect(last.rejected).toBe(0)
+  const { bytes } = await running.logged('was not read to its end: it is kept')
+  expect(bytes).toBe(
+    statSync(dir.file('nats.adopted')).size - Number(last.left) * (long.length + 1),
+  )
 })
 
-it('reads what a writer that keeps the file open adds later, with a warning', async () => {
+it('reads a last line that has no end', async () => {
   using dir = tempDir()
-  const writer = openSync(dir.file('nats'), 'a')
-  const lines = numbered(3).toString().split('\n')
-  writeSync(writer, `${lines[0]}\n`)
-  await using running = falcoNats(['-f', dir.file('nats'), '--dry-run', '--adopt-file'])
-  await running.logged('it is removed')
-  writeSync(writer, `${lines[1]}\n${lines[2]!.slice(0, 9)}`)
-  const { msg } = await running.logged('Falco still writes to the file')
-  expect(msg).toContain('keep_alive: false')
-  writeSync(writer, `${lines[2]!.slice(9)}\n`)
-  closeSync(writer)
-  // It is read at the stop at the latest.
+  await using server = await startNats()
+  await using subscriber = await subscribe(server.url)
+  writeFileSync(dir.file('nats'), numbered(3).subarray(0, -1))
+  await using running = falcoNats(['-f', dir.file('nats'), '-s', server.url, '--adopt-file'])
+  await running.logged('all alerts of the file are confirmed')
   const { code, last } = await stopped(running)
-  expect([code, last.read, numbersIn(running.stdout())]).toEqual([0, 3, 3])
+  expect([code, last.read]).toEqual([0, 3])
+  await subscriber.count(3)
+  expect(readdirSync(dir.path)).toEqual(['nats'])
+})
+
+describe('a writer that keeps the file open', () => {
+  it('is read on, with a warning', async () => {
+    using dir = tempDir()
+    await using server = await startNats()
+    await using subscriber = await subscribe(server.url)
+    const writer = openSync(dir.file('nats'), 'a')
+    const lines = numbered(3).toString().split('\n')
+    writeSync(writer, `${lines[0]}\n`)
+    await using running = falcoNats(['-f', dir.file('nats'), '-s', server.url, '--adopt-file'])
+    await running.logged('all alerts of the file are confirmed')
+    writeSync(writer, `${lines[1]}\n${lines[2]!.slice(0, 9)}`)
+    const { msg } = await running.logged('Falco still writes to the file')
+    expect(msg).toContain('keep_alive: false')
+    writeSync(writer, `${lines[2]!.slice(9)}\n`)
+    closeSync(writer)
+    // It is read at the stop at the latest.
+    const { code, last } = await stopped(running)
+    expect([code, last.read]).toEqual([0, 3])
+    await subscriber.count(3)
+    expect(readdirSync(dir.path)).toEqual(['nats'])
+  })
+
+  it('is not outrun by a burst', async () => {
+    using dir = tempDir()
+    await using server = await startNats()
+    await using subscriber = await subscribe(server.url)
+    const total = 100_000
+    const burst = numbered(total)
+    const first = burst.indexOf('\n') + 1
+    writeFileSync(dir.file('nats'), burst.subarray(0, first))
+    const small = ['--batch-bytes', '64KiB', '--buffer-bytes', '128KiB']
+    const args = ['-f', dir.file('nats'), '-s', server.url, '--adopt-file', ...small]
+    await using running = falcoNats(args)
+    await running.logged('all alerts of the file are confirmed')
+    appendFileSync(dir.file('nats.adopted'), burst.subarray(first))
+    await subscriber.count(total)
+    expect(countNumbered(subscriber.messages, total)).toEqual(NOTHING_LOST)
+    expect((await stopped(running)).code).toBe(0)
+    expect(readdirSync(dir.path)).toEqual(['nats'])
+  })
+
+  it('is left for the pipe when it never pauses', async () => {
+    using dir = tempDir()
+    await using server = await startNats()
+    await using subscriber = await subscribe(server.url)
+    const writer = openSync(dir.file('nats'), 'a')
+    writeSync(writer, numbered(1))
+    const busy = setInterval(() => writeSync(writer, numbered(1)), 50)
+    try {
+      await using running = falcoNats(['-f', dir.file('nats'), '-s', server.url, '--adopt-file'])
+      await running.logged('reading')
+      const piped = openSync(dir.file('nats'), 'a')
+      writeSync(piped, `${numberedAlert(77)}\n`)
+      closeSync(piped)
+      await until('the pipe is read', () =>
+        subscriber.messages.some(({ data }) => data.includes('"n":77,')),
+      )
+      await running.logged('Falco still writes to the file')
+      await stopped(running)
+    } finally {
+      clearInterval(busy)
+      closeSync(writer)
+    }
+  })
 })
 
 describe('without --adopt-file', () => {
@@ -175,5 +248,7 @@ describe('--check', () => {
     expect(await pipeLine('--adopt-file')).toMatch(/^ok {4}pipe: .* it will be forwarded/)
     expect(readdirSync(dir.path)).toEqual(['nats'])
     expect(statSync(dir.file('nats')).isFile()).toBe(true)
+    mkdirSync(dir.file('nats.adopted'))
+    expect(await pipeLine('--adopt-file')).toMatch(/^FAIL {2}pipe: .*nats.adopted is in the way/)
   })
 })

@@ -2,7 +2,8 @@
 
 export const OPTION_TEXTS: Readonly<Record<string, string>> = {
   pipe: '-',
-  adoptFile: 'true',
+  // Neither with `-` nor with a dry run.
+  adoptFile: 'false',
   server: 'x',
   creds: '',
   nkey: '',

@@ -46,8 +46,20 @@ export function lookUp(path: string): { name: string; size: number } | undefined
         `move one of them away, and forward it by falco-nats -f - < FILE`,
     )
   const name = file ? path : adoptedName(path)
+  if (file) {
+    if (!left) mustBeFree(adoptedName(path))
+    if (!isLeftover(nextTo(path))) mustBeFree(nextTo(path))
+  }
   fs.closeSync(openOwn(name))
   return { name, size: (file ?? left)!.size }
+}
+
+/** It is not ours to remove. */
+const inTheWay = (name: string) =>
+  new FatalError(`${name} is in the way: move it away, and start again`)
+
+function mustBeFree(name: string): void {
+  if (fs.lstatSync(name, { throwIfNoEntry: false })) throw inTheWay(name)
 }
 
 export const leftAdopted = (path: string) =>
@@ -78,7 +90,11 @@ function replace(path: string, fd: number): string | undefined {
   mkfifo(next)
   try {
     const unkept = nameAgain(path)
-    if (fs.lstatSync(path).ino !== fs.fstatSync(fd).ino)
+    const { ino } = fs.fstatSync(fd)
+    // Something else may have come to its second name in this moment.
+    if (unkept === undefined && regular(adoptedName(path))?.ino !== ino)
+      throw inTheWay(adoptedName(path))
+    if (fs.lstatSync(path).ino !== ino)
       throw new FatalError(`${path} was replaced while it was being adopted; start again`)
     fs.renameSync(next, path)
     return unkept
@@ -94,7 +110,7 @@ function nameAgain(path: string): string | undefined {
     return undefined
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    // Left by an earlier start that ended in between: the same file, as `lookUp` has seen.
+    // Left by an earlier start that ended in between, or in the way: the caller looks.
     if (code === 'EEXIST') return undefined
     // Another user's file (fs.protected_hardlinks), or a file system without links.
     if (code === 'EPERM') return messageOf(error)
@@ -117,6 +133,7 @@ function opened(fd: number, name: string, size: number, unkept: string | undefin
     unread(bytes) {
       at -= bytes
     },
+    left: () => Math.max(0, fs.fstatSync(fd).size - at),
     remove() {
       if (regular(name)?.ino === ino) fs.rmSync(name)
     },

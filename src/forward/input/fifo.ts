@@ -1,7 +1,16 @@
 // A named pipe and its place in the file system: makes it, opens it and looks for it.
 
 import { spawnSync } from 'node:child_process'
-import { chmodSync, closeSync, constants, fstatSync, mkdirSync, openSync, statSync } from 'node:fs'
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  statSync,
+} from 'node:fs'
 import { dirname } from 'node:path'
 import { FatalError, messageOf } from '../../shared/errors.ts'
 
@@ -62,7 +71,8 @@ function opening<T>(path: string, step: () => T): T {
 /** Whether a named pipe, and not nothing, is at `path`. Throws a FatalError when something else is. */
 export function fifoExists(path: string): boolean {
   const stat = statSync(path, { throwIfNoEntry: false })
-  if (stat?.isFile())
+  // A link is not adopted.
+  if (stat?.isFile() && lstatSync(path).isFile())
     throw new FatalError(
       `${path} is a regular file, which Falco makes where no pipe is. --adopt-file forwards it and puts a pipe in its place; by hand: ` +
         `ln ${path} ${path}.old && mkfifo -m ${FIFO_MODE} ${path}.new && mv -f ${path}.new ${path}, start falco-nats, then falco-nats -f - --metrics-address off < ${path}.old`,
@@ -81,7 +91,7 @@ export function whyGone(path: string, fd: number): string | undefined {
     const { dev, ino } = fstatSync(fd)
     const now = statSync(path, { throwIfNoEntry: false })
     if (now?.dev === dev && now.ino === ino) return undefined
-    return now?.isFile()
+    return now?.isFile() && lstatSync(path).isFile()
       ? 'was removed, and Falco has made a regular file there; start again with --adopt-file'
       : 'was removed or replaced; start again to make it anew'
   } catch (error) {

@@ -41,6 +41,8 @@ export interface AdoptedFile {
   read(buffer: Buffer): number
   /** The last bytes of the last read are read again. */
   unread(bytes: number): void
+  /** How many bytes are behind the last that was read. */
+  left(): number
   /** Takes its name away: the next start does not read it. */
   remove(): void
   close(): void

@@ -39,6 +39,7 @@ describe('adopt', () => {
     expect([file.size, file.unkept, file.name]).toEqual([4, undefined, `${path}.adopted`])
     expect([textOf(file), textOf(file)]).toEqual(['one\n', ''])
     appendFileSync(`${path}.adopted`, 'two\n')
+    expect(file.left()).toBe(4)
     expect(textOf(file)).toBe('two\n')
     file.unread(2)
     expect(textOf(file)).toBe('o\n')
@@ -148,13 +149,41 @@ describe('adopt', () => {
         writeFileSync(path, 'x')
         writeFileSync(`${path}.next`, 'y')
       },
-      /^cannot adopt the file .*File exists/,
+      /nats\.next is in the way: move it away/,
+    ],
+    [
+      'has a directory in the place of its second name',
+      false,
+      (path) => {
+        writeFileSync(path, 'x')
+        mkdirSync(`${path}.adopted`)
+      },
+      /nats\.adopted is in the way: move it away/,
+    ],
+    [
+      'has a link to nothing there',
+      false,
+      (path) => {
+        writeFileSync(path, 'x')
+        symlinkSync('/nowhere', `${path}.adopted`)
+      },
+      /nats\.adopted is in the way: move it away/,
+    ],
+    [
+      'has a pipe there',
+      false,
+      (path) => {
+        writeFileSync(path, 'x')
+        execFileSync('mkfifo', [`${path}.adopted`])
+      },
+      /nats\.adopted is in the way: move it away/,
     ],
   ])('changes nothing where a file %s', (_, needsRoot, build, reason) => {
     if (needsRoot && !isRoot) return
     using dir = tempDir()
     build(dir.file('nats'))
     const before = readdirSync(dir.path)
+    expect(() => lookUp(dir.file('nats'))).toThrow(reason)
     expect(() => adopt(dir.file('nats'))).toThrow(FatalError)
     expect(() => adopt(dir.file('nats'))).toThrow(reason)
     expect(readdirSync(dir.path)).toEqual(before)

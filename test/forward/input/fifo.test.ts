@@ -71,6 +71,14 @@ describe('ensureFifo', () => {
     ],
     ['a directory', (path) => mkdirSync(path), /is a directory; falco-nats never removes/],
     ['a device', (path) => symlinkSync('/dev/null', path), /is not a named pipe; falco-nats never/],
+    [
+      'a link to a file',
+      (path) => {
+        writeFileSync(`${path}.real`, 'x')
+        symlinkSync(`${path}.real`, path)
+      },
+      /is not a named pipe; falco-nats never removes/,
+    ],
     ['a circle', (path) => symlinkSync(path, path), /^cannot open the pipe .*ELOOP/],
   ])('throws a FatalError where %s is', (_, build, message) => {
     using dir = tempDir()
