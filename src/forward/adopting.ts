@@ -2,7 +2,7 @@
 
 import { messageOf } from '../shared/errors.ts'
 import type { Logger } from '../shared/log.ts'
-import { type Counters, held } from './accounting/counters.ts'
+import { type Counters, held, total } from './accounting/counters.ts'
 import type { Environment } from './environment.ts'
 import { type AdoptedReader, createAdoptedReader } from './input/read-adopted.ts'
 import type { ChunkSink } from './input/read-rest.ts'
@@ -31,6 +31,8 @@ export function adoptFile(
   let isSettled = () => false
   let quietSince = clock.now()
   let [isReported, isLate, isBroken] = [false, false, false]
+  /** Lines and no alert among them are not Falco's: the file was named by mistake. */
+  let hasAlerts = false
 
   function remove(): void {
     hasName = false
@@ -39,7 +41,7 @@ export function adoptFile(
   }
 
   function removeIfQuiet(): void {
-    if (!hasName || isLate || isBroken || !isSettled()) return
+    if (!hasName || !hasAlerts || isLate || isBroken || !isSettled()) return
     if (!isReported)
       log.info(
         { file: name },
@@ -102,7 +104,11 @@ export function adoptFile(
       async (batcher, stop, hurry) => {
         const sink = { ...batcher, room: shared(batcher.room) }
         const reader = createAdoptedReader(clock, file, Buffer.allocUnsafeSlow(readBytes), sink)
+        const before = { bytesRead: counters.bytesRead, alerts: alertsRead(counters) }
         const isRead = await guarded(reader.first(stop))
+        const isEmpty = counters.bytesRead === before.bytesRead
+        hasAlerts = isEmpty || alertsRead(counters) > before.alerts
+        if (!hasAlerts && isRead) log.warn({ file: name }, 'the file has no alert: it is kept')
         if (!isRead) return await pump(sink, stop, hurry)
         isSettled = settlement(counters)
         quietSince = clock.now()
@@ -124,11 +130,13 @@ export function adoptFile(
         )
         // At least one line.
         counters.read++
-      } else if (hasName && !isBroken && isSettled()) remove()
+      } else if (hasName && hasAlerts && !isBroken && isSettled()) remove()
       file.close()
     },
   }
 }
+
+const alertsRead = ({ read, rejectedLines }: Counters) => read - total(Object.values(rejectedLines))
 
 /** One wait for all who want it: the sink counts how long it lasts. */
 function shared(room: ChunkSink['room']): ChunkSink['room'] {

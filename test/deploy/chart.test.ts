@@ -231,10 +231,10 @@ describe.each(BENCHES)('the chart by $bench', ({ program, chart, falco }) => {
       [...nats(), ...set('falco.falco.file_output.enabled=true')],
       'falco.falco.file_output writes to ./events.txt',
     ],
-    [
-      [...nats(), ...set('falco.falco.webserver.enabled=false')],
-      'falco.falco.webserver.enabled is false: without its webserver Falco does not ignore SIGPIPE',
-    ],
+    ...['.enabled=false', '.enabled=null', '=null', '.enabled=0'].map((webserver) => [
+      [...nats(), ...set(`falco.falco.webserver${webserver}`)],
+      'falco.falco.webserver.enabled is not true: without its webserver Falco does not ignore SIGPIPE',
+    ]),
   ])('answers %s', (args, message) => {
     expect(() => render(...args)).toThrow(message)
   })

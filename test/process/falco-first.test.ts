@@ -57,6 +57,17 @@ describe.skipIf(!write)('--adopt-file, while a writer opens it for each alert', 
   })
 })
 
+it('keeps a file without an alert: it is not of Falco', async () => {
+  using dir = tempDir()
+  await using server = await startNats()
+  writeFileSync(dir.file('nats'), 'my notes\nmore of them\n')
+  await using running = falcoNats(['-f', dir.file('nats'), '-s', server.url, '--adopt-file'])
+  await running.logged('the file has no alert: it is kept')
+  const { code } = await stopped(running)
+  expect(code).toBe(0)
+  expect(readFileSync(dir.file('nats.adopted'), 'utf8')).toBe('my notes\nmore of them\n')
+})
+
 const numbersIn = (bytes: Buffer) => bytes.toString().split('\n').length - 1
 
 it('loses nothing of the file when it is killed', async () => {

@@ -72,8 +72,7 @@ export function createFalcoReports(log: Logger, clock: Clock, counters: Counters
 
   function takeMetrics(alert: Alert, time: number): void {
     const source = outputField(alert, 'evt.source')
-    const isRoom = snapshots.size < SOURCES_MAX
-    if (!isName(source) || Number.isNaN(time) || !(isRoom || snapshots.has(source))) {
+    if (!isName(source) || Number.isNaN(time)) {
       counters.malformedReports++
       return
     }
@@ -84,6 +83,9 @@ export function createFalcoReports(log: Logger, clock: Clock, counters: Counters
       if (number !== undefined) numbers[name as SnapshotField] = number
       else if (value !== undefined) counters.malformedReports++
     }
+    // The map is in the order of the updates.
+    snapshots.delete(source)
+    if (snapshots.size === SOURCES_MAX) snapshots.delete(snapshots.keys().next().value!)
     snapshots.set(source, { time, readAt: clock.now(), ...numbers })
   }
 
@@ -97,7 +99,7 @@ export function createFalcoReports(log: Logger, clock: Clock, counters: Counters
 
   return {
     take,
-    /** By event source. */
+    /** By event source: the 16 that were updated last, the latest at the end. */
     snapshots: (): ReadonlyMap<string, Snapshot> => snapshots,
   }
 }

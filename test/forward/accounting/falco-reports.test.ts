@@ -96,7 +96,7 @@ describe('drop alerts', () => {
     const { drops, counters, lines } = setUp()
     drops(value)
     expect(counters).toMatchObject({ falcoDrops: 1, malformedReports: 1 })
-    expect(lines).toHaveLength(1)
+    expect(lines).toMatchObject([{ dropped: 1 }])
   })
 })
 
@@ -146,14 +146,29 @@ describe('metrics snapshots', () => {
     expect(counters.malformedReports).toBe(2)
   })
 
-  it('are ignored without a time, without fields, and beyond 16 sources', () => {
+  it('are ignored without a time, and without fields', () => {
     const { take, metrics, reports, counters } = setUp()
     metrics({}, Number.NaN)
     for (const fields of [undefined, null, 'text', [1]])
       take('metrics', { priority: 'p', rule: 'r', output_fields: fields })
     expect([reports.snapshots().size, counters.malformedReports]).toEqual([0, 5])
-    for (let n = 0; n < 20; n++) metrics({ 'evt.source': `source-${n}` })
-    expect([reports.snapshots().size, counters.malformedReports]).toEqual([16, 9])
+  })
+
+  it('are kept of the 16 sources that were updated last', () => {
+    const { metrics, reports, counters } = setUp()
+    const names = (from: number, to: number) =>
+      Array.from({ length: to - from }, (_, n) => `source-${from + n}`)
+    const update = (sources: string[]) => {
+      for (const source of sources) metrics({ 'evt.source': source })
+    }
+    const kept = () => [...reports.snapshots().keys()]
+    update(names(0, 16))
+    update(['syscall'])
+    expect(kept()).toEqual([...names(1, 16), 'syscall'])
+    // An update counts, not when a source first came.
+    update(['source-3', ...names(16, 20)])
+    expect(kept()).toEqual([...names(6, 16), 'syscall', 'source-3', ...names(16, 20)])
+    expect(counters.malformedReports).toBe(0)
   })
 })
 

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { createCounters, totalDropped } from '../../../src/forward/accounting/counters.ts'
 import { createAlertBuffer } from '../../../src/forward/buffer/alert-buffer.ts'
 import { openSpool, type Spool } from '../../../src/forward/buffer/spool/spool.ts'
+import type { WhenFull } from '../../../src/forward/buffer/when-full.ts'
 import { createBatchPool } from '../../../src/forward/encoding/batch.ts'
 import { createEncoder } from '../../../src/forward/encoding/encoder.ts'
 import { payloadAt } from '../../../src/forward/encoding/messages.ts'
@@ -19,7 +20,7 @@ const MIB = 1024 * 1024
 
 function setUp({
   bufferBytes = 4 * BATCH_BYTES,
-  whenFull = 'block' as 'block' | 'drop',
+  whenFull = 'block' as WhenFull,
   spool = undefined as Spool | undefined,
   headersFor = undefined as ((alert: Alert) => Buffer) | undefined,
 } = {}) {
@@ -126,6 +127,21 @@ describe('in memory', () => {
     expect(left.length + totalDropped(counters)).toBe(150)
     // The newest are kept.
     expect(left.at(-1)![0]).toBe(148)
+  })
+
+  it('drops warnings and no error with drop-below-error, and then wants no more', () => {
+    const { alertBuffer, push, takeAll, counters } = setUp({ whenFull: 'drop-below-error' })
+    let pushed = 0
+    while (alertBuffer.wants(true) && pushed < 100) {
+      push('Error', 'Warning', 'Critical')
+      pushed++
+    }
+    expect(pushed).toBeLessThan(100)
+    // Only warnings could make room: all of them have.
+    expect(totalDropped(counters)).toBe(pushed)
+    expect(counters.dropped[PRIORITIES.indexOf('warning')]).toBe(pushed)
+    const left = takeAll().map(([, priority]) => priority)
+    expect(left).toEqual(Array.from({ length: pushed }, () => ['Error', 'Critical']).flat())
   })
 })
 

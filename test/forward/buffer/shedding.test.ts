@@ -4,6 +4,7 @@ import { createCounters, totalDropped } from '../../../src/forward/accounting/co
 import { createShedding } from '../../../src/forward/buffer/shedding.ts'
 import { createDisk } from '../../../src/forward/buffer/spool/disk.ts'
 import { openSpool, type Spool } from '../../../src/forward/buffer/spool/spool.ts'
+import { leastSevereKept } from '../../../src/forward/buffer/when-full.ts'
 import { type Batch, createBatchPool } from '../../../src/forward/encoding/batch.ts'
 import { createEncoder } from '../../../src/forward/encoding/encoder.ts'
 import { payloadAt } from '../../../src/forward/encoding/messages.ts'
@@ -88,6 +89,17 @@ it('sheds nothing that is as severe as those that are kept, neither in memory no
   hold('Warning', 'Error', 'Emergency')
   while (shed());
   expect([spool.alerts(), held()]).toEqual([2, [['Error', 'Emergency']]])
+  expect(totalDropped(counters)).toBe(3)
+})
+
+it('sheds warnings and no error with drop-below-error', () => {
+  const { shed, hold, held, counters } = setUp(undefined, leastSevereKept('drop-below-error'))
+  hold('Error', 'Warning')
+  hold('Warning', 'Warning')
+  hold('Error')
+  while (shed());
+  expect(held()).toEqual([['Error'], ['Error']])
+  expect(counters.dropped[severityOf('Warning')]).toBe(3)
   expect(totalDropped(counters)).toBe(3)
 })
 

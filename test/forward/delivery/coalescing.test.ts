@@ -1,11 +1,11 @@
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { createCounters } from '../../../src/forward/accounting/counters.ts'
 import { createCoalescing } from '../../../src/forward/delivery/coalescing.ts'
 import { createCoreNats } from '../../../src/forward/delivery/core-nats.ts'
 import { createBatchPool } from '../../../src/forward/encoding/batch.ts'
 import { createEncoder } from '../../../src/forward/encoding/encoder.ts'
 import { createNotifier } from '../../../src/shared/notifier.ts'
-import { createVirtualTime } from '../../simulation/virtual-clock.ts'
+import { createVirtualTime, settled } from '../../simulation/virtual-clock.ts'
 import { numberedAlert } from '../../support/fixtures.ts'
 import { startNats, subscribe } from '../../support/nats.ts'
 import { dial } from '../../support/sessions.ts'
@@ -81,6 +81,72 @@ it('closes it at once where alerts come more than a few milliseconds apart', asy
   time.at(7, () => {})
   time.next()
   expect(coalescing.write(session, batch)).toBe(false)
+})
+
+it.each([2, 3, 4])(
+  'closes it before its time is over, with a write every %i ms',
+  async (pauseMs) => {
+    await using server = await startNats()
+    const { coalescing, stateChanged, time, batch, add } = setUp()
+    await using session = await dial(server.url)
+    let isNotified = false
+    stateChanged.wait().then(() => {
+      isNotified = true
+    })
+    coalescing.close(batch)
+    const open: boolean[] = []
+    while (open.at(-1) !== false && !isNotified) {
+      const at = time.now() + pauseMs
+      time.at(at, () => {
+        add(1)
+        open.push(coalescing.write(session, batch))
+      })
+      while (time.next(at));
+      await settled()
+    }
+    // No timer has to close it.
+    expect(isNotified).toBe(false)
+    expect(open.length).toBeGreaterThan(1)
+  },
+)
+
+describe('after a pause', () => {
+  const KIB = 1024
+  /** Writes as many KiB more after so many milliseconds. */
+  async function writing(...steps: { ms: number; kib: number }[]) {
+    await using server = await startNats()
+    const { coalescing, time, batch, add } = setUp()
+    await using session = await dial(server.url)
+    coalescing.close(batch)
+    return steps.map(({ ms, kib }) => {
+      for (const end = batch.used + kib * KIB; batch.used < end; ) add(1)
+      time.block(ms)
+      return coalescing.write(session, batch)
+    })
+  }
+
+  it('keeps one open with more in it', async () => {
+    const steps = [
+      { ms: 2, kib: 20 },
+      { ms: 2, kib: 20 },
+    ]
+    expect(await writing(...steps)).toEqual([true, true])
+  })
+
+  it.each([
+    ['much', { ms: 2, kib: 50 }],
+    ['as much without one', { ms: 0, kib: 20 }],
+  ])('does not with %s at once', async (_, step) => {
+    expect(await writing(step)).toEqual([false])
+  })
+
+  it('does not with much in all, written without one', async () => {
+    const steps = [
+      { ms: 2, kib: 30 },
+      { ms: 0, kib: 4 },
+    ]
+    expect(await writing(...steps)).toEqual([true, false])
+  })
 })
 
 it('does not keep one open without a session, or when much is read', async () => {

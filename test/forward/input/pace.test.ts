@@ -81,6 +81,21 @@ it('waits for events where each brings much: a pause would save none', () => {
   expect(pace.pauseMs).toBe(0)
 })
 
+it('waits for events where a pause would save less than one of two', () => {
+  const { pace } = run({ perSecond: 1_500, bytes: 10 * KIB, ms: 5_000 })
+  expect(pace.pauseMs).toBe(0)
+})
+
+it.each([
+  [200, 0],
+  [300, 5],
+])('at %i alerts a second, down from more, pauses %i ms', (perSecond, pauseMs) => {
+  const before = run({ perSecond: 1_000, bytes: 1000, ms: 1_000 })
+  expect(before.pace.pauseMs).toBe(5)
+  const { pace } = run({ perSecond, bytes: 1000, ms: 1_000, from: before })
+  expect(pace.pauseMs).toBe(pauseMs)
+})
+
 it('looks at once, then with every event, where it finds a pipe full', () => {
   const { pace, now, lines } = run({ perSecond: 1_000, bytes: 1000, ms: 1_000 })
   const full = { bytes: 64 * KIB, lines: lines + 64 }

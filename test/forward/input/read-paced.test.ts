@@ -81,6 +81,11 @@ function setUp(maxLines = Number.POSITIVE_INFINITY, mayPause = true) {
     done,
     pass,
     lines,
+    bytes: () => text.length,
+    /** Puts lines into the input, of which no event comes. */
+    fill(count: number) {
+      waiting += LINE.repeat(count)
+    },
     looks: () => looks,
     isFlowing: () => isFlowing,
     isFull: () => makeRoom !== undefined,
@@ -93,6 +98,7 @@ function setUp(maxLines = Number.POSITIVE_INFINITY, mayPause = true) {
       makeRoom!()
       await settled()
     },
+    /** Whether something was due: it is done. */
     hasTimers: () => time.next(),
   }
 }
@@ -168,6 +174,23 @@ describe('in a pause', () => {
     await pass(50, 0)
     expect(await done).toBe(true)
     expect(lines()).toBe(500)
+  })
+
+  it('meets the end with the next look', async () => {
+    const { end, pass, hasTimers } = await busy()
+    end('end')
+    await pass(5, 0)
+    expect(hasTimers()).toBe(false)
+  })
+
+  it('reads no more than 64 KiB with a look, however much there is', async () => {
+    const { fill, bytes, pass, hasTimers } = await busy()
+    fill(10_000)
+    const before = bytes()
+    expect(hasTimers()).toBe(true)
+    expect(bytes() - before).toBe(64 * 1024)
+    await pass(100, 0)
+    expect(bytes() - before).toBe(10_000 * LINE.length)
   })
 
   it('meets an error', async () => {

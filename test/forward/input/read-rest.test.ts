@@ -2,10 +2,11 @@
 
 import { closeSync, constants, openSync, writeSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { PIPE_BYTES_MAX } from '../../../src/forward/input/input.ts'
+import { type Input, PIPE_BYTES_MAX } from '../../../src/forward/input/input.ts'
 import { readRest } from '../../../src/forward/input/read-rest.ts'
 import { systemInputs } from '../../../src/forward/input/system-inputs.ts'
 import { systemClock } from '../../../src/shared/clock.ts'
+import { createVirtualTime, settled } from '../../simulation/virtual-clock.ts'
 import { tempDir } from '../../support/temp.ts'
 import { until } from '../../support/wait.ts'
 
@@ -128,4 +129,100 @@ describe('a pipe that is empty', () => {
     expect(pipe.text()).toBe(LINE)
     expect(performance.now() - since).toBeGreaterThan(700)
   })
+})
+
+describe('how long a stop waits', () => {
+  const hurry = AbortSignal.abort()
+
+  /** A pipe at a virtual time: `state` gives a line, or whether a process has it open, at each look. */
+  async function wait(
+    state: (ms: number) => 'open' | 'ended' | typeof LINE,
+    options: { signal?: AbortSignal; suspendedMs?: number } = {},
+  ) {
+    const time = createVirtualTime()
+    const chunks: string[] = []
+    let looks = 0
+    const input: Input = {
+      read(buffer) {
+        if (++looks === 2) time.block(options.suspendedMs ?? 0)
+        const now = state(time.now())
+        if (now === 'open') return undefined
+        return now === 'ended' ? 0 : buffer.write(now, 'latin1')
+      },
+      flow: () => Promise.reject(new Error('is not for a stop')),
+      pause() {},
+      resume() {},
+      async close() {},
+    }
+    let mayWriteOn: boolean | undefined
+    readRest(
+      time.clockFor(),
+      { writers: 'leaving', input },
+      Buffer.alloc(4096),
+      {
+        write: (chunk) => chunks.push(chunk.toString('latin1')),
+        isMidLine: () => false,
+      },
+      options.signal ?? never,
+    ).then((result) => {
+      mayWriteOn = result
+    })
+    while (mayWriteOn === undefined && time.next()) await settled()
+    return { mayWriteOn, ms: time.now(), lines: chunks.length, looks }
+  }
+
+  /** A line comes once, at the first look from then on. */
+  function lineAt(from: number, before: 'open' | 'ended', after: 'open' | 'ended') {
+    let hasCome = false
+    return (ms: number) => {
+      if (hasCome) return after
+      hasCome = ms >= from
+      return hasCome ? LINE : before
+    }
+  }
+
+  it('reads what a writer writes within two seconds, or 100 ms in a hurry', async () => {
+    const late = await wait(lineAt(1_990, 'open', 'ended'))
+    expect(late).toMatchObject({ lines: 1, mayWriteOn: false })
+    const hurried = await wait(lineAt(95, 'open', 'ended'), { signal: hurry })
+    expect(hurried).toMatchObject({ lines: 1, mayWriteOn: false })
+  })
+
+  it.each([
+    ['two seconds', never, 2_000],
+    ['100 ms in a hurry', hurry, 100],
+  ])('leaves a writer that writes nothing after %s', async (_, signal, graceMs) => {
+    const { mayWriteOn, ms, lines } = await wait(() => 'open', { signal })
+    expect([mayWriteOn, lines]).toEqual([true, 0])
+    expect(ms).toBeGreaterThan(graceMs)
+    expect(ms).toBeLessThan(graceMs + 20)
+  })
+
+  it('reads what a writer writes that opens the pipe 100 ms after it was set aside', async () => {
+    const { mayWriteOn, ms, lines } = await wait(lineAt(95, 'ended', 'ended'))
+    expect([mayWriteOn, lines]).toEqual([false, 1])
+    // Another may come behind it.
+    expect(ms).toBeGreaterThan(195)
+    expect(ms).toBeLessThan(220)
+  })
+
+  it('leaves where no writer comes, in a hurry sooner', async () => {
+    const { mayWriteOn, ms } = await wait(() => 'ended')
+    expect(mayWriteOn).toBe(false)
+    expect(ms).toBeGreaterThan(100)
+    expect(ms).toBeLessThan(120)
+    const hurried = await wait(() => 'ended', { signal: hurry })
+    expect([hurried.mayWriteOn, hurried.ms < 20]).toEqual([false, true])
+  })
+
+  it.each([
+    ['ended', '100 ms', 500],
+    ['open', '100 ms in a hurry', 500, hurry],
+  ] as const)(
+    'looks ten times at a pipe that is %s though %s have passed in one go',
+    async (state, _, suspendedMs, signal = never) => {
+      const { looks } = await wait(() => state, { signal, suspendedMs })
+      expect(looks).toBeGreaterThan(10)
+    },
+  )
 })

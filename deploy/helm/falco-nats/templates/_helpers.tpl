@@ -17,8 +17,9 @@
 {{- if and $file.enabled (ne $file.filename $nats.pipe) }}
 {{- fail (printf "falco.falco.file_output writes to %s, and Falco has only one: %s.enabled needs it for the pipe. Switch one of them off" $file.filename $at) }}
 {{- end }}
-{{- if eq (toString (dig "webserver" "enabled" true .Values.falco)) "false" }}
-{{- fail (printf "falco.falco.webserver.enabled is false: without its webserver Falco does not ignore SIGPIPE, which ends it when falco-nats ends while it writes. %s.enabled needs it" $at) }}
+{{- /* Without the value, Falco has none. */}}
+{{- if ne (toString (.Values.falco.webserver | default dict).enabled) "true" }}
+{{- fail (printf "falco.falco.webserver.enabled is not true: without its webserver Falco does not ignore SIGPIPE, which ends it when falco-nats ends while it writes. %s.enabled needs it" $at) }}
 {{- end }}
 {{- include "falco-nats.validateLogin" (dict "nats" $nats "at" $at) }}
 {{- range $option, $needed := dict "stream" "jetstream" "createStream" "jetstream" "maxInFlight" "jetstream" "streamMaxAge" "createStream" "duplicateWindow" "createStream" }}
