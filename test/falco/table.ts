@@ -26,8 +26,8 @@ Each row is one run of the real Falco, falco-nats and nats-server, with files op
 for each. \`test/falco\` checks every run: each alert that arrives is byte for byte what Falco printed on its standard output, in
 Falco's order and on the right subject, and *raised = delivered + counted + neither*.
 
-- **raised**: alerts that Falco raised, of all rules. It is Falco's own count (\`rules_matches_total\` and the statistics that it prints
-  at a reload); with ≥ that count is unknown, since Falco was killed or has no webserver, and the figure is what it printed.
+- **raised**: what Falco printed, of all rules, and what it threw away of the rule of the load, by its own count (\`rules_matches_total\`,
+  and the statistics that it prints at a reload). With ≥ that count is unknown: Falco was killed or has no webserver.
 - **delivered**: alerts that arrived. Those that arrived twice are counted once.
 - **counted**: alerts that falco-nats counts as lost, in the last line of its log.
 - **neither**: alerts that Falco raised, and that falco-nats never got or was killed with. Only these are silent.
