@@ -57,7 +57,9 @@ describe('through a named pipe', () => {
     rmSync(dir.file('nats'))
     writeFileSync(dir.file('nats'), 'Falco made this')
     expect(await running.exited()).toBe(1)
-    expect(running.log().at(-1)!.msg).toMatch(/^done: 0 alerts were lost \(the pipe .* replaced/)
+    expect(running.log().at(-1)!.msg).toMatch(
+      /^done: 0 alerts were lost \(the pipe .* regular file there; start again with --adopt-file/,
+    )
   })
 
   it('replaces nothing at a stop but its own pipe', async () => {
@@ -81,7 +83,7 @@ describe('through a named pipe', () => {
     writeFileSync(dir.file('file'), 'precious')
     const refused = await runFalcoNats(['-f', dir.file('file'), '--dry-run'])
     expect(refused.code).toBe(1)
-    expect(refused.stderr).toMatch(/file is a regular file; .*move it away/)
+    expect(refused.stderr).toMatch(/file is a regular file, which Falco makes .*--adopt-file/)
     expect(readFileSync(dir.file('file'), 'utf8')).toBe('precious')
     expect((await runFalcoNats(['-f', dir.path, '--dry-run'])).stderr).toMatch(/is a directory/)
     expect((await runFalcoNats(['-f', '/proc/nope/nats', '--dry-run'])).code).toBe(1)

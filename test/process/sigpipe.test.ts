@@ -100,7 +100,8 @@ const WAYS: Way[] = [
   {
     what: 'at the drain timeout when the pipe cannot be set aside',
     args: [...NOWHERE, ...SMALL],
-    writer: { gapUs: 5_000, holdUs: 1_000, bytes: 20_000 },
+    // Where the process is suspended between its last look and the close, no writer may come.
+    writer: { gapUs: 100_000, holdUs: 1_000, bytes: 20_000 },
     prepare(pipe, dir) {
       mkfifo(dir.file('real'))
       linked(pipe, dir)
