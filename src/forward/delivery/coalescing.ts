@@ -64,10 +64,11 @@ export function createCoalescing(
       const now = clock.now()
       const pause = now - askedAt
       askedAt = now
-      const left = closedAt + (pause < OFTEN_MS ? OPEN_LONGER_MS : OPEN_MS) - now
+      const isOften = pause < OFTEN_MS
+      const left = closedAt + (isOften ? OPEN_LONGER_MS : OPEN_MS) - now
       const { openBytes, writeBytes } = pause < PAUSE_MS ? LITTLE : PAUSED
       // The last one before its end takes the PING along.
-      const staysOpen = left > pause && batch.used < openBytes
+      const staysOpen = left > (isOften ? pause : 0) && batch.used < openBytes
       if (!staysOpen || !session || !write(session, batch, writeBytes)) shut()
       else {
         isOpen = true
