@@ -113,7 +113,7 @@ export function adoptFile(
         isSettled = settlement(counters)
         quietSince = clock.now()
         using _timer = clock.every(LOOK_MS, removeIfQuiet)
-        await both((both) => pump(both, stop, hurry), sink, reader, stop)
+        await both((beside) => pump(beside, stop, hurry), sink, reader, stop)
       },
     /** All that could be delivered is. */
     end(): void {

@@ -4,7 +4,7 @@ import { createCoalescing } from '../../../src/forward/delivery/coalescing.ts'
 import { createCoreNats } from '../../../src/forward/delivery/core-nats.ts'
 import { createBatchPool } from '../../../src/forward/encoding/batch.ts'
 import { createEncoder } from '../../../src/forward/encoding/encoder.ts'
-import { createNotifier } from '../../../src/shared/notifier.ts'
+import { createNotifier, type Notifier } from '../../../src/shared/notifier.ts'
 import { createVirtualTime, settled } from '../../simulation/virtual-clock.ts'
 import { numberedAlert } from '../../support/fixtures.ts'
 import { startNats, subscribe } from '../../support/nats.ts'
@@ -25,6 +25,16 @@ function setUp() {
   }
   return { counters, stateChanged, time, coalescing, batch, add }
 }
+
+/** Returns whether it has been notified since. */
+function noticeOf(notifier: Notifier): () => boolean {
+  let isNotified = false
+  notifier.wait().then(() => {
+    isNotified = true
+  })
+  return () => isNotified
+}
+
 it('keeps a batch open for a moment after the one before it, and writes what is new in it', async () => {
   await using server = await startNats()
   await using subscriber = await subscribe(server.url)
@@ -54,10 +64,7 @@ it('closes it with the last write before it would have to, and never after', asy
   await using server = await startNats()
   const { coalescing, stateChanged, time, batch, add } = setUp()
   await using session = await dial(server.url)
-  let isNotified = false
-  stateChanged.wait().then(() => {
-    isNotified = true
-  })
+  const isNotified = noticeOf(stateChanged)
   coalescing.close(batch)
   const open: boolean[] = []
   for (let at = 5; at <= 20; at += 5) {
@@ -69,7 +76,7 @@ it('closes it with the last write before it would have to, and never after', asy
   }
   expect([open, coalescing.isOpen()]).toEqual([[true, true, false, false], false])
   expect(coalescing.close(batch)).toMatchObject({ written: 40 })
-  expect([time.next(), isNotified]).toEqual([false, false])
+  expect([time.next(), isNotified()]).toEqual([false, false])
 })
 
 it('keeps it open for less where alerts come more than a few milliseconds apart', async () => {
@@ -94,13 +101,10 @@ it.each([2, 3, 4])(
     await using server = await startNats()
     const { coalescing, stateChanged, time, batch, add } = setUp()
     await using session = await dial(server.url)
-    let isNotified = false
-    stateChanged.wait().then(() => {
-      isNotified = true
-    })
+    const isNotified = noticeOf(stateChanged)
     coalescing.close(batch)
     const open: boolean[] = []
-    while (open.at(-1) !== false && !isNotified) {
+    while (open.at(-1) !== false && !isNotified()) {
       const at = time.now() + pauseMs
       time.at(at, () => {
         add(1)
@@ -110,7 +114,7 @@ it.each([2, 3, 4])(
       await settled()
     }
     // No timer has to close it.
-    expect(isNotified).toBe(false)
+    expect(isNotified()).toBe(false)
     expect(open.length).toBeGreaterThan(1)
   },
 )
